@@ -1,0 +1,38 @@
+# pat_daemon(name sources...)     a daemon, linked with libcommon
+# pat_test(name sources... LIBS)  a cmocka program registered with ctest under the label "unit"
+# pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
+
+execute_process(
+  COMMAND git -C ${CMAKE_SOURCE_DIR} describe --always --dirty --abbrev=12
+  OUTPUT_VARIABLE PAT_BUILD_ID
+  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT PAT_BUILD_ID)
+  set(PAT_BUILD_ID "unknown")
+endif()
+configure_file(${CMAKE_SOURCE_DIR}/libcommon/version.h.in ${CMAKE_BINARY_DIR}/gen/version.h @ONLY)
+
+function(pat_daemon name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE libcommon pat_strict)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
+function(pat_test name)
+  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE libcommon pat_strict PkgConfig::CMOCKA ${arg_LIBS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()
+
+function(pat_fuzz name source)
+  if(NOT PAT_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  add_executable(fuzz_${name} ${source})
+  target_link_libraries(fuzz_${name} PRIVATE libcommon ${arg_LIBS})
+  target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()
