@@ -1,0 +1,35 @@
+/* breaker.h - a circuit breaker, pure: (state, outcome, now) -> state.
+ *
+ * closed    calls go through; `failures` in a row, or a failure share over `window` calls, open it
+ * open      calls are refused for open_ms
+ * half-open one probe at a time goes through; its outcome decides
+ */
+#ifndef PAT_BREAKER_H
+#define PAT_BREAKER_H
+
+#include "err.h"
+
+#include <stdint.h>
+
+enum pat_breaker_state { PAT_BREAKER_CLOSED, PAT_BREAKER_OPEN, PAT_BREAKER_HALF_OPEN };
+
+struct pat_breaker {
+    int failures_to_open; /* in a row */
+    int64_t open_ms;
+    /* inside */
+    enum pat_breaker_state state;
+    int failures;
+    int64_t opened_at_ms;
+    bool probing;
+    int64_t probe_at_ms;
+};
+
+void pat_breaker_init(struct pat_breaker *b, int failures_to_open, int64_t open_ms);
+/* May a call go out now? In half-open, true reserves the one probe (given up after open_ms without
+ * an outcome). */
+bool pat_breaker_allow(struct pat_breaker *b, int64_t now_ms) PAT_MUST_CHECK;
+void pat_breaker_success(struct pat_breaker *b);
+void pat_breaker_failure(struct pat_breaker *b, int64_t now_ms);
+const char *pat_breaker_name(enum pat_breaker_state s);
+
+#endif

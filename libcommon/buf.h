@@ -1,0 +1,44 @@
+/* buf.h - a growing byte buffer that is born with its maximum.
+ *
+ * data is always NUL-terminated one byte behind len once anything was added. A failed add changes
+ * nothing and makes the buffer stick in its error: a run of adds needs one check at the end.
+ */
+#ifndef PAT_BUF_H
+#define PAT_BUF_H
+
+#include "err.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct pat_buf {
+    char *data;
+    size_t len;
+    size_t cap;
+    size_t max;
+    int err; /* first failure: PAT_ENOMEM or PAT_E2BIG */
+};
+
+void pat_buf_init(struct pat_buf *b, size_t max);
+void pat_buf_fini(struct pat_buf *b);
+/* Empties it, keeps the memory, clears the error. */
+void pat_buf_reset(struct pat_buf *b);
+int pat_buf_add(struct pat_buf *b, const void *data, size_t len);
+int pat_buf_adds(struct pat_buf *b, const char *s);
+int pat_buf_addf(struct pat_buf *b, const char *fmt, ...) PAT_PRINTF(2, 3);
+/* Room for len more bytes at the end, to be written by the caller, who then adds to len. NULL: no
+ * room. */
+char *pat_buf_reserve(struct pat_buf *b, size_t len);
+/* Drops n bytes from the front. */
+void pat_buf_drop(struct pat_buf *b, size_t n);
+/* The text, yours to free(); the buffer is empty after. NULL when the buffer is in error. */
+char *pat_buf_take(struct pat_buf *b);
+
+/* strlcpy where glibc has none: always terminates; false when it had to cut. */
+bool pat_strcpy(char *dst, size_t cap, const char *src);
+
+/* For locals that never leave the function. */
+void pat_free_str(char **p);
+#define PAT_AUTO_STR __attribute__((cleanup(pat_free_str))) char *
+
+#endif

@@ -1,0 +1,70 @@
+/* daemon.h - what every daemon does alike, in one call.
+ *
+ *   static const struct pat_daemon_spec spec = { "router", "answers the carrier", rows, n, sizeof
+ * conf, NEEDS, start, drain, stop }; int main(int argc, char **argv) { return pat_daemon_main(argc,
+ * argv, &spec, &router); }
+ *
+ * It handles --help, --version, --check-config (validates and says what is wrong, connects
+ * nowhere); then sets up the log, the loop, the network, metrics, health on the admin port, the bus
+ * and the database when wanted, and calls start. SIGTERM or SIGINT: unready, drain(), wait until
+ * the daemon says drained or PAT_DRAIN_MS is over, stop(), close everything, exit 0. A second
+ * signal exits at once. SIGPIPE is ignored. sd_notify READY/STOPPING when $NOTIFY_SOCKET is set.
+ *
+ * Common settings (see --help): PAT_LOG_LEVEL, PAT_LOG_FORMAT, PAT_ADMIN_LISTEN, PAT_NATS_URL
+ * (+_CREDS, _USER, _PASSWORD), PAT_DATABASE_URL, PAT_DATABASE_LISTEN_URL, PAT_DATABASE_POOL,
+ * PAT_DATABASE_PREPARED, PAT_CA_FILE, PAT_DRAIN_MS.
+ */
+#ifndef PAT_DAEMON_H
+#define PAT_DAEMON_H
+
+#include "bus.h"
+#include "conf.h"
+#include "db.h"
+#include "health.h"
+#include "http.h"
+#include "httpd.h"
+#include "metrics.h"
+
+enum { PAT_WANT_BUS = 1, PAT_WANT_DB = 2, PAT_WANT_HTTP = 4 };
+
+/* All borrowed by the daemon's modules; parts not wanted are NULL. */
+struct pat_daemon {
+    struct pat_loop *loop;
+    struct pat_net *net;
+    struct pat_bus *bus;
+    struct pat_db *db;
+    struct pat_http *http;
+    struct pat_metrics *metrics;
+    struct pat_health *health;
+    struct pat_httpd *admin;
+    const void *conf; /* the daemon's own struct */
+    int64_t drain_ms;
+    void *inside;
+};
+
+struct pat_daemon_spec {
+    const char *name;    /* "patchbay-router" without the prefix */
+    const char *summary; /* one line for --help */
+    const struct pat_conf_row *rows;
+    size_t n_rows;
+    size_t conf_size;
+    unsigned wants;
+    /* Optional: checks that need several settings; adds lines to errors and returns PAT_EINVAL. */
+    int (*check)(const void *conf, struct pat_buf *errors);
+    int (*start)(struct pat_daemon *d, void *arg);
+    /* Take no new work, finish what runs, then pat_daemon_drained. NULL: at once. */
+    void (*drain)(struct pat_daemon *d, void *arg);
+    /* Free everything made in start. Handles may still close in later turns of the loop. */
+    void (*stop)(struct pat_daemon *d, void *arg);
+};
+
+int pat_daemon_main(int argc, char **argv, const struct pat_daemon_spec *spec, void *arg);
+void pat_daemon_drained(struct pat_daemon *d);
+/* A fault one cannot go on with: logs, then stops the way SIGTERM does, with exit status 1. */
+void pat_daemon_fail(struct pat_daemon *d, const char *event, int err);
+/* The connection state of bus and database reaches modules here, after health has seen it. */
+typedef void pat_daemon_state_fn(bool up, void *arg);
+int pat_daemon_on_bus(struct pat_daemon *d, pat_daemon_state_fn *fn, void *arg);
+int pat_daemon_on_db(struct pat_daemon *d, pat_daemon_state_fn *fn, void *arg);
+
+#endif

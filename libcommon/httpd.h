@@ -1,0 +1,82 @@
+/* httpd.h - HTTP and WebSocket server: routes in, replies out.
+ *
+ * Routes are tried in the order added; a pattern's {name} matches one path segment. Unknown path:
+ * 404, known path with another method: 405 with Allow. Bodies are collected whole, up to the
+ * route's limit (else 413). Life: pat_httpd_new -> routes -> pat_httpd_listen -> pat_httpd_drain
+ * (no new connections, requests finish) -> gone with its pat_net. Thread: the loop's.
+ */
+#ifndef PAT_HTTPD_H
+#define PAT_HTTPD_H
+
+#include "sign.h"
+#include "ws.h"
+
+struct pat_httpd;
+struct pat_httpd_req;
+
+struct pat_httpd_opts {
+    const char *listen;        /* "127.0.0.1:8080", "[::]:0" */
+    size_t max_body;           /* per request unless the route says else; 0: 64 KiB */
+    size_t max_connections;    /* more are closed at once; 0: 4096 */
+    int64_t header_timeout_ms; /* head and body of a request must be there by then; 0: 10 s */
+    int64_t idle_timeout_ms;   /* between requests of a kept connection; 0: 60 s */
+    const char *cert_file;     /* both or none */
+    const char *key_file;
+};
+
+/* Replies exactly once, now or later; the request stays valid until it has replied, also when the
+ * peer left. */
+typedef void pat_httpd_fn(struct pat_httpd_req *r, void *arg);
+/* Upgrade asked for: PAT_OK accepts, then the events run with *ws_arg as their arg. Else the status
+ * of the error. */
+typedef int pat_httpd_ws_fn(struct pat_httpd_req *r, struct pat_ws *ws, void *arg);
+
+int pat_httpd_new(struct pat_httpd **out, struct pat_net *n,
+                  const struct pat_httpd_opts *opts) PAT_MUST_CHECK;
+/* method and pattern are borrowed literals. max_body 0: the server's. */
+int pat_httpd_route(struct pat_httpd *s, const char *method, const char *pattern, size_t max_body,
+                    pat_httpd_fn *fn, void *arg) PAT_MUST_CHECK;
+/* In fn call pat_ws_set to say who hears the events. */
+int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_message,
+                       pat_httpd_ws_fn *fn, void *arg) PAT_MUST_CHECK;
+int pat_httpd_listen(struct pat_httpd *s) PAT_MUST_CHECK;
+int pat_httpd_port(const struct pat_httpd *s); /* the real one, when 0 was asked for */
+/* Stops accepting; drained(arg) when no request is open or after timeout_ms. */
+void pat_httpd_drain(struct pat_httpd *s, int64_t timeout_ms, pat_loop_fn *drained, void *arg);
+
+/* Borrowed until the reply. */
+const char *pat_httpd_method(const struct pat_httpd_req *r);
+const char *pat_httpd_path(const struct pat_httpd_req *r);  /* decoded */
+const char *pat_httpd_query(const struct pat_httpd_req *r); /* raw, "" when none */
+const char *pat_httpd_peer(const struct pat_httpd_req *r);  /* numeric address */
+const char *pat_httpd_param(const struct pat_httpd_req *r,
+                            const char *name); /* of the pattern, decoded; NULL */
+const char *pat_httpd_header(const struct pat_httpd_req *r,
+                             const char *name);                               /* NULL when absent */
+const char *pat_httpd_body(const struct pat_httpd_req *r, size_t *len);       /* NUL-terminated */
+const char *pat_httpd_query_param(struct pat_httpd_req *r, const char *name); /* decoded; NULL */
+/* application/x-www-form-urlencoded body, decoded, in order. PAT_EINVAL: broken encoding or over
+ * 200 fields. */
+int pat_httpd_form(struct pat_httpd_req *r, const struct pat_param **params, size_t *n);
+const char *pat_param_find(const struct pat_param *params, size_t n,
+                           const char *name); /* first; NULL */
+/* true once the client has gone: a reply would reach nobody. */
+bool pat_httpd_gone(const struct pat_httpd_req *r);
+
+/* Before the reply: one more response header (copied). */
+int pat_httpd_set_header(struct pat_httpd_req *r, const char *name, const char *value);
+void pat_httpd_reply(struct pat_httpd_req *r, int status, const char *content_type,
+                     const void *body, size_t len);
+/* {"error":{"code":..,"message":..,"field":..}}; status from err. field may be NULL. */
+void pat_httpd_reply_error(struct pat_httpd_req *r, int err, const char *field,
+                           const char *message);
+void pat_httpd_reply_json(struct pat_httpd_req *r, int status, const struct pat_json *body);
+/* A body in pieces (SSE, long answers): begin, send..., end. send is PAT_EAGAIN when 1 MiB waits
+ * unread. */
+int pat_httpd_stream_begin(struct pat_httpd_req *r, int status, const char *content_type);
+int pat_httpd_stream_send(struct pat_httpd_req *r, const void *data, size_t len);
+void pat_httpd_stream_end(struct pat_httpd_req *r);
+/* Drops the connection without an answer: for doubles that play a broken peer. */
+void pat_httpd_abort(struct pat_httpd_req *r);
+
+#endif

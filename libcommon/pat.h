@@ -1,0 +1,38 @@
+/* pat.h - everything in libcommon, for those who want it all.
+ *
+ * Layers, each knowing only those above it:
+ *   err buf id            values
+ *   log conf json xml     text in and out
+ *   loop                  one thread, timers, descriptors, posts from other threads
+ *   net http httpd ws     HTTP and WebSocket on the loop
+ *   bus rpc db            NATS and Postgres on the loop
+ *   sign retry breaker metrics event
+ *   journal health daemon what every daemon is made of
+ */
+#ifndef PAT_H
+#define PAT_H
+
+#include "breaker.h"
+#include "buf.h"
+#include "bus.h"
+#include "conf.h"
+#include "daemon.h"
+#include "db.h"
+#include "err.h"
+#include "event.h"
+#include "health.h"
+#include "http.h"
+#include "httpd.h"
+#include "id.h"
+#include "journal.h"
+#include "json.h"
+#include "log.h"
+#include "loop.h"
+#include "metrics.h"
+#include "retry.h"
+#include "rpc.h"
+#include "sign.h"
+#include "ws.h"
+#include "xml.h"
+
+#endif
