@@ -1,0 +1,39 @@
+/* roomapi.h - LiveKit's server API (Twirp, protobuf) as far as a call needs it.
+ *
+ * Each call signs its own ten-minute token. done runs once, on the loop. PAT_ENOENT: no such room
+ * or participant; PAT_EAUTH; PAT_ETIMEDOUT; PAT_ECONN; PAT_EUPSTREAM with Twirp's message logged.
+ */
+#ifndef RTC_ROOMAPI_H
+#define RTC_ROOMAPI_H
+
+#include "pat.h"
+
+struct roomapi;
+typedef void roomapi_fn(int err, void *arg);
+
+int roomapi_new(struct roomapi **out, struct pat_http *http, const char *url, const char *api_key,
+                const char *api_secret) PAT_MUST_CHECK;
+void roomapi_free(struct roomapi *a);
+/* Creates the room (or finds it) and, when it is new, dispatches agent_name with metadata. */
+struct roomapi_room {
+    const char *name;
+    const char *metadata;
+    const char *agent_name;
+    int empty_timeout_s;
+    int departure_timeout_s;
+};
+int roomapi_create(struct roomapi *a, const struct roomapi_room *room, int64_t timeout_ms,
+                   roomapi_fn *done, void *arg) PAT_MUST_CHECK;
+int roomapi_dispatch(struct roomapi *a, const char *room, const char *agent_name,
+                     const char *metadata, int64_t timeout_ms, roomapi_fn *done,
+                     void *arg) PAT_MUST_CHECK;
+int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, roomapi_fn *done,
+                   void *arg) PAT_MUST_CHECK;
+int roomapi_remove(struct roomapi *a, const char *room, const char *identity, int64_t timeout_ms,
+                   roomapi_fn *done, void *arg) PAT_MUST_CHECK;
+/* A token to join room as identity, of kind "agent" (claims of LiveKit's access tokens). Yours to
+ * free. */
+char *roomapi_token(struct roomapi *a, const char *room, const char *identity,
+                    int64_t ttl_s) PAT_MUST_CHECK;
+
+#endif

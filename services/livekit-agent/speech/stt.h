@@ -1,0 +1,54 @@
+/* stt.h - speech to text: Opus packets in, words and ends of turns out.
+ *
+ * The interface; stt_deepgram.c is the provider. A stream reconnects by itself and replays what the
+ * provider has not yet answered (at most 5 s). Life: stt_open -> audio... -> stt_close; no callback
+ * after it. Thread: the loop's.
+ */
+#ifndef SPEECH_STT_H
+#define SPEECH_STT_H
+
+#include "pat.h"
+
+struct stt;
+
+/* One piece of recognised speech. Borrowed. Times are audio time of the stream. */
+struct stt_transcript {
+    const char *text;  /* this stretch so far; may be empty */
+    bool is_final;     /* frozen */
+    bool speech_final; /* and the speaker paused (endpointing) */
+    double confidence;
+    int64_t start_ms, end_ms;
+};
+
+struct stt_events {
+    void (*ready)(void *arg); /* connected (again) */
+    /* The provider heard speech begin. May repeat or be missed. */
+    void (*speech_started)(int64_t audio_ms, void *arg);
+    void (*transcript)(const struct stt_transcript *t, void *arg);
+    /* No further word within the utterance limit. */
+    void (*utterance_end)(int64_t last_word_end_ms, void *arg);
+    /* Gave up (bad key, unknown model), or still trying (retrying). */
+    void (*failed)(int err, bool retrying, const char *why, void *arg);
+};
+
+struct stt_opts {
+    const char *url; /* "wss://api.deepgram.com" */
+    const char *api_key;
+    const char *model;    /* "nova-3" */
+    const char *language; /* BCP 47 or "multi" */
+    int endpointing_ms;
+    int utterance_end_ms;        /* >= 1000, 0: off */
+    const char *const *keyterms; /* NULL-terminated, or NULL */
+};
+
+int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const struct stt_opts *o,
+             const struct stt_events *ev, void *arg) PAT_MUST_CHECK;
+/* One Opus packet, samples at 48 kHz long, as received. Silence that was not transmitted: opus
+ * NULL, len 0. */
+void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples);
+/* Flush what is in flight: a transcript with is_final follows. */
+void stt_finalize(struct stt *s);
+int64_t stt_audio_ms(const struct stt *s); /* sent so far: what is billed */
+void stt_close(struct stt *s);             /* asks the provider to end; NULL is fine */
+
+#endif

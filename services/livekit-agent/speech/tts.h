@@ -1,0 +1,53 @@
+/* tts.h - text to speech: sentences in, 48 kHz mono 16-bit samples out, as they come.
+ *
+ * The interface; tts_elevenlabs.c (multi-context WebSocket) and tts_openai.c (HTTP stream) are the
+ * providers, voice.c resolves a stored voice id to one of them. A call opens one tts; each
+ * utterance is a context, spoken in the order begun. Sockets are opened ahead. A provider that
+ * fails before the first sample of an utterance is replaced by the fallback voice, and that is
+ * told. Thread: the loop's.
+ */
+#ifndef SPEECH_TTS_H
+#define SPEECH_TTS_H
+
+#include "pat.h"
+#include "voice.h"
+
+struct tts;
+
+struct tts_events {
+    void (*ready)(void *arg);
+    /* Samples at 48 kHz mono, of this utterance. Borrowed. */
+    void (*audio)(uint32_t utterance, const int16_t *samples, size_t n, void *arg);
+    /* This piece of the utterance's text sounds from start_ms to end_ms of its audio. May never
+     * come. */
+    void (*aligned)(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
+                    void *arg);
+    /* All audio of the utterance was delivered (PAT_OK), or no voice could speak it. characters:
+     * billed. */
+    void (*done)(uint32_t utterance, int err, int64_t characters, void *arg);
+    /* Another voice speaks from here on: why. */
+    void (*fell_back)(const char *from, const char *to, const char *why, void *arg);
+};
+
+struct tts_opts {
+    const char *elevenlabs_url; /* "wss://api.elevenlabs.io" */
+    const char *elevenlabs_key;
+    const char *elevenlabs_model; /* "eleven_flash_v2_5" */
+    const char *openai_url;
+    const char *openai_key;
+    const char *openai_model; /* "gpt-4o-mini-tts" */
+    struct voice voice;       /* resolved */
+    struct voice fallback;
+    const char *language; /* ISO 639-1 or NULL */
+};
+
+int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct pat_http *http,
+             const struct tts_opts *o, const struct tts_events *ev, void *arg) PAT_MUST_CHECK;
+/* Text of an utterance (ids ascend); more may follow until tts_end. Whole sentences are best. */
+int tts_text(struct tts *t, uint32_t utterance, const char *text, size_t len) PAT_MUST_CHECK;
+void tts_end(struct tts *t, uint32_t utterance);
+/* Forget it: no audio and no done for it any more. */
+void tts_cancel(struct tts *t, uint32_t utterance);
+void tts_close(struct tts *t); /* NULL is fine */
+
+#endif
