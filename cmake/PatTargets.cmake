@@ -2,17 +2,23 @@
 # pat_test(name sources... LIBS)  a cmocka program registered with ctest under the label "unit"
 # pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
 
-execute_process(
-  COMMAND git -C ${CMAKE_SOURCE_DIR} describe --always --dirty --abbrev=12
-  OUTPUT_VARIABLE PAT_BUILD_ID
-  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+# -DPAT_BUILD_ID=... where the build has no .git (an image).
+if(NOT PAT_BUILD_ID)
+  execute_process(
+    COMMAND git -C ${CMAKE_SOURCE_DIR} describe --always --dirty --abbrev=12
+    OUTPUT_VARIABLE PAT_BUILD_ID
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
 if(NOT PAT_BUILD_ID)
   set(PAT_BUILD_ID "unknown")
 endif()
 configure_file(${CMAKE_SOURCE_DIR}/libcommon/version.h.in ${CMAKE_BINARY_DIR}/gen/version.h @ONLY)
 
+add_custom_target(daemons) # every pat_daemon: what an image needs, without the tests
+
 function(pat_daemon name)
   add_executable(${name} ${ARGN})
+  add_dependencies(daemons ${name})
   target_link_libraries(${name} PRIVATE libcommon pat_strict)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()

@@ -1,0 +1,41 @@
+# One image for the five daemons and the migration runner (target `runtime`), and one more with the provider doubles
+# for the demo (target `demo`). The command says which program runs; its settings are PAT_* variables (--help).
+
+FROM debian:bookworm-slim AS build
+WORKDIR /src
+# The packages first: they change less often than the sources.
+COPY scripts/env scripts/setup scripts/
+COPY tests/requirements.txt tests/
+RUN scripts/setup --build
+COPY . .
+ARG PAT_BUILD_ID=unknown
+RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
+ && cmake --build build/release --target daemons -j "$(nproc)" \
+ && mkdir -p /out/daemons /out/doubles \
+ && install -s build/release/bin/* /out/daemons
+
+FROM debian:bookworm-slim AS runtime
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libnats3.4 libnice10 libogg0 \
+      libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libsrtp2-1 libssl3 libusrsctp2 libuv1 libwebrtc-audio-processing1 \
+      libwebsockets17 libwebsockets-evlib-uv zlib1g \
+ && rm -rf /var/lib/apt/lists/* \
+ && groupadd --gid 10001 patchbay \
+ && useradd --no-log-init --uid 10001 --gid 10001 --home-dir /var/lib/patchbay --create-home --shell /usr/sbin/nologin patchbay
+COPY --from=build /out/daemons/ /usr/local/bin/
+COPY migrations /usr/share/patchbay/migrations
+COPY --chmod=755 deploy/healthcheck /usr/local/bin/patchbay-healthcheck
+# A library that is missing here shows when the image is made, not when a call comes in.
+RUN for f in /usr/local/bin/patchbay-*; do ldd "$f" 2>/dev/null; done | (! grep 'not found')
+USER patchbay
+WORKDIR /var/lib/patchbay
+ENV PAT_ADMIN_LISTEN=0.0.0.0:9100 PAT_LOG_FORMAT=json
+HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["patchbay-healthcheck"]
+
+FROM runtime AS demo
+USER root
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libflite1 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=build /out/doubles/ /usr/local/bin/
+USER patchbay
