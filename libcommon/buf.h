@@ -26,12 +26,13 @@ void pat_buf_reset(struct pat_buf *b);
 int pat_buf_add(struct pat_buf *b, const void *data, size_t len);
 int pat_buf_adds(struct pat_buf *b, const char *s);
 int pat_buf_addf(struct pat_buf *b, const char *fmt, ...) PAT_PRINTF(2, 3);
-/* Room for len more bytes at the end, to be written by the caller, who then adds to len. NULL: no
- * room. */
+/* Room for len more bytes at the end, to be written by the caller, who then adds to len; the
+ * terminator comes with the next add or take. NULL: no room. */
 char *pat_buf_reserve(struct pat_buf *b, size_t len);
-/* Drops n bytes from the front. */
+/* Drops n bytes from the front, all when there are fewer. */
 void pat_buf_drop(struct pat_buf *b, size_t n);
-/* The text, yours to free(); the buffer is empty after. NULL when the buffer is in error. */
+/* The text ("" when nothing was added), yours to free(); the buffer is empty after. NULL when the
+ * buffer is in error. */
 char *pat_buf_take(struct pat_buf *b);
 
 /* strlcpy where glibc has none: always terminates; false when it had to cut. */

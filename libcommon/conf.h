@@ -2,7 +2,7 @@
  *
  * The table feeds everything: parsing, --help, --check-config, and the redacted start-up line.
  * NAME_FILE names a file that holds the value of NAME (a trailing newline is cut); setting both is
- * an error.
+ * an error. A variable that is set to nothing counts as unset.
  *
  *   struct router_conf { char *public_url; int64_t listen_port; bool strict; };
  *   static const struct pat_conf_row rows[] = {
@@ -25,10 +25,11 @@ enum pat_conf_kind {
                         redacted when shown */
     PAT_CONF_ADDR,   /* char *, host:port or [v6]:port; port 0 = any free one */
     PAT_CONF_INT,    /* int64_t, min..max */
-    PAT_CONF_MS,     /* int64_t milliseconds; accepts "250ms", "3s", "5m", or a bare number of ms */
-    PAT_CONF_BOOL,   /* bool: true false 1 0 yes no on off */
-    PAT_CONF_ENUM,   /* char *, one of row.arg ("json,text") */
-    PAT_CONF_LIST,   /* char *, comma-separated, blanks trimmed, kept as text */
+    PAT_CONF_MS, /* int64_t milliseconds; accepts "250ms", "3s", "5m", "1h", or a bare number of ms
+                  */
+    PAT_CONF_BOOL, /* bool: true false 1 0 yes no on off */
+    PAT_CONF_ENUM, /* char *, one of row.arg ("json,text") */
+    PAT_CONF_LIST, /* char *, comma-separated, blanks trimmed, kept as text */
 };
 
 enum { PAT_CONF_REQUIRED = 1 };
@@ -48,11 +49,13 @@ typedef const char *pat_conf_getenv_fn(const char *name, void *arg);
 
 /* Fills out (zeroed by the caller) from the table. All faults are reported at once into errors, one
  * line each: "PAT_X: must be 1..65535, got \"foo\"" (secrets: the value is left out). PAT_EINVAL
- * when there was any. getenv_fn NULL: the process environment. */
+ * when there was any; nothing in out needs freeing then. getenv_fn NULL: the process environment.
+ */
 int pat_conf_load(const struct pat_conf_row *rows, size_t n, void *out,
                   pat_conf_getenv_fn *getenv_fn, void *arg, struct pat_buf *errors) PAT_MUST_CHECK;
 void pat_conf_free(const struct pat_conf_row *rows, size_t n, void *out);
-/* Any PAT_* variable of the environment that no row knows, for a warning about misspellings. */
+/* Any PAT_* variable of the environment that no row knows, one a line, for a warning about
+ * misspellings. */
 void pat_conf_unknown(const struct pat_conf_row *rows, size_t n, const char *prefix,
                       char **environ_, struct pat_buf *out);
 void pat_conf_help(const struct pat_conf_row *rows, size_t n, FILE *to);

@@ -1,6 +1,7 @@
 /* json.h - JSON with typed reading, where an error names the field.
  *
- * Strict on input from outside: valid UTF-8, nothing behind the value, at most PAT_JSON_DEPTH deep.
+ * Strict on input from outside: valid UTF-8, no U+0000, no name twice in an object, nothing behind
+ * the value, at most PAT_JSON_DEPTH deep.
  * Paths are dotted with [n] for items: "call.from", "items[0].id". Integers are exact up to 2^53;
  * larger ids travel as strings. A tree is owned by who parsed or built it; reading borrows. Thread:
  * a tree belongs to one thread.
@@ -62,14 +63,20 @@ bool pat_json_bool_or(const struct pat_json *j, const char *path, bool fallback)
 /* NULL when absent. */
 const struct pat_json *pat_json_at(const struct pat_json *j, const char *path);
 size_t pat_json_size(const struct pat_json *arr_or_obj);
+/* Walks from the first one: for all items use PAT_JSON_EACH. */
 const struct pat_json *pat_json_item(const struct pat_json *arr_or_obj, size_t i);
+const struct pat_json *pat_json_first(const struct pat_json *arr_or_obj);
+const struct pat_json *pat_json_next(const struct pat_json *item);
+#define PAT_JSON_EACH(it, arr_or_obj)                                                              \
+    for (const struct pat_json *it = pat_json_first(arr_or_obj); it; it = pat_json_next(it))
 const char *
 pat_json_key(const struct pat_json *member); /* of a member got from an object; else NULL */
 const char *pat_json_value_str(const struct pat_json *j); /* NULL when not a string */
 double pat_json_value_num(const struct pat_json *j);
 
-/* Building. A set on a tree that ran out of memory earlier is a no-op: check once, by
- * pat_json_print's NULL. */
+/* Building. A set replaces what the key held. A set on a tree that ran out of memory earlier is a
+ * no-op: check once, by pat_json_print's NULL. Bytes that are not UTF-8, and U+0000, become U+FFFD.
+ */
 struct pat_json *pat_json_obj(void);
 struct pat_json *pat_json_arr(void);
 void pat_json_set_str(struct pat_json *obj, const char *key, const char *s); /* NULL: JSON null */
@@ -84,6 +91,7 @@ void pat_json_add_take(struct pat_json *arr, struct pat_json *child);
 void pat_json_add_str(struct pat_json *arr, const char *s);
 struct pat_json *pat_json_dup(const struct pat_json *j);
 
+#define PAT_JSON_PRINT_MAX ((size_t)16 << 20) /* far above any message; stops a runaway */
 /* Compact text, yours to free(). NULL: out of memory now or while building. */
 char *pat_json_print(const struct pat_json *j) PAT_MUST_CHECK;
 int pat_json_print_to(const struct pat_json *j, struct pat_buf *out) PAT_MUST_CHECK;

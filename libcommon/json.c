@@ -1,0 +1,593 @@
+/* json.c - the tree: cJSON behind names of ours.
+ *
+ * A struct pat_json is a cJSON by another name; its type is known here only. Reading never changes
+ * a tree. What cJSON does not check (json_text.c does, and the walk in vet) never gets into one.
+ * cJSON's own printer is not used: it takes three times as long and would print NaN as null.
+ */
+#include "json.h"
+
+#include "id.h"
+#include "json_text.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* A parsed document may be put into an envelope; deeper than this is a loop or a bug. */
+    PRINT_DEPTH = 2 * PAT_JSON_DEPTH,
+    FEW = 16, /* names compared pair by pair; above, sorted */
+    /* In valueint of an array or object, which cJSON leaves alone and copies: a set failed. */
+    BROKEN = 1,
+};
+
+static const double exact_max =
+    9007199254740991.0; /* 2^53 - 1: the last one no neighbour rounds to */
+
+static cJSON *node(struct pat_json *j)
+{
+    return (cJSON *)j;
+}
+
+static const cJSON *cnode(const struct pat_json *j)
+{
+    return (const cJSON *)j;
+}
+
+static struct pat_json *json(cJSON *c)
+{
+    return (struct pat_json *)c;
+}
+
+static const struct pat_json *cjson(const cJSON *c)
+{
+    return (const struct pat_json *)c;
+}
+
+static int fault(struct pat_json_err *err, const char *path, const char *what)
+{
+    if (err) {
+        (void)pat_strcpy(err->path, sizeof err->path, path);
+        (void)pat_strcpy(err->what, sizeof err->what, what);
+    }
+    return PAT_EINVAL;
+}
+
+/* --- Parsing ---------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const cJSON *const *x = a;
+    const cJSON *const *y = b;
+
+    return strcmp((*x)->string, (*y)->string);
+}
+
+static int vet_names_sorted(const cJSON *obj, size_t n, struct pat_json_err *err)
+{
+    const cJSON **all = malloc(n * sizeof *all);
+    size_t i = 0;
+    int e = PAT_OK;
+
+    if (!all)
+        return PAT_ENOMEM;
+    for (const cJSON *m = obj->child; m; m = m->next)
+        all[i++] = m;
+    qsort(all, n, sizeof *all, by_name);
+    for (i = 1; i < n && !e; i++)
+        if (!strcmp(all[i - 1]->string, all[i]->string))
+            e = fault(err, all[i]->string, "is there twice");
+    free(all);
+    return e;
+}
+
+static int vet_names(const cJSON *obj, struct pat_json_err *err)
+{
+    size_t n = 0;
+
+    for (const cJSON *m = obj->child; m; m = m->next)
+        n++;
+    if (n > FEW)
+        return vet_names_sorted(obj, n, err);
+    for (const cJSON *m = obj->child; m; m = m->next)
+        for (const cJSON *o = m->next; o; o = o->next)
+            if (!strcmp(m->string, o->string))
+                return fault(err, m->string, "is there twice");
+    return PAT_OK;
+}
+
+/* What the text alone does not show: names given twice, numbers past a double. */
+static int vet(const cJSON *c, struct pat_json_err *err)
+{
+    int e = PAT_OK;
+
+    if (cJSON_IsNumber(c) && !isfinite(c->valuedouble))
+        return fault(err, c->string ? c->string : "", "number out of range");
+    if (cJSON_IsObject(c))
+        e = vet_names(c, err);
+    if (cJSON_IsObject(c) || cJSON_IsArray(c))
+        for (const cJSON *i = c->child; i && !e; i = i->next)
+            e = vet(i, err);
+    return e;
+}
+
+int pat_json_parse(struct pat_json **out, const char *text, size_t len, struct pat_json_err *err)
+{
+    int e = pat__json_check(text, len, err);
+    cJSON *c;
+
+    if (e)
+        return e;
+    c = cJSON_ParseWithLength(text, len);
+    if (!c) {
+        fault(err, "", "out of memory"); /* the text itself has been checked */
+        return PAT_ENOMEM;
+    }
+    e = vet(c, err);
+    if (e) {
+        cJSON_Delete(c);
+        return e;
+    }
+    *out = json(c);
+    return PAT_OK;
+}
+
+void pat_json_free(struct pat_json *j)
+{
+    cJSON_Delete(node(j));
+}
+
+void pat_json_free_p(struct pat_json **j)
+{
+    cJSON_Delete(node(*j));
+}
+
+/* --- Reading ---------------------------------------------------------------------------------- */
+
+enum pat_json_kind pat_json_kind(const struct pat_json *j)
+{
+    switch (j ? cnode(j)->type & 0xff : cJSON_NULL) {
+    case cJSON_False:
+    case cJSON_True:
+        return PAT_JSON_BOOL;
+    case cJSON_Number:
+        return PAT_JSON_NUM;
+    case cJSON_String:
+        return PAT_JSON_STR;
+    case cJSON_Array:
+        return PAT_JSON_ARR;
+    case cJSON_Object:
+        return PAT_JSON_OBJ;
+    default:
+        return PAT_JSON_NULL;
+    }
+}
+
+static const cJSON *member_n(const cJSON *obj, const char *name, size_t len)
+{
+    if (!cJSON_IsObject(obj))
+        return NULL;
+    for (const cJSON *m = obj->child; m; m = m->next)
+        if (!strncmp(m->string, name, len) && m->string[len] == '\0')
+            return m;
+    return NULL;
+}
+
+/* "[12]" at *path, which moves behind it. */
+static const cJSON *item_at(const cJSON *arr, const char **path)
+{
+    char *end;
+    unsigned long i;
+
+    if ((*path)[1] < '0' || (*path)[1] > '9')
+        return NULL;
+    i = strtoul(*path + 1, &end, 10);
+    if (*end != ']' || !cJSON_IsArray(arr))
+        return NULL;
+    *path = end + 1;
+    return cnode(pat_json_item(cjson(arr), i));
+}
+
+const struct pat_json *pat_json_at(const struct pat_json *j, const char *path)
+{
+    const cJSON *c = cnode(j);
+    size_t len;
+
+    while (c && *path) {
+        if (*path == '[') {
+            c = item_at(c, &path);
+        } else {
+            len = strcspn(path, ".[");
+            c = member_n(c, path, len);
+            path += len;
+        }
+        if (*path == '.')
+            path++;
+    }
+    return cjson(c);
+}
+
+/* The value at path when it is of that kind. */
+static int want(const struct pat_json *j, const char *path, enum pat_json_kind kind,
+                const cJSON **out, struct pat_json_err *err)
+{
+    static const char *const must_be[] = {
+        [PAT_JSON_NULL] = "must be null",    [PAT_JSON_BOOL] = "must be true or false",
+        [PAT_JSON_NUM] = "must be a number", [PAT_JSON_STR] = "must be a string",
+        [PAT_JSON_ARR] = "must be an array", [PAT_JSON_OBJ] = "must be an object",
+    };
+    const struct pat_json *at = pat_json_at(j, path);
+
+    if (!at)
+        return fault(err, path, "is missing");
+    if (pat_json_kind(at) != kind)
+        return fault(err, path, must_be[kind]);
+    *out = cnode(at);
+    return PAT_OK;
+}
+
+int pat_json_get_str(const struct pat_json *j, const char *path, const char **out,
+                     struct pat_json_err *err)
+{
+    const cJSON *c;
+    int e = want(j, path, PAT_JSON_STR, &c, err);
+
+    if (!e)
+        *out = c->valuestring;
+    return e;
+}
+
+static bool whole(double v)
+{
+    return v >= -exact_max && v <= exact_max && v == trunc(v);
+}
+
+int pat_json_get_int(const struct pat_json *j, const char *path, int64_t *out,
+                     struct pat_json_err *err)
+{
+    const cJSON *c;
+    int e = want(j, path, PAT_JSON_NUM, &c, err);
+
+    if (e)
+        return e;
+    if (!whole(c->valuedouble))
+        return fault(err, path, "must be a whole number");
+    *out = (int64_t)c->valuedouble;
+    return PAT_OK;
+}
+
+int pat_json_get_num(const struct pat_json *j, const char *path, double *out,
+                     struct pat_json_err *err)
+{
+    const cJSON *c;
+    int e = want(j, path, PAT_JSON_NUM, &c, err);
+
+    if (!e)
+        *out = c->valuedouble;
+    return e;
+}
+
+int pat_json_get_bool(const struct pat_json *j, const char *path, bool *out,
+                      struct pat_json_err *err)
+{
+    const cJSON *c;
+    int e = want(j, path, PAT_JSON_BOOL, &c, err);
+
+    if (!e)
+        *out = cJSON_IsTrue(c);
+    return e;
+}
+
+int pat_json_get_id(const struct pat_json *j, const char *path, const char **out,
+                    struct pat_json_err *err)
+{
+    const char *s;
+    int e = pat_json_get_str(j, path, &s, err);
+
+    if (e)
+        return e;
+    if (!pat_id_valid(s))
+        return fault(err, path, "must be a UUID");
+    *out = s;
+    return PAT_OK;
+}
+
+int pat_json_get_obj(const struct pat_json *j, const char *path, const struct pat_json **out,
+                     struct pat_json_err *err)
+{
+    const cJSON *c;
+    int e = want(j, path, PAT_JSON_OBJ, &c, err);
+
+    if (!e)
+        *out = cjson(c);
+    return e;
+}
+
+const char *pat_json_str_or(const struct pat_json *j, const char *path, const char *fallback)
+{
+    const char *s;
+
+    return pat_json_get_str(j, path, &s, NULL) ? fallback : s;
+}
+
+int64_t pat_json_int_or(const struct pat_json *j, const char *path, int64_t fallback)
+{
+    int64_t n;
+
+    return pat_json_get_int(j, path, &n, NULL) ? fallback : n;
+}
+
+double pat_json_num_or(const struct pat_json *j, const char *path, double fallback)
+{
+    double n;
+
+    return pat_json_get_num(j, path, &n, NULL) ? fallback : n;
+}
+
+bool pat_json_bool_or(const struct pat_json *j, const char *path, bool fallback)
+{
+    bool b;
+
+    return pat_json_get_bool(j, path, &b, NULL) ? fallback : b;
+}
+
+const struct pat_json *pat_json_first(const struct pat_json *j)
+{
+    return cJSON_IsArray(cnode(j)) || cJSON_IsObject(cnode(j)) ? cjson(cnode(j)->child) : NULL;
+}
+
+const struct pat_json *pat_json_next(const struct pat_json *item)
+{
+    return cjson(cnode(item)->next);
+}
+
+size_t pat_json_size(const struct pat_json *j)
+{
+    size_t n = 0;
+
+    PAT_JSON_EACH(it, j)
+    n++;
+    return n;
+}
+
+const struct pat_json *pat_json_item(const struct pat_json *j, size_t i)
+{
+    PAT_JSON_EACH(it, j)
+    if (i-- == 0)
+        return it;
+    return NULL;
+}
+
+const char *pat_json_key(const struct pat_json *member)
+{
+    return member ? cnode(member)->string : NULL;
+}
+
+const char *pat_json_value_str(const struct pat_json *j)
+{
+    return cJSON_IsString(cnode(j)) ? cnode(j)->valuestring : NULL;
+}
+
+double pat_json_value_num(const struct pat_json *j)
+{
+    return cJSON_IsNumber(cnode(j)) ? cnode(j)->valuedouble : 0;
+}
+
+/* --- Building --------------------------------------------------------------------------------- */
+
+struct pat_json *pat_json_obj(void)
+{
+    return json(cJSON_CreateObject());
+}
+
+struct pat_json *pat_json_arr(void)
+{
+    return json(cJSON_CreateArray());
+}
+
+static bool broken(const cJSON *c)
+{
+    return (cJSON_IsObject(c) || cJSON_IsArray(c)) && c->valueint == BROKEN;
+}
+
+/* Puts item, made just now and NULL when that failed, where it belongs. */
+static void set(struct pat_json *obj, const char *key, cJSON *item)
+{
+    cJSON *c = node(obj);
+    cJSON *old;
+
+    if (!cJSON_IsObject(c) || broken(c) || !item)
+        goto fail;
+    old = (cJSON *)member_n(c, key, strlen(key));
+    if (old)
+        cJSON_Delete(cJSON_DetachItemViaPointer(c, old));
+    if (cJSON_AddItemToObject(c, key, item))
+        return;
+fail:
+    if (c)
+        c->valueint = BROKEN;
+    cJSON_Delete(item);
+}
+
+void pat_json_set_str(struct pat_json *obj, const char *key, const char *s)
+{
+    set(obj, key, s ? cJSON_CreateString(s) : cJSON_CreateNull());
+}
+
+/* A string that has a NUL inside would end there: each becomes U+FFFD. */
+static cJSON *string_with_nuls(const char *s, size_t len)
+{
+    struct pat_buf b;
+    cJSON *item = NULL;
+
+    pat_buf_init(&b, len * 3);
+    for (const char *nul; (nul = memchr(s, '\0', len)); len -= (size_t)(nul - s) + 1, s = nul + 1) {
+        pat_buf_add(&b, s, (size_t)(nul - s));
+        pat_buf_adds(&b, "\xef\xbf\xbd");
+    }
+    if (!pat_buf_add(&b, s, len))
+        item = cJSON_CreateString(b.data);
+    pat_buf_fini(&b);
+    return item;
+}
+
+static cJSON *string_n(const char *s, size_t len)
+{
+    char small[256];
+    char *copy = small;
+    cJSON *item;
+
+    if (len && memchr(s, '\0', len))
+        return string_with_nuls(s, len);
+    if (len >= sizeof small && !(copy = malloc(len + 1)))
+        return NULL;
+    if (len)
+        memcpy(copy, s, len);
+    copy[len] = '\0';
+    item = cJSON_CreateString(copy);
+    if (copy != small)
+        free(copy);
+    return item;
+}
+
+void pat_json_set_strn(struct pat_json *obj, const char *key, const char *s, size_t len)
+{
+    set(obj, key, string_n(s, len));
+}
+
+void pat_json_set_int(struct pat_json *obj, const char *key, int64_t n)
+{
+    set(obj, key, cJSON_CreateNumber((double)n));
+}
+
+void pat_json_set_num(struct pat_json *obj, const char *key, double n)
+{
+    set(obj, key, cJSON_CreateNumber(n));
+}
+
+void pat_json_set_bool(struct pat_json *obj, const char *key, bool b)
+{
+    set(obj, key, cJSON_CreateBool(b));
+}
+
+void pat_json_set_null(struct pat_json *obj, const char *key)
+{
+    set(obj, key, cJSON_CreateNull());
+}
+
+void pat_json_set_take(struct pat_json *obj, const char *key, struct pat_json *child)
+{
+    set(obj, key, node(child));
+}
+
+static void add(struct pat_json *arr, cJSON *item)
+{
+    cJSON *c = node(arr);
+
+    if (cJSON_IsArray(c) && !broken(c) && item && cJSON_AddItemToArray(c, item))
+        return;
+    if (c)
+        c->valueint = BROKEN;
+    cJSON_Delete(item);
+}
+
+void pat_json_add_take(struct pat_json *arr, struct pat_json *child)
+{
+    add(arr, node(child));
+}
+
+void pat_json_add_str(struct pat_json *arr, const char *s)
+{
+    add(arr, s ? cJSON_CreateString(s) : cJSON_CreateNull());
+}
+
+struct pat_json *pat_json_dup(const struct pat_json *j)
+{
+    return json(cJSON_Duplicate(cnode(j), true));
+}
+
+/* --- Printing --------------------------------------------------------------------------------- */
+
+static void print_num(double v, struct pat_buf *out)
+{
+    char text[32];
+    char *end = text + sizeof text;
+    char *at = end;
+    uint64_t u = (uint64_t)fabs(whole(v) ? v : 0);
+
+    if (!isfinite(v)) {
+        pat_buf_adds(out, "null");
+    } else if (whole(v)) {
+        do
+            *--at = (char)('0' + u % 10);
+        while (u /= 10);
+        if (v < 0)
+            *--at = '-';
+        pat_buf_add(out, at, (size_t)(end - at));
+    } else {
+        /* The shorter form where it reads back as the same number. */
+        (void)snprintf(text, sizeof text, "%.15g", v);
+        if (strtod(text, NULL) != v)
+            (void)snprintf(text, sizeof text, "%.17g", v);
+        pat_buf_adds(out, text);
+    }
+}
+
+static int print(const cJSON *c, struct pat_buf *out, int depth)
+{
+    bool obj = cJSON_IsObject(c);
+    int err;
+
+    switch (c->type & 0xff) {
+    case cJSON_False:
+        return pat_buf_add(out, "false", 5);
+    case cJSON_True:
+        return pat_buf_add(out, "true", 4);
+    case cJSON_Number:
+        print_num(c->valuedouble, out);
+        return out->err;
+    case cJSON_String:
+        return pat_json_quote(out, c->valuestring, strlen(c->valuestring));
+    case cJSON_Array:
+    case cJSON_Object:
+        break;
+    default:
+        return pat_buf_add(out, "null", 4);
+    }
+    if (broken(c))
+        return PAT_ENOMEM;
+    if (depth == 0)
+        return PAT_E2BIG;
+    pat_buf_add(out, obj ? "{" : "[", 1);
+    for (const cJSON *i = c->child; i; i = i->next) {
+        if (i != c->child)
+            pat_buf_add(out, ",", 1);
+        if (obj) {
+            pat_json_quote(out, i->string, strlen(i->string));
+            pat_buf_add(out, ":", 1);
+        }
+        err = print(i, out, depth - 1);
+        if (err)
+            return err;
+    }
+    return pat_buf_add(out, obj ? "}" : "]", 1);
+}
+
+int pat_json_print_to(const struct pat_json *j, struct pat_buf *out)
+{
+    return j ? print(cnode(j), out, PRINT_DEPTH) : PAT_ENOMEM;
+}
+
+char *pat_json_print(const struct pat_json *j)
+{
+    struct pat_buf out;
+    char *text = NULL;
+
+    pat_buf_init(&out, PAT_JSON_PRINT_MAX);
+    if (!pat_json_print_to(j, &out))
+        text = pat_buf_take(&out);
+    pat_buf_fini(&out);
+    return text;
+}

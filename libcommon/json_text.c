@@ -1,0 +1,341 @@
+/* json_text.c - the strict grammar, UTF-8 and quoting.
+ *
+ * cJSON is lenient: it takes invalid UTF-8, cuts strings at \u0000, reads "01" and "{}x". So the
+ * text is checked here first, in one pass, and only what is right reaches it.
+ */
+#include "json_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* cJSON copies a number into 64 bytes and would quietly read the rest as something else. */
+enum { NUMBER_MAX = 63 };
+
+struct scan {
+    const char *start;
+    const char *at;
+    const char *end;
+    int depth;
+    const char *what; /* set by the first fault */
+};
+
+size_t pat__utf8_char(const char *text, size_t avail)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t len;
+
+    if (!avail)
+        return 0;
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    len = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    if (avail < len)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates and values above U+10FFFF (RFC 3629 section 4). */
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+bool pat_utf8_valid(const char *s, size_t len)
+{
+    size_t n;
+
+    for (; len; s += n, len -= n) {
+        n = pat__utf8_char(s, len);
+        if (!n)
+            return false;
+    }
+    return true;
+}
+
+static bool fault(struct scan *c, const char *what)
+{
+    if (!c->what)
+        c->what = what;
+    return false;
+}
+
+static int peek(const struct scan *c)
+{
+    return c->at < c->end ? (unsigned char)*c->at : -1;
+}
+
+static void skip_blank(struct scan *c)
+{
+    while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t'))
+        c->at++;
+}
+
+static bool word(struct scan *c, const char *w)
+{
+    size_t len = strlen(w);
+
+    if ((size_t)(c->end - c->at) < len || memcmp(c->at, w, len) != 0)
+        return fault(c, "expected a value");
+    c->at += len;
+    return true;
+}
+
+static bool digits(struct scan *c)
+{
+    const char *from = c->at;
+
+    while (peek(c) >= '0' && peek(c) <= '9')
+        c->at++;
+    return c->at > from || fault(c, "broken number");
+}
+
+static bool number(struct scan *c)
+{
+    const char *from = c->at;
+
+    if (peek(c) == '-')
+        c->at++;
+    if (peek(c) == '0')
+        c->at++;
+    else if (!digits(c))
+        return false;
+    if (peek(c) == '.') {
+        c->at++;
+        if (!digits(c))
+            return false;
+    }
+    if (peek(c) == 'e' || peek(c) == 'E') {
+        c->at++;
+        if (peek(c) == '+' || peek(c) == '-')
+            c->at++;
+        if (!digits(c))
+            return false;
+    }
+    return c->at - from <= NUMBER_MAX || fault(c, "number too long");
+}
+
+/* Four hex digits behind \u; -1 when they are not. */
+static long hex4(struct scan *c)
+{
+    long v = 0;
+
+    if (c->end - c->at < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        char h = *c->at++;
+
+        if (h >= '0' && h <= '9')
+            v = v * 16 + (h - '0');
+        else if ((h | 0x20) >= 'a' && (h | 0x20) <= 'f')
+            v = v * 16 + ((h | 0x20) - 'a' + 10);
+        else
+            return -1;
+    }
+    return v;
+}
+
+static bool unicode_escape(struct scan *c)
+{
+    long v = hex4(c);
+
+    if (v < 0)
+        return fault(c, "broken \\u escape");
+    if (v == 0)
+        return fault(c, "U+0000 in a string");
+    if (v >= 0xdc00 && v <= 0xdfff)
+        return fault(c, "unpaired surrogate");
+    if (v < 0xd800 || v > 0xdbff)
+        return true;
+    if (c->end - c->at < 6 || c->at[0] != '\\' || c->at[1] != 'u')
+        return fault(c, "unpaired surrogate");
+    c->at += 2;
+    v = hex4(c);
+    return (v >= 0xdc00 && v <= 0xdfff) || fault(c, "unpaired surrogate");
+}
+
+static bool escape(struct scan *c)
+{
+    int e;
+
+    c->at++;
+    e = peek(c);
+    if (e <= 0 || !strchr("\"\\/bfnrtu", e))
+        return fault(c, "broken escape");
+    c->at++;
+    return e == 'u' ? unicode_escape(c) : true;
+}
+
+static bool string(struct scan *c)
+{
+    size_t n;
+
+    c->at++;
+    for (;;) {
+        int ch = peek(c);
+
+        if (ch < 0)
+            return fault(c, "string without an end");
+        if (ch == '"')
+            break;
+        if (ch < 0x20)
+            return fault(c, "control character in a string");
+        if (ch == '\\') {
+            if (!escape(c))
+                return false;
+            continue;
+        }
+        n = pat__utf8_char(c->at, (size_t)(c->end - c->at));
+        if (!n)
+            return fault(c, "not UTF-8");
+        c->at += n;
+    }
+    c->at++;
+    return true;
+}
+
+static bool value(struct scan *c);
+
+static bool member(struct scan *c)
+{
+    skip_blank(c);
+    if (peek(c) != '"')
+        return fault(c, "expected a name");
+    if (!string(c))
+        return false;
+    skip_blank(c);
+    if (peek(c) != ':')
+        return fault(c, "expected ':'");
+    c->at++;
+    return value(c);
+}
+
+/* An array or an object, by its closing character. */
+static bool items(struct scan *c, char close, bool (*item)(struct scan *))
+{
+    if (++c->depth > PAT_JSON_DEPTH)
+        return fault(c, "nested too deeply");
+    c->at++;
+    skip_blank(c);
+    if (peek(c) == close) {
+        c->at++;
+        c->depth--;
+        return true;
+    }
+    for (;;) {
+        if (!item(c))
+            return false;
+        skip_blank(c);
+        if (peek(c) == close)
+            break;
+        if (peek(c) != ',')
+            return fault(c, close == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
+        c->at++;
+    }
+    c->at++;
+    c->depth--;
+    return true;
+}
+
+static bool value(struct scan *c)
+{
+    skip_blank(c);
+    switch (peek(c)) {
+    case '{':
+        return items(c, '}', member);
+    case '[':
+        return items(c, ']', value);
+    case '"':
+        return string(c);
+    case 't':
+        return word(c, "true");
+    case 'f':
+        return word(c, "false");
+    case 'n':
+        return word(c, "null");
+    default:
+        if (peek(c) == '-' || (peek(c) >= '0' && peek(c) <= '9'))
+            return number(c);
+        return fault(c, c->at == c->end ? "unexpected end" : "expected a value");
+    }
+}
+
+int pat__json_check(const char *text, size_t len, struct pat_json_err *err)
+{
+    struct scan c = { .start = text, .at = text, .end = text + len };
+
+    if (value(&c)) {
+        skip_blank(&c);
+        if (c.at != c.end)
+            fault(&c, "something behind the value");
+    }
+    if (!c.what)
+        return PAT_OK;
+    if (err) {
+        err->path[0] = '\0';
+        (void)snprintf(err->what, sizeof err->what, "%s at byte %zu", c.what,
+                       (size_t)(c.at - c.start));
+    }
+    return PAT_EINVAL;
+}
+
+static const char *short_escape(unsigned char ch)
+{
+    switch (ch) {
+    case '"':
+        return "\\\"";
+    case '\\':
+        return "\\\\";
+    case '\n':
+        return "\\n";
+    case '\r':
+        return "\\r";
+    case '\t':
+        return "\\t";
+    default:
+        return NULL;
+    }
+}
+
+/* Length of the run that needs no escape. */
+static size_t clean_run(const char *s, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len) {
+        unsigned char ch = (unsigned char)s[at];
+        size_t n = ch >= 0x20 && ch < 0x80 && ch != '"' && ch != '\\' ? 1 : 0;
+
+        if (ch >= 0x80)
+            n = pat__utf8_char(s + at, len - at);
+        if (!n)
+            break;
+        at += n;
+    }
+    return at;
+}
+
+int pat_json_quote(struct pat_buf *out, const char *s, size_t len)
+{
+    size_t at = 0;
+
+    pat_buf_add(out, "\"", 1);
+    while (at < len && !out->err) {
+        size_t run = clean_run(s + at, len - at);
+        unsigned char ch;
+
+        if (run)
+            pat_buf_add(out, s + at, run);
+        at += run;
+        if (at == len)
+            break;
+        ch = (unsigned char)s[at++];
+        if (short_escape(ch))
+            pat_buf_adds(out, short_escape(ch));
+        else
+            pat_buf_addf(out, "\\u%04x", ch < 0x20 ? ch : 0xfffdU);
+    }
+    return pat_buf_add(out, "\"", 1);
+}

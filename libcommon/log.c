@@ -1,0 +1,283 @@
+/* log.c - formats a line on the stack and writes it with one write(2).
+ *
+ * A line never exceeds PIPE_BUF, so that lines of several processes on one pipe do not mix: a long
+ * value is cut, and a field that has no room left is dropped and the line marked "cut".
+ * It does not buffer, rotate or wait: a line the descriptor does not take is lost.
+ */
+#include "log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    VALUE_MAX = 1024,                 /* bytes of one string */
+    TAIL = sizeof ",\"cut\":true}\n", /* always kept free for the end of the line */
+    ROOM = PIPE_BUF - TAIL,
+};
+
+struct line {
+    char s[PIPE_BUF];
+    size_t len;
+    bool full;
+};
+
+static struct pat_log_opts sink = { .service = "patchbay", .level = PAT_INFO, .fd = STDERR_FILENO };
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+
+void pat_log_setup(const struct pat_log_opts *opts)
+{
+    sink = *opts;
+}
+
+bool pat_log_enabled(enum pat_level level)
+{
+    return level >= sink.level;
+}
+
+int pat_level_parse(const char *s, enum pat_level *out)
+{
+    for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+        if (!strcmp(s, level_names[i])) {
+            *out = (enum pat_level)i;
+            return PAT_OK;
+        }
+    return PAT_EINVAL;
+}
+
+static void put(struct line *l, const char *s, size_t len)
+{
+    if (len > ROOM - l->len)
+        l->full = true;
+    if (l->full)
+        return;
+    memcpy(l->s + l->len, s, len);
+    l->len += len;
+}
+
+static void puts_(struct line *l, const char *s)
+{
+    put(l, s, strlen(s));
+}
+
+/* Length of the UTF-8 character at s, 0 when it is broken or one that could steer a terminal. */
+static size_t clean_char(const unsigned char *s)
+{
+    static const unsigned char second_min[] = { [0xe0 - 0xe0] = 0xa0, [0xf0 - 0xe0] = 0x90 };
+    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+    if (len == 1)
+        return s[0] >= 0x20 && s[0] != 0x7f;
+    if (len == 0 || s[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 || s[0] == 0xf0) && s[1] < second_min[s[0] - 0xe0])
+        return 0;
+    if ((s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f) ||
+        (s[0] == 0xc2 && s[1] < 0xa0))
+        return 0;
+    return len;
+}
+
+static void put_escape(struct line *l, unsigned char c)
+{
+    char hex[7];
+
+    switch (c) {
+    case '"':
+        puts_(l, "\\\"");
+        return;
+    case '\\':
+        puts_(l, "\\\\");
+        return;
+    case '\n':
+        puts_(l, "\\n");
+        return;
+    case '\t':
+        puts_(l, "\\t");
+        return;
+    default:
+        (void)snprintf(hex, sizeof hex, "\\u%04x", c < 0x80 ? c : 0xfffdU);
+        puts_(l, hex);
+    }
+}
+
+/* Runs of plain characters are copied at once. */
+static void put_quoted(struct line *l, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    const unsigned char *end = s + strnlen(text, VALUE_MAX);
+    const unsigned char *run = s;
+    bool cut = *end != '\0';
+    size_t n;
+
+    puts_(l, "\"");
+    while (s < end) {
+        n = *s == '"' || *s == '\\' ? 0 : clean_char(s);
+        if (n && s + n <= end) {
+            s += n;
+            continue;
+        }
+        put(l, (const char *)run, (size_t)(s - run));
+        run = s;
+        if (n)
+            break; /* a character cut in two by VALUE_MAX */
+        put_escape(l, *s);
+        run = ++s;
+    }
+    put(l, (const char *)run, (size_t)(s - run));
+    puts_(l, cut ? "\xe2\x80\xa6\"" : "\"");
+}
+
+/* In text form a plain word goes without quotes. */
+static bool plain(const char *s)
+{
+    size_t n = 0;
+
+    for (; s[n] && n < VALUE_MAX; n++)
+        if ((unsigned char)s[n] <= 0x20 || (unsigned char)s[n] >= 0x7f || strchr("\"\\='", s[n]))
+            return false;
+    return n > 0 && s[n] == '\0';
+}
+
+static void put_int(struct line *l, int64_t v)
+{
+    char digits[24];
+    size_t i = sizeof digits;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do
+        digits[--i] = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        digits[--i] = '-';
+    put(l, digits + i, sizeof digits - i);
+}
+
+static void put_value(struct line *l, const struct pat_field *f)
+{
+    char number[32];
+
+    switch (f->kind) {
+    case PAT_FIELD_STR:
+        if (!sink.json && plain(f->v.s))
+            puts_(l, f->v.s);
+        else
+            put_quoted(l, f->v.s);
+        break;
+    case PAT_FIELD_INT:
+        put_int(l, f->v.i);
+        break;
+    case PAT_FIELD_NUM:
+        (void)snprintf(number, sizeof number, "%.9g", f->v.f);
+        puts_(l, isfinite(f->v.f) ? number : "null");
+        break;
+    case PAT_FIELD_BOOL:
+        puts_(l, f->v.i ? "true" : "false");
+        break;
+    case PAT_FIELD_END:
+        break;
+    }
+}
+
+/* All of the field or nothing of it. */
+static void put_field(struct line *l, const struct pat_field *f)
+{
+    size_t before = l->len;
+
+    if (f->kind == PAT_FIELD_STR && !f->v.s)
+        return;
+    puts_(l, sink.json ? ",\"" : " ");
+    puts_(l, f->name);
+    puts_(l, sink.json ? "\":" : "=");
+    put_value(l, f);
+    if (l->full)
+        l->len = before;
+}
+
+/* "2026-11-22T10:00:00.123Z" by plain arithmetic: gmtime_r would take libc's time zone lock. */
+static void put_time(struct line *l)
+{
+    struct timespec now;
+    int64_t days;
+    int64_t era_day;
+    int64_t year_of_era;
+    int64_t day_of_year;
+    int64_t month;
+    int second;
+    char text[80];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    second = (int)(now.tv_sec % 86400);
+    days = now.tv_sec / 86400 + 719468; /* since 0000-03-01; months then run from March */
+    era_day = days % 146097;
+    year_of_era = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+    day_of_year = era_day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    month = (5 * day_of_year + 2) / 153;
+    (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                   (int)(year_of_era + days / 146097 * 400 + (month >= 10)),
+                   (int)(month < 10 ? month + 3 : month - 9),
+                   (int)(day_of_year - (153 * month + 2) / 5 + 1), second / 3600, second / 60 % 60,
+                   second % 60, (int)(now.tv_nsec / 1000000));
+    puts_(l, text);
+}
+
+static void put_head(struct line *l, enum pat_level level, const char *event)
+{
+    if (!sink.json) {
+        put_time(l);
+        puts_(l, level == PAT_INFO || level == PAT_WARN ? "  " : " ");
+        puts_(l, level_names[level]);
+        puts_(l, " ");
+        puts_(l, sink.service);
+        puts_(l, " ");
+        puts_(l, event);
+        return;
+    }
+    puts_(l, "{\"time\":\"");
+    put_time(l);
+    puts_(l, "\",\"level\":\"");
+    puts_(l, level_names[level]);
+    puts_(l, "\",\"service\":\"");
+    puts_(l, sink.service);
+    puts_(l, "\",\"event\":\"");
+    puts_(l, event);
+    puts_(l, "\"");
+}
+
+static void finish(struct line *l)
+{
+    const char *tail =
+        sink.json ? (l->full ? ",\"cut\":true}\n" : "}\n") : (l->full ? " cut=true\n" : "\n");
+    size_t len = strlen(tail);
+    ssize_t n;
+
+    memcpy(l->s + l->len, tail, len);
+    l->len += len;
+    do
+        n = write(sink.fd, l->s, l->len);
+    while (n < 0 && errno == EINTR);
+}
+
+void pat_log_write(enum pat_level level, const char *event, const struct pat_field *fields)
+{
+    struct line l;
+    int saved = errno;
+
+    if (!pat_log_enabled(level))
+        return;
+    l.len = 0;
+    l.full = false;
+    put_head(&l, level, event);
+    for (; fields->kind != PAT_FIELD_END && !l.full; fields++)
+        put_field(&l, fields);
+    finish(&l);
+    errno = saved;
+}
