@@ -14,28 +14,33 @@ RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
  && mkdir -p /out/daemons /out/doubles \
  && install -s build/release/bin/* /out/daemons
 
-FROM debian:bookworm-slim AS runtime
+# What the daemons stand on, and the migration runner (scripts/migrate, which is psql).
+FROM debian:bookworm-slim AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libnats3.4 libnice10 libogg0 \
       libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libsrtp2-1 libssl3 libusrsctp2 libuv1 libwebrtc-audio-processing1 \
-      libwebsockets17 libwebsockets-evlib-uv zlib1g \
+      libwebsockets17 libwebsockets-evlib-uv postgresql-client-15 zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 patchbay \
- && useradd --no-log-init --uid 10001 --gid 10001 --home-dir /var/lib/patchbay --create-home --shell /usr/sbin/nologin patchbay
-COPY --from=build /out/daemons/ /usr/local/bin/
+ && useradd --no-log-init --uid 10001 --gid 10001 --create-home --home-dir /var/lib/patchbay \
+      --shell /usr/sbin/nologin patchbay
+COPY --chmod=755 scripts/migrate /usr/share/patchbay/scripts/migrate
 COPY migrations /usr/share/patchbay/migrations
 COPY --chmod=755 deploy/healthcheck /usr/local/bin/patchbay-healthcheck
-# A library that is missing here shows when the image is made, not when a call comes in.
-RUN for f in /usr/local/bin/patchbay-*; do ldd "$f" 2>/dev/null; done | (! grep 'not found')
-USER patchbay
+USER 10001:10001
 WORKDIR /var/lib/patchbay
+
+FROM base AS runtime
+COPY --from=build /out/daemons/ /usr/local/bin/
+# A library that is missing here shows when the image is made, not when a call comes in.
+RUN for f in /usr/local/bin/patchbay-*; do ldd "$f" 2>/dev/null; done >/tmp/libraries; ! grep 'not found' /tmp/libraries
 ENV PAT_ADMIN_LISTEN=0.0.0.0:9100 PAT_LOG_FORMAT=json
 HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["patchbay-healthcheck"]
 
 FROM runtime AS demo
-USER root
+USER 0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libflite1 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/doubles/ /usr/local/bin/
-USER patchbay
+USER 10001:10001
