@@ -119,7 +119,7 @@ class Postgres:
 
     def create_login(self, name: str, *member_of: str, inherit: bool = True) -> None:
         with self.admin() as c:
-            if not c.execute("select from pg_roles where rolname = %s", (name,)).fetchone():
+            if not c.execute("select 1 from pg_roles where rolname = %s", (name,)).fetchone():
                 c.execute(f'create role "{name}" login {"inherit" if inherit else "noinherit"} '
                           f"password '{self.password}'")
             for role in member_of:
