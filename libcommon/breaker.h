@@ -1,7 +1,7 @@
 /* breaker.h - a circuit breaker, pure: (state, outcome, now) -> state.
  *
- * closed    calls go through; `failures` in a row, or a failure share over `window` calls, open it
- * open      calls are refused for open_ms
+ * closed    calls go through; failures_to_open failures in a row open it
+ * open      calls are refused for open_ms; outcomes of calls begun before are ignored
  * half-open one probe at a time goes through; its outcome decides
  */
 #ifndef PAT_BREAKER_H

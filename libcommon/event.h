@@ -12,6 +12,8 @@
 #include "json.h"
 
 #define PAT_SUBJECT_MAX 256
+/* NATS takes 1 MiB with headers by default. */
+#define PAT_EVENT_MAX ((size_t)(1 << 20) - 4096)
 
 struct pat_event {
     const char *area;    /* "call" */
@@ -22,7 +24,8 @@ struct pat_event {
     int64_t time_ms;     /* unix; 0: now */
 };
 
-/* One token of a subject: dots, blanks, wildcards and controls become "_"; empty becomes "-". */
+/* One token of a subject: dots, blanks, wildcards, controls and what is not ASCII become "_"; empty
+ * or NULL becomes "-". */
 void pat_subject_token(char *out, size_t cap, const char *s);
 int pat_event_subject(const struct pat_event *e, char out[PAT_SUBJECT_MAX]) PAT_MUST_CHECK;
 
@@ -44,8 +47,8 @@ void pat_event_text_fini(struct pat_event_text *t);
 int pat_event_parse(struct pat_json **out, const char *text, size_t len,
                     struct pat_json_err *err) PAT_MUST_CHECK;
 
-/* The streams of the design, ensured at start by whoever publishes into them: name and server
- * configuration. */
+/* CALL, CONFIG, HEALTH, SWITCH, TURN, USAGE, VOICE, WEBHOOK: ensured at start by whoever publishes
+ * into them. */
 struct pat_event_stream {
     const char *name;
     const char *config_json;

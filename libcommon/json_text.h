@@ -9,7 +9,4 @@
  * PAT_EINVAL, and err->what tells what and at which byte. */
 int pat__json_check(const char *text, size_t len, struct pat_json_err *err);
 
-/* Length of the valid UTF-8 character at s, of which len bytes are there; 0 when it is not one. */
-size_t pat__utf8_char(const char *s, size_t len);
-
 #endif

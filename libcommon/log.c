@@ -6,6 +6,8 @@
  */
 #include "log.h"
 
+#include "utf8.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -65,23 +67,16 @@ static void puts_(struct line *l, const char *s)
     put(l, s, strlen(s));
 }
 
-/* Length of the UTF-8 character at s, 0 when it is broken or one that could steer a terminal. */
-static size_t clean_char(const unsigned char *s)
+/* Length of the character at s when it can stand as it is: 0 for broken bytes and for controls,
+ * which could steer a terminal (C1 controls are two bytes, 0xc2 0x80..0x9f). */
+static size_t clean_char(const char *s, size_t avail)
 {
-    static const unsigned char second_min[] = { [0xe0 - 0xe0] = 0xa0, [0xf0 - 0xe0] = 0x90 };
-    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    size_t len = pat__utf8_char(s, avail);
+    unsigned char c = (unsigned char)s[0];
 
     if (len == 1)
-        return s[0] >= 0x20 && s[0] != 0x7f;
-    if (len == 0 || s[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 || s[0] == 0xf0) && s[1] < second_min[s[0] - 0xe0])
-        return 0;
-    if ((s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f) ||
-        (s[0] == 0xc2 && s[1] < 0xa0))
+        return c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+    if (len == 2 && c == 0xc2 && (unsigned char)s[1] < 0xa0)
         return 0;
     return len;
 }
@@ -109,31 +104,38 @@ static void put_escape(struct line *l, unsigned char c)
     }
 }
 
-/* Runs of plain characters are copied at once. */
-static void put_quoted(struct line *l, const char *text)
+/* Where to cut so that no character is split. */
+static size_t cut_at(const char *s, size_t max)
 {
-    const unsigned char *s = (const unsigned char *)text;
-    const unsigned char *end = s + strnlen(text, VALUE_MAX);
-    const unsigned char *run = s;
-    bool cut = *end != '\0';
+    size_t len = strnlen(s, max + 1);
+
+    if (len <= max)
+        return len;
+    len = max;
+    while (len > max - 4 && ((unsigned char)s[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+/* Runs of plain characters are copied at once. */
+static void put_quoted(struct line *l, const char *s)
+{
+    const char *end = s + cut_at(s, VALUE_MAX);
+    const char *run = s;
     size_t n;
 
     puts_(l, "\"");
     while (s < end) {
-        n = *s == '"' || *s == '\\' ? 0 : clean_char(s);
-        if (n && s + n <= end) {
-            s += n;
-            continue;
-        }
-        put(l, (const char *)run, (size_t)(s - run));
-        run = s;
+        n = clean_char(s, (size_t)(end - s));
+        s += n;
         if (n)
-            break; /* a character cut in two by VALUE_MAX */
-        put_escape(l, *s);
+            continue;
+        put(l, run, (size_t)(s - run));
+        put_escape(l, (unsigned char)*s);
         run = ++s;
     }
-    put(l, (const char *)run, (size_t)(s - run));
-    puts_(l, cut ? "\xe2\x80\xa6\"" : "\"");
+    put(l, run, (size_t)(s - run));
+    puts_(l, *end ? "\xe2\x80\xa6\"" : "\"");
 }
 
 /* In text form a plain word goes without quotes. */

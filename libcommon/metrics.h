@@ -21,9 +21,14 @@ struct pat_histogram;
 int pat_metrics_new(struct pat_metrics **out);
 void pat_metrics_free(struct pat_metrics *m);
 
+/* Adds name="value" with the value escaped, behind a comma when out is not empty: for labels whose
+ * values are not literals. */
+int pat_metric_label(struct pat_buf *out, const char *name, const char *value);
+
 /* name, help and labels follow Prometheus' rules; labels as text:
  * "stack=\"retell\",reason=\"busy\"" or NULL. The same name and labels give the same handle. Never
- * NULL: out of memory gives a series that is not shown. */
+ * NULL, out of memory gives a series that is not shown - but for m NULL, which gives NULL, and that
+ * is fine to bump. */
 struct pat_counter *pat_counter(struct pat_metrics *m, const char *name, const char *help,
                                 const char *labels);
 struct pat_gauge *pat_gauge(struct pat_metrics *m, const char *name, const char *help,

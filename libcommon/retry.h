@@ -17,8 +17,9 @@ struct pat_retry {
 
 #define PAT_RETRY(base, max) ((struct pat_retry){ (base), (max), 0 })
 
-/* Counts one failure and gives the pause before the next try: random in [half, whole] of base *
- * 2^failures, capped at max_ms. random: any 32 random bits. */
+/* Gives the pause before the next try and counts one failure: random in [half, whole] of base_ms
+ * after the first failure, of twice that after the second, and so on up to max_ms. random: any 32
+ * random bits. */
 int64_t pat_retry_next_ms(struct pat_retry *r, uint32_t random);
 void pat_retry_reset(struct pat_retry *r);
 uint32_t pat_random32(void);

@@ -18,6 +18,7 @@ struct pat_xml {
     const char *open[PAT_XML_DEPTH];
     int depth;
     bool in_tag; /* attributes may still follow */
+    bool done;   /* the root is closed */
     int err;
 };
 
