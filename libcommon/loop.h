@@ -24,7 +24,8 @@ void pat_loop_run(struct pat_loop *l);
 void pat_loop_stop(struct pat_loop *l);
 /* One turn, waiting at most timeout_ms for something to happen: for tests. */
 void pat_loop_run_once(struct pat_loop *l, int64_t timeout_ms);
-/* Asserts in debug builds that every object was closed. PAT_EAGAIN otherwise (nothing is freed). */
+/* Waits for close steps under way. PAT_EAGAIN when an object of others is still open: nothing is
+ * freed then. */
 int pat_loop_free(struct pat_loop *l);
 /* For the modules that wrap a library on libuv. */
 struct uv_loop_s *pat_loop_uv(struct pat_loop *l);
@@ -72,6 +73,8 @@ void pat_timer_fini(struct pat_timer *t);
 /* Readiness of a descriptor that stays the caller's. */
 enum { PAT_POLL_IN = 1, PAT_POLL_OUT = 2 };
 struct pat_poll;
+/* err PAT_ECONN: the descriptor is in error, both events are given so that the owner's next call
+ * meets it, and nothing is watched until the next pat_poll_set. */
 typedef void pat_poll_fn(int err, int events, void *arg);
 int pat_poll_new(struct pat_poll **out, struct pat_loop *l, int fd, pat_poll_fn *fn,
                  void *arg) PAT_MUST_CHECK;
@@ -90,8 +93,8 @@ void pat_signal_close(struct pat_signal *s);
 int pat_loop_work(struct pat_loop *l, pat_loop_fn *work, pat_loop_fn *done,
                   void *arg) PAT_MUST_CHECK;
 
-/* Resolves host to numeric text, off the loop. fn runs once: address is borrowed. Cancel: it does
- * not run. */
+/* Resolves host to numeric text, off the loop, IPv4 before IPv6. fn runs once: address is borrowed.
+ * Cancel: it does not run. A numeric host (IPv6 with or without brackets) needs no thread. */
 struct pat_resolve;
 typedef void pat_resolve_fn(int err, const char *address, void *arg);
 int pat_resolve_start(struct pat_resolve **out, struct pat_loop *l, const char *host,
