@@ -22,6 +22,8 @@ struct pat_event {
     const char *key;     /* the call's, config's, switch's id */
     const char *source;  /* "/patchbay/router" */
     int64_t time_ms;     /* unix; 0: now */
+    /* The event's id, for one that must be told once however often it is said; NULL: a new one. */
+    const struct pat_id *id;
 };
 
 /* One token of a subject: dots, blanks, wildcards, controls and what is not ASCII become "_"; empty
