@@ -4,6 +4,9 @@
 -- they are there (several agents per user, agent per number, account status) and columns it changes or drops do not
 -- hang on our views. The reader's own rights apply.
 
+-- The routers read a user's routes after each change of his; the table's own index covers active numbers only.
+create index if not exists patchbay_service_numbers_user on public.service_numbers (user_id);
+
 -- One row per number that could ring, active or not. A number in service_numbers wins over users.service_number.
 create or replace view patchbay.routes with (security_invoker = true) as
 select n.number, n.user_id, a.agent_config_id, coalesce(a.stack, 'retell'::public.voice_ai_stack) as stack,
@@ -72,8 +75,9 @@ select c.id as agent_config_id, c.user_id, coalesce(v.version, 0) as version,
                      'cloned_voice_name', 'transfer_phone_number', 'transfer_secret', 'avatar_url', 'created_at',
                      'updated_at'] as extra
 from public.agent_configs c
-cross join lateral (select to_jsonb(c) as row) j
-left join lateral (select to_jsonb(x) as row from public.users x where x.id = c.user_id) u on true
+-- offset 0: the row is made into JSON once, not once per field
+cross join lateral (select to_jsonb(c) as row offset 0) j
+left join lateral (select to_jsonb(x) as row from public.users x where x.id = c.user_id offset 0) u on true
 left join patchbay.config_versions v on v.user_id = c.user_id and v.agent_config_id = c.id
 left join lateral (
     select jsonb_agg(jsonb_build_object('id', n.id, 'label', n.label, 'phone_number', n.phone_number,

@@ -300,7 +300,9 @@ create or replace function patchbay.call_record(c patchbay.calls, r jsonb, event
         'call_cost_tts', patchbay.cost_usd(r -> 'call_cost', 'tts|voice|elevenlabs|cartesia|minimax|fish'),
         'call_cost_stt', patchbay.cost_usd(r -> 'call_cost', 'stt|asr|transcri'),
         'call_cost_telephony', patchbay.cost_usd(r -> 'call_cost', 'telephony|twilio|telnyx|sip|phone'),
-        'metadata', coalesce(case when r is not null then jsonb_build_object('event', event, 'call', r) end, '{}')
+        -- Retell's own payload stays readable where the product used to keep it.
+        'metadata', coalesce(case when c.stack = 'retell' and r is not null
+                             then jsonb_build_object('event', event, 'call', r) end, '{}')
             || jsonb_build_object('patchbay', jsonb_strip_nulls(jsonb_build_object(
                 'call_id', c.id, 'stack', c.stack, 'fallback', c.fallback, 'state', c.state,
                 'ended_owner', c.ended_owner, 'ended_reason', c.ended_reason, 'greeting_ms', c.greeting_ms,
@@ -317,6 +319,7 @@ create or replace function patchbay.project_call(p_call uuid) returns boolean
 declare
     c patchbay.calls;
     r patchbay.call_results;
+    turns jsonb;
     want jsonb;
     cols text[];
 begin
@@ -327,6 +330,16 @@ begin
     end if;
     select * into r from patchbay.call_results
     where call_id = p_call and source = coalesce(c.stack, 'retell');
+    -- Our own agent reports turn by turn; its transcript is what these events say was said and heard.
+    if c.stack = 'livekit' and not coalesce(r.data ?| array['transcript', 'transcript_object'], false) then
+        select jsonb_agg(jsonb_build_object('role', split_part(e.type, '.', 4), 'content', said) order by e.occurred_at, e.id)
+        into turns
+        from patchbay.call_events e, lateral (select coalesce(e.data ->> 'heard', e.data ->> 'text') as said) x
+        where e.call_id = c.id and e.type in ('pat.turn.v1.user', 'pat.turn.v1.agent') and said <> '';
+        if turns is not null then
+            r.data := coalesce(r.data, '{}') || jsonb_build_object('transcript_object', turns);
+        end if;
+    end if;
     select jsonb_object_agg(key, value) into want
     from jsonb_each(patchbay.call_record(c, r.data, r.event)) where value <> 'null';
     -- Somebody else's handler may have stored Retell's webhook under an id of its own.
