@@ -6,6 +6,7 @@
 #include "event.h"
 
 #include "loop.h"
+#include "sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ int pat_event_make(struct pat_event_text *out, const struct pat_event *e,
     err = pat_event_subject(e, made.subject);
     if (err)
         return err;
-    made.id = pat_id_new();
+    made.id = e->id ? *e->id : pat_id_new();
     pat_buf_init(&text, PAT_EVENT_MAX);
     err = format(&text, e, made.id.s, data);
     if (!err) {
@@ -99,6 +100,26 @@ int pat_event_make(struct pat_event_text *out, const struct pat_event *e,
     }
     pat_buf_fini(&text);
     return err;
+}
+
+struct pat_id pat_event_id_once(const char *key, const char *what)
+{
+    uint8_t sum[32];
+    struct pat_id id;
+    char text[2 * PAT_SUBJECT_MAX];
+    int n = snprintf(text, sizeof text, "%s %s", key, what);
+
+    pat_sha256(text, n < 0 ? 0 : strnlen(text, sizeof text), sum);
+    sum[6] = (uint8_t)(0x80 | (sum[6] & 0x0f));
+    sum[8] = (uint8_t)(0x80 | (sum[8] & 0x3f));
+    for (int i = 0, at = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            id.s[at++] = '-';
+        id.s[at++] = "0123456789abcdef"[sum[i] >> 4];
+        id.s[at++] = "0123456789abcdef"[sum[i] & 15];
+    }
+    id.s[PAT_ID_LEN] = '\0';
+    return id;
 }
 
 void pat_event_text_fini(struct pat_event_text *t)

@@ -45,6 +45,10 @@ int pat_event_make(struct pat_event_text *out, const struct pat_event *e,
                    struct pat_json *data_take) PAT_MUST_CHECK;
 void pat_event_text_fini(struct pat_event_text *t);
 
+/* The id of an event that is told once: the same for the same key and what, in the shape of a
+ * version 8 UUID (RFC 9562, section 5.8) over their SHA-256. */
+struct pat_id pat_event_id_once(const char *key, const char *what);
+
 /* Reads an envelope: checks specversion, id, type; the tree is yours. */
 int pat_event_parse(struct pat_json **out, const char *text, size_t len,
                     struct pat_json_err *err) PAT_MUST_CHECK;

@@ -1,0 +1,337 @@
+/* after.c - what comes after the first answer: Dial results, call status, recordings, and the
+ * fallback document.
+ *
+ * Each names its call by the signed token in its own URL, so any replica can answer; only the
+ * number-level status callback, whose URL is the same for all calls, has to look its call up in
+ * Postgres.
+ */
+#include "carrier.h"
+#include "document.h"
+#include "record.h"
+#include "routes.h"
+#include "serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATUS_TIMEOUT_MS 4000
+
+static int read_token(struct callref *out, const struct router *r, struct pat_httpd_req *http)
+{
+    const char *token = pat_httpd_query_param(http, "t");
+    const char *call = pat_httpd_param(http, "call");
+    int err = token ? callref_parse(out, r->conf->call_secret, token, pat_unix_ms()) : PAT_EAUTH;
+
+    return !err && strcmp(out->call.s, call) ? PAT_EAUTH : err;
+}
+
+/* Both must be right: the token is ours, the request is the carrier's. On failure it has replied.
+ */
+static int read_callback(struct carrier_req *c, struct callref *ref, struct router *r,
+                         struct pat_httpd_req *http)
+{
+    int bad_token = read_token(ref, r, http);
+    int err = carrier_read(c, r, http, !bad_token);
+
+    if (err || !bad_token)
+        return err;
+    pat_log(PAT_WARN, "carrier.refused", PAT_S("path", pat_httpd_path(http)), PAT_S("field", "t"),
+            PAT_S("why", "token missing or not ours"));
+    pat_httpd_reply_error(http, PAT_EPERM, "t", "missing or wrong");
+    carrier_fini(c);
+    return PAT_EPERM;
+}
+
+static void reply_hangup(struct router *r, struct pat_httpd_req *http, enum carrier_form form)
+{
+    struct pat_buf doc;
+    int err;
+
+    pat_buf_init(&doc, DOCUMENT_MAX);
+    err = form == CARRIER_SWML ? swml_hangup(&doc) : cxml_hangup(&doc);
+    carrier_answer(r, http, form, err, &doc);
+    pat_buf_fini(&doc);
+}
+
+static int64_t seconds_param_ms(const struct carrier_req *c, const char *name)
+{
+    const char *s = carrier_param(c, name);
+    char *end;
+    long n;
+
+    if (!s || !*s)
+        return -1;
+    n = strtol(s, &end, 10);
+    return *end || n < 0 || n > 24 * 3600 ? -1 : (int64_t)n * 1000;
+}
+
+/* ------------------------------------------------------------------ Dial result */
+
+/* NULL: the leg was served. Else why it was not. */
+static const char *leg_failure(const struct carrier_req *c)
+{
+    const char *s =
+        carrier_param(c, c->form == CARRIER_SWML ? "vars.connect_result" : "DialCallStatus");
+    static const char *const table[][2] = {
+        { "busy", "busy" },
+        { "no-answer", "no_answer" },
+        { "failed", "failed" },
+        { "no_answer", "no_answer" },
+    };
+
+    for (size_t i = 0; s && i < sizeof table / sizeof table[0]; i++)
+        if (!strcmp(s, table[i][0]))
+            return table[i][1];
+    return NULL;
+}
+
+static bool caller_gone(const struct carrier_req *c)
+{
+    const char *dial = carrier_param(c, "DialCallStatus");
+    const char *call = carrier_param(c, "CallStatus");
+
+    return (dial && !strcmp(dial, "canceled")) ||
+           (call && (!strcmp(call, "canceled") || !strcmp(call, "completed")));
+}
+
+static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref)
+{
+    const char *by = carrier_param(c, "HangupBy");
+    struct record_end e = { "completed", by && !strcmp(by, "caller") ? "caller" : "us", "answered",
+                            seconds_param_ms(c, "DialCallDuration") };
+
+    record_ended(r, ref, &e);
+}
+
+static void on_dial(struct pat_httpd_req *http, void *arg)
+{
+    struct router *r = arg;
+    struct carrier_req c;
+    struct callref ref;
+    const char *failure;
+
+    if (read_callback(&c, &ref, r, http))
+        return;
+    failure = leg_failure(&c);
+    if (!failure && carrier_param(&c, "DialCallStatus") && caller_gone(&c) &&
+        !strcmp(carrier_param(&c, "DialCallStatus"), "canceled")) {
+        record_ended(r, &ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
+        reply_hangup(r, http, c.form);
+    } else if (!failure) {
+        end_served(r, &c, &ref);
+        reply_hangup(r, http, c.form);
+    } else {
+        struct serve s = { ref, c.form, failure, pat_now_us() };
+
+        pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref.call.s),
+                PAT_S("stack", stack_name(ref.stack)), PAT_S("why", failure),
+                PAT_S("sip_code", carrier_param(&c, "DialSipResponseCode")));
+        pat_breaker_failure(ref.stack == STACK_RETELL ? &r->retell : &r->livekit, pat_now_ms());
+        serve_call(r, http, &s, routes_find(r->routes, ref.to));
+    }
+    carrier_fini(&c);
+}
+
+/* ------------------------------------------------------------------ recording (voicemail) */
+
+static void on_recording(struct pat_httpd_req *http, void *arg)
+{
+    struct router *r = arg;
+    struct carrier_req c;
+    struct callref ref;
+    bool file_only;
+
+    if (read_callback(&c, &ref, r, http))
+        return;
+    /* The same URL hears of the file (RecordingStatus) and asks how to go on (without it). */
+    file_only = carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML;
+    record_voicemail(
+        r, &ref, carrier_param(&c, c.form == CARRIER_SWML ? "params.record.url" : "RecordingUrl"),
+        seconds_param_ms(&c, "RecordingDuration"));
+    record_ended(r, &ref,
+                 &(struct record_end){ "voicemail", "caller", "voicemail",
+                                       seconds_param_ms(&c, "RecordingDuration") });
+    if (file_only)
+        pat_httpd_reply(http, 204, NULL, NULL, 0);
+    else
+        reply_hangup(r, http, c.form);
+    carrier_fini(&c);
+}
+
+/* ------------------------------------------------------------------ call status */
+
+struct status {
+    struct router *r;
+    struct pat_httpd_req *http;
+    struct record_end end;
+};
+
+static int status_end(const struct carrier_req *c, struct record_end *e)
+{
+    static const struct {
+        const char *status;
+        struct record_end end;
+    } table[] = {
+        { "completed", { "completed", "caller", "answered", -1 } },
+        { "canceled", { "caller_gave_up", "caller", "failed", 0 } },
+        { "failed", { "failed", "carrier", "failed", 0 } },
+        { "busy", { "busy", "carrier", "failed", 0 } },
+        { "no-answer", { "no_answer", "carrier", "failed", 0 } },
+        { "ended", { "completed", "caller", "answered", -1 } },
+    };
+    const char *status =
+        carrier_param(c, c->form == CARRIER_SWML ? "params.call_state" : "CallStatus");
+
+    for (size_t i = 0; status && i < sizeof table / sizeof table[0]; i++)
+        if (!strcmp(status, table[i].status)) {
+            *e = table[i].end;
+            return PAT_OK;
+        }
+    return PAT_ENOENT; /* "ringing", "in-progress": nothing we need to be told */
+}
+
+static void read_ref(struct callref *c, const struct pat_db_result *row)
+{
+    const char *retell = pat_db_get(row, 0, "retell_call_id"),
+               *config = pat_db_get(row, 0, "agent_config_id");
+    const char *from = pat_db_get(row, 0, "from_number"), *to = pat_db_get(row, 0, "to_number");
+    const char *stack = pat_db_get(row, 0, "stack");
+
+    pat_strcpy(c->call.s, sizeof c->call.s, pat_db_get(row, 0, "id"));
+    pat_strcpy(c->user, sizeof c->user, pat_db_get(row, 0, "user_id"));
+    pat_strcpy(c->carrier_call, sizeof c->carrier_call, pat_db_get(row, 0, "carrier_call_id"));
+    pat_strcpy(c->agent_config, sizeof c->agent_config, config ? config : "");
+    pat_strcpy(c->retell_call, sizeof c->retell_call, retell ? retell : "");
+    pat_strcpy(c->from, sizeof c->from, from ? from : "");
+    pat_strcpy(c->to, sizeof c->to, to ? to : "");
+    c->stack = stack_parse(stack ? stack : "");
+    c->tried = 1u << c->stack;
+    c->config_version = strtoll(pat_db_get(row, 0, "config_version"), NULL, 10);
+    c->offered_ms = strtoll(pat_db_get(row, 0, "offered_ms"), NULL, 10);
+}
+
+static void on_found(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct status *s = arg;
+    struct callref ref = { 0 };
+
+    (void)n;
+    s->r->in_flight--;
+    if (err) {
+        /* Not stored: let the carrier ask again. */
+        pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
+    } else {
+        if (pat_db_rows(results[0])) {
+            read_ref(&ref, results[0]);
+            record_ended(s->r, &ref, &s->end);
+        }
+        pat_httpd_reply(s->http, 204, NULL, NULL, 0);
+    }
+    free(s);
+}
+
+static int find_open_call(struct status *s, const char *carrier_call)
+{
+    static const char sql[] =
+        "select id, user_id, agent_config_id, carrier_call_id, retell_call_id, from_number, to_number, stack, "
+        "coalesce(config_version, 0) as config_version, "
+        "floor(extract(epoch from offered_at) * 1000)::bigint as offered_ms "
+        "from patchbay.calls where carrier_call_id = $1 and state <> 'ended' order by offered_at desc limit 1";
+    const char *params[] = { carrier_call };
+
+    return pat_db_run1(s->r->d->db, "call_by_carrier_id", sql, params, 1, STATUS_TIMEOUT_MS,
+                       on_found, s, NULL);
+}
+
+static void on_status(struct pat_httpd_req *http, void *arg)
+{
+    struct router *r = arg;
+    struct status *s = NULL;
+    struct record_end end;
+    struct carrier_req c;
+    int err;
+
+    if (carrier_read(&c, r, http, false))
+        return;
+    err = *c.call_id ? status_end(&c, &end) : PAT_ENOENT;
+    if (err) {
+        pat_httpd_reply(http, 204, NULL, NULL, 0);
+        goto out;
+    }
+    if (end.talk_ms < 0)
+        end.talk_ms = seconds_param_ms(&c, "CallDuration");
+    s = calloc(1, sizeof *s);
+    err = PAT_ENOMEM;
+    if (s) {
+        *s = (struct status){ r, http, end };
+        err = find_open_call(s, c.call_id);
+    }
+    if (err) {
+        free(s);
+        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
+    } else {
+        r->in_flight++;
+    }
+out:
+    carrier_fini(&c);
+}
+
+/* ------------------------------------------------------------------ fallback */
+
+/* The end of the line, when the main URL failed: a message is taken whatever else is broken.
+ * Nothing is looked up; the call's reference is rebuilt from the request, and when the number is
+ * known the message finds its user. */
+static void on_fallback(struct pat_httpd_req *http, void *arg)
+{
+    struct router *r = arg;
+    struct serve s = { .started_us = pat_now_us() };
+    char from[NUMBER_MAX], to[NUMBER_MAX];
+    const struct route *route;
+    struct carrier_req c;
+    const char *field;
+
+    if (carrier_read(&c, r, http, false))
+        return;
+    s.form = c.form;
+    if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to))) {
+        reply_hangup(r, http, c.form);
+        goto out;
+    }
+    s.ref.call = pat_id_new();
+    s.ref.offered_ms = pat_unix_ms();
+    s.ref.config_version = route->version;
+    s.ref.tried = 1u << STACK_RETELL | 1u << STACK_LIVEKIT;
+    pat_strcpy(s.ref.carrier_call, sizeof s.ref.carrier_call, c.call_id);
+    pat_strcpy(s.ref.user, sizeof s.ref.user, route->user);
+    pat_strcpy(s.ref.agent_config, sizeof s.ref.agent_config, route->agent_config);
+    pat_strcpy(s.ref.from, sizeof s.ref.from, from);
+    pat_strcpy(s.ref.to, sizeof s.ref.to, to);
+    pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", s.ref.call.s),
+            PAT_S("carrier_call", c.call_id), PAT_S("error_code", carrier_param(&c, "ErrorCode")));
+    serve_call(r, http, &s, route);
+out:
+    carrier_fini(&c);
+}
+
+int after_routes(struct router *r)
+{
+    static const struct {
+        const char *method, *path;
+        pat_httpd_fn *fn;
+    } table[] = {
+        { "POST", "/v1/signalwire/dial/{call}", on_dial },
+        { "POST", "/v1/signalwire/recording/{call}", on_recording },
+        { "POST", "/v1/signalwire/status", on_status },
+        { "POST", "/v1/signalwire/fallback", on_fallback },
+        { "GET", "/v1/signalwire/fallback", on_fallback },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int err = pat_httpd_route(r->httpd, table[i].method, table[i].path, 0, table[i].fn, r);
+
+        if (err)
+            return err;
+    }
+    return PAT_OK;
+}

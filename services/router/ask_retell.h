@@ -1,0 +1,19 @@
+/* ask_retell.h - asks the retell-provider to register a call with Retell.
+ *
+ * By RPC; when nobody answers there (NATS away, no provider connected) by the provider's inside
+ * HTTP port, within the same deadline.
+ */
+#ifndef ROUTER_ASK_RETELL_H
+#define ROUTER_ASK_RETELL_H
+
+#include "callref.h"
+
+/* Retell's answer has to leave room for the carrier's own five seconds. */
+#define ASK_RETELL_MS 3000
+
+/* Runs once, on the loop. retell_call is borrowed, NULL on error. */
+typedef void ask_retell_fn(int err, const char *retell_call, void *arg);
+int ask_retell(struct router *r, const struct callref *c, const char *agent, ask_retell_fn *done,
+               void *arg) PAT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,115 @@
+/* callref.c - a call's reference as a signed token.
+ *
+ * Fields are joined by newlines in a fixed order behind a format number: half the size of JSON, and
+ * URLs are short.
+ */
+#include "callref.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT  "1"
+#define PURPOSE "callref"
+/* Longer than the longest call (the carrier's own limit is four hours) and its late callbacks. */
+#define MAX_AGE_MS (24 * 3600 * 1000LL)
+
+enum {
+    F_FORMAT,
+    F_CALL,
+    F_CARRIER,
+    F_USER,
+    F_AGENT,
+    F_RETELL,
+    F_FROM,
+    F_TO,
+    F_STACK,
+    F_TRIED,
+    F_VERSION,
+    F_OFFERED,
+    FIELDS
+};
+
+int callref_token(struct pat_buf *out, const char *secret, const struct callref *c)
+{
+    char text[1024];
+    int n = snprintf(text, sizeof text,
+                     FORMAT "\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%d\n%u\n%" PRId64 "\n%" PRId64,
+                     c->call.s, c->carrier_call, c->user, c->agent_config, c->retell_call, c->from,
+                     c->to, (int)c->stack, c->tried, c->config_version, c->offered_ms);
+
+    if (n < 0 || (size_t)n >= sizeof text)
+        return PAT_E2BIG;
+    pat_base64url(out, text, (size_t)n);
+    pat_buf_adds(out, ".");
+    pat_sign_short(out, secret, PURPOSE, text);
+    return out->err;
+}
+
+static int number(const char *s, int64_t *out)
+{
+    char *end;
+
+    *out = strtoll(s, &end, 10);
+    return *s && !*end ? PAT_OK : PAT_EAUTH;
+}
+
+static int fill(struct callref *c, char *fields[FIELDS])
+{
+    int64_t stack, tried;
+    bool fits = pat_strcpy(c->call.s, sizeof c->call.s, fields[F_CALL]) &
+                pat_strcpy(c->carrier_call, sizeof c->carrier_call, fields[F_CARRIER]) &
+                pat_strcpy(c->user, sizeof c->user, fields[F_USER]) &
+                pat_strcpy(c->agent_config, sizeof c->agent_config, fields[F_AGENT]) &
+                pat_strcpy(c->retell_call, sizeof c->retell_call, fields[F_RETELL]) &
+                pat_strcpy(c->from, sizeof c->from, fields[F_FROM]) &
+                pat_strcpy(c->to, sizeof c->to, fields[F_TO]);
+
+    if (!fits || !pat_id_valid(c->call.s) || number(fields[F_STACK], &stack) ||
+        number(fields[F_TRIED], &tried) || number(fields[F_VERSION], &c->config_version) ||
+        number(fields[F_OFFERED], &c->offered_ms) || stack < STACK_NONE || stack > STACK_LIVEKIT)
+        return PAT_EAUTH;
+    c->stack = (enum stack)stack;
+    c->tried = (unsigned)tried;
+    return PAT_OK;
+}
+
+static int split(struct callref *c, char *text)
+{
+    char *fields[FIELDS];
+
+    for (int i = 0; i < FIELDS; i++) {
+        fields[i] = strsep(&text, "\n");
+        if (!fields[i])
+            return PAT_EAUTH;
+    }
+    if (text || strcmp(fields[F_FORMAT], FORMAT))
+        return PAT_EAUTH;
+    return fill(c, fields);
+}
+
+int callref_parse(struct callref *out, const char *secret, const char *token, int64_t now_ms)
+{
+    struct callref c = { 0 };
+    struct pat_buf text;
+    const char *dot = strchr(token, '.');
+    int err = PAT_EAUTH;
+
+    if (!dot || strlen(token) > CALLREF_TOKEN_MAX)
+        return PAT_EAUTH;
+    pat_buf_init(&text, CALLREF_TOKEN_MAX);
+    if (pat_unbase64(&text, token, (size_t)(dot - token)) || !text.len ||
+        memchr(text.data, 0, text.len))
+        goto out;
+    err = pat_sign_short_verify(dot + 1, secret, PURPOSE, text.data);
+    if (!err)
+        err = split(&c, text.data);
+    if (!err && (now_ms - c.offered_ms > MAX_AGE_MS || c.offered_ms - now_ms > MAX_AGE_MS))
+        err = PAT_EAUTH;
+    if (!err)
+        *out = c;
+out:
+    pat_buf_fini(&text);
+    return err;
+}

@@ -1,0 +1,75 @@
+/* inbound.c - the carrier asks what to do with a new call: POST (or GET) /v1/signalwire/voice.
+ *
+ * Always a valid document for an authentic request, within the carrier's five seconds; Postgres is
+ * never waited for.
+ */
+#include "carrier.h"
+#include "document.h"
+#include "routes.h"
+#include "serve.h"
+
+#include <string.h>
+
+static void say_and_hang_up(struct router *r, struct pat_httpd_req *http, enum carrier_form form,
+                            const char *text)
+{
+    struct pat_buf doc;
+    int err;
+
+    pat_buf_init(&doc, DOCUMENT_MAX);
+    err = form == CARRIER_SWML ? swml_say_hangup(&doc, text)
+                               : cxml_say_hangup(&doc, r->conf->say_voice, text);
+    carrier_answer(r, http, form, err, &doc);
+    pat_buf_fini(&doc);
+}
+
+static void begin_call(struct router *r, const struct carrier_req *c, const char *from,
+                       const struct route *route, int64_t started_us)
+{
+    struct serve s = { .form = c->form, .started_us = started_us };
+
+    s.ref.call = pat_id_new();
+    s.ref.offered_ms = pat_unix_ms();
+    s.ref.config_version = route->version;
+    pat_strcpy(s.ref.carrier_call, sizeof s.ref.carrier_call, c->call_id);
+    pat_strcpy(s.ref.user, sizeof s.ref.user, route->user);
+    pat_strcpy(s.ref.agent_config, sizeof s.ref.agent_config, route->agent_config);
+    pat_strcpy(s.ref.from, sizeof s.ref.from, from);
+    pat_strcpy(s.ref.to, sizeof s.ref.to, route->number);
+    serve_call(r, c->http, &s, route);
+}
+
+static void on_voice(struct pat_httpd_req *http, void *arg)
+{
+    struct router *r = arg;
+    int64_t started_us = pat_now_us();
+    char from[NUMBER_MAX], to[NUMBER_MAX];
+    const struct route *route;
+    struct carrier_req c;
+    const char *field;
+
+    if (carrier_read(&c, r, http, false))
+        return;
+    if (carrier_check(&c, from, to, &field)) {
+        pat_log(PAT_WARN, "call.refused", PAT_S("field", field), PAT_S("carrier_call", c.call_id));
+        pat_httpd_reply_error(http, PAT_EINVAL, field, "missing or malformed");
+        goto out;
+    }
+    route = routes_find(r->routes, to);
+    if (!route || !route->active) {
+        pat_log(PAT_WARN, route ? "call.number_inactive" : "call.number_unknown", PAT_S("to", to),
+                PAT_S("carrier_call", c.call_id));
+        say_and_hang_up(r, http, c.form, "The number you have called is not in service.");
+        goto out;
+    }
+    begin_call(r, &c, from, route, started_us);
+out:
+    carrier_fini(&c);
+}
+
+int inbound_routes(struct router *r)
+{
+    int err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/voice", 0, on_voice, r);
+
+    return err ? err : pat_httpd_route(r->httpd, "GET", "/v1/signalwire/voice", 0, on_voice, r);
+}

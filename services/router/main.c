@@ -1,0 +1,163 @@
+/* main.c - the router: settings, parts in order up, parts in order down. */
+#include "router.h"
+#include "routes.h"
+
+#include <string.h>
+
+#define ROW(env, type, field, value, text, ...)                                                    \
+    {                                                                                              \
+        .name = env, .kind = type, .offset = offsetof(struct router_conf, field), .def = value,    \
+        .help = text, __VA_ARGS__                                                                  \
+    }
+
+static const struct pat_conf_row rows[] = {
+    ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, NULL,
+        "signs callback URLs and SIP headers; shared with the agents", .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_INSIDE_TOKEN", PAT_CONF_SECRET, inside_token, NULL,
+        "bearer token for the retell-provider's inside port"),
+    ROW("PAT_LIVEKIT_SIP_HOST", PAT_CONF_STR, livekit_sip_host, NULL,
+        "host[:port] of LiveKit's SIP service", .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_LIVEKIT_SIP_PASSWORD", PAT_CONF_SECRET, livekit_sip_password, NULL,
+        "digest password of LiveKit's inbound trunk"),
+    ROW("PAT_LIVEKIT_SIP_TRANSPORT", PAT_CONF_ENUM, livekit_sip_transport, "tls",
+        "how the carrier reaches it", .arg = "tls,tcp,udp"),
+    ROW("PAT_LIVEKIT_SIP_USERNAME", PAT_CONF_STR, livekit_sip_username, NULL,
+        "digest user of LiveKit's inbound trunk"),
+    ROW("PAT_RETELL_PROVIDER_URL", PAT_CONF_URL, provider_url, NULL,
+        "retell-provider's inside port, used while NATS is away", .arg = "http,https"),
+    ROW("PAT_RETELL_SIP_HOST", PAT_CONF_STR, retell_sip_host, "sip.retellai.com",
+        "host[:port] of Retell's SIP service"),
+    ROW("PAT_RETELL_SIP_TRANSPORT", PAT_CONF_ENUM, retell_sip_transport, "tcp",
+        "how the carrier reaches it", .arg = "tls,tcp,udp"),
+    ROW("PAT_ROUTER_DIAL_TIMEOUT_S", PAT_CONF_INT, dial_timeout_s, "20",
+        "seconds a stack may ring before the next is tried", .min = 5, .max = 600),
+    ROW("PAT_ROUTER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8080",
+        "where the carrier's requests arrive"),
+    ROW("PAT_ROUTER_MAX_CALL_S", PAT_CONF_INT, max_call_s, "14400", "longest call in seconds",
+        .min = 60, .max = 86400),
+    ROW("PAT_ROUTER_PUBLIC_URL", PAT_CONF_URL, public_url, NULL,
+        "that place as the carrier knows it; signatures are over it", .arg = "http,https",
+        .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_ROUTER_SAY_VOICE", PAT_CONF_STR, say_voice, NULL,
+        "carrier's voice for spoken notices; empty: its default"),
+    ROW("PAT_ROUTER_SNAPSHOT_FILE", PAT_CONF_STR, snapshot_file, NULL,
+        "numbers are kept here for a start without Postgres; empty: nowhere"),
+    ROW("PAT_ROUTER_SPOOL_FILE", PAT_CONF_STR, spool_file, NULL,
+        "records not yet in Postgres survive a crash here; empty: memory only"),
+    ROW("PAT_ROUTER_VOICEMAIL_MAX_S", PAT_CONF_INT, voicemail_max_s, "120",
+        "longest voicemail message in seconds", .min = 10, .max = 3600),
+    ROW("PAT_SIGNALWIRE_SIGNING_KEY", PAT_CONF_SECRET, signing_keys, NULL,
+        "SignalWire's signing key; two, comma-separated, while rotating",
+        .flags = PAT_CONF_REQUIRED),
+};
+
+static void cut_slash(char *url)
+{
+    size_t n = strlen(url);
+
+    while (n && url[n - 1] == '/')
+        url[--n] = 0;
+}
+
+static void make_stats(struct router *r)
+{
+    struct pat_metrics *m = r->d->metrics;
+    const char *help = "Time from the carrier's request to our answer";
+
+    r->stats.refused = pat_counter(m, "pat_router_refused_total",
+                                   "Requests refused: signature, form, fields", NULL);
+    for (int i = 0; i < 2; i++)
+        r->stats.answer_s[i] = pat_histogram(
+            m, "pat_router_answer_seconds", help, i ? "outside=\"yes\"" : "outside=\"no\"",
+            pat_buckets_latency_s, sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
+}
+
+static int open_door(struct router *r)
+{
+    int err = pat_httpd_new(
+        &r->httpd, r->d->net,
+        &(struct pat_httpd_opts){ .listen = r->conf->listen, .idle_timeout_ms = 75000 });
+
+    if (!err)
+        err = inbound_routes(r);
+    if (!err)
+        err = after_routes(r);
+    if (!err)
+        err = pat_httpd_listen(r->httpd);
+    if (!err)
+        pat_daemon_set_port(r->d, "http", pat_httpd_port(r->httpd));
+    return err;
+}
+
+static int start(struct pat_daemon *d, void *arg)
+{
+    struct router *r = arg;
+    int err;
+
+    r->d = d;
+    r->conf = d->conf;
+    cut_slash(r->conf->public_url);
+    cut_slash(r->conf->provider_url);
+    make_stats(r);
+    pat_breaker_init(&r->retell, 5, 10000);
+    pat_breaker_init(&r->livekit, 5, 10000);
+    err = pat_journal_new(
+        &r->journal, d->loop, d->db, d->bus,
+        &(struct pat_journal_opts){ .spool_file = *r->conf->spool_file ? r->conf->spool_file : NULL,
+                                    .metrics = d->metrics });
+    if (!err)
+        err = routes_new(&r->routes, d, r->conf->snapshot_file);
+    if (!err)
+        err = explain_serve(r);
+    return err ? err : open_door(r);
+}
+
+static void stored(void *arg)
+{
+    struct router *r = arg;
+
+    r->journal = NULL;
+    pat_daemon_drained(r->d);
+}
+
+static void answered(void *arg)
+{
+    struct router *r = arg;
+
+    pat_journal_close(r->journal, r->d->drain_ms / 2, stored, r);
+}
+
+/* First the last requests are answered, then what they told is stored. */
+static void drain(struct pat_daemon *d, void *arg)
+{
+    struct router *r = arg;
+
+    pat_httpd_drain(r->httpd, d->drain_ms / 2, answered, r);
+}
+
+static void stop(struct pat_daemon *d, void *arg)
+{
+    struct router *r = arg;
+
+    (void)d;
+    pat_bus_unsubscribe(r->explain);
+    routes_free(r->routes);
+}
+
+int main(int argc, char **argv)
+{
+    struct router r = { 0 };
+    static const struct pat_daemon_spec spec = {
+        .name = "router",
+        .summary = "answers the carrier: which stack serves this call",
+        .rows = rows,
+        .n_rows = sizeof rows / sizeof rows[0],
+        .conf_size = sizeof(struct router_conf),
+        .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
+        .start = start,
+        .drain = drain,
+        .stop = stop,
+    };
+
+    return pat_daemon_main(argc, argv, &spec, &r);
+}

@@ -1,0 +1,31 @@
+/* record.h - what the router tells about a call: events and the row in patchbay.calls, behind the
+ * answer's back.
+ *
+ * Everything goes through the journal: NATS at once, Postgres soon, nobody waits. Each of these is
+ * told once however often it is said (their event ids are made from the call's id), and each write
+ * of the row only adds what it knows (patchbay.put_call).
+ */
+#ifndef ROUTER_RECORD_H
+#define ROUTER_RECORD_H
+
+#include "callref.h"
+#include "decide.h"
+
+/* The carrier asked, and this is what we answered. */
+void record_routed(struct router *r, const struct callref *c, const struct decision *d,
+                   const char *sip_target, int64_t answer_us);
+/* A leg failed and the other stack is dialled. */
+void record_failed_over(struct router *r, const struct callref *c, enum stack to,
+                        const char *reason);
+void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
+                      int64_t duration_ms);
+
+struct record_end {
+    const char *reason;  /* "completed", "no_answer", "voicemail" ... */
+    const char *owner;   /* "caller", "us", "provider", "carrier" */
+    const char *outcome; /* of patchbay.calls */
+    int64_t talk_ms;     /* negative: not known */
+};
+void record_ended(struct router *r, const struct callref *c, const struct record_end *e);
+
+#endif

@@ -1,0 +1,66 @@
+/* router.h - the router's parts and what they share.
+ *
+ * A carrier's request comes in (carrier.h), the number is looked up (routes.h), a pure function
+ * says which stack serves (decide.h), the answer is written (document.h), and what happened is told
+ * behind the answer's back (record.h). The router keeps no state of a call: what later callbacks
+ * need travels, signed, in their URLs (callref.h). Thread: the loop's, everywhere in this folder.
+ */
+#ifndef ROUTER_H
+#define ROUTER_H
+
+#include "pat.h"
+
+struct routes;
+
+struct router_conf {
+    char *listen;
+    char *public_url; /* without a trailing slash */
+    char *signing_keys;
+    char *call_secret;
+    char *livekit_sip_host;
+    char *livekit_sip_transport;
+    char *livekit_sip_username;
+    char *livekit_sip_password;
+    char *retell_sip_host;
+    char *retell_sip_transport;
+    char *provider_url;
+    char *inside_token;
+    char *snapshot_file;
+    char *spool_file;
+    char *say_voice;
+    int64_t dial_timeout_s;
+    int64_t max_call_s;
+    int64_t voicemail_max_s;
+};
+
+enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };
+
+const char *stack_name(enum stack s); /* "retell", "livekit", "none" */
+enum stack stack_parse(const char *s);
+
+struct router_stats {
+    struct pat_counter *refused;       /* requests not answered with a document */
+    struct pat_histogram *answer_s[2]; /* without and with an outside request */
+};
+
+struct router {
+    struct pat_daemon *d;
+    const struct router_conf *conf;
+    struct routes *routes;
+    struct pat_journal *journal;
+    struct pat_httpd *httpd;
+    struct pat_sub *explain;
+    struct pat_breaker retell;
+    struct pat_breaker livekit;
+    struct router_stats stats;
+    int in_flight; /* requests not answered yet */
+};
+
+/* inbound.c: the carrier asks what to do with a new call. */
+int inbound_routes(struct router *r) PAT_MUST_CHECK;
+/* after.c: Dial results, status, recordings, the fallback document. */
+int after_routes(struct router *r) PAT_MUST_CHECK;
+/* explain.c: RPC router.explain. */
+int explain_serve(struct router *r) PAT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,53 @@
+/* routes.h - who serves which number: a copy of patchbay.routes and the agents' settings, in
+ * memory.
+ *
+ * Loaded before the router is ready; changed rows are fetched when Postgres (NOTIFY
+ * patchbay_outbox) or NATS (pat.config.v1.changed.>) says so, whichever is first; after every
+ * reconnect, and once a minute, everything is fetched again. Fetches run one after the other, so
+ * what is applied is never older than what was known; a row with an older version is ignored all
+ * the same (a lagging replica). The last state is written to a snapshot file, for a start without
+ * Postgres.
+ */
+#ifndef ROUTER_ROUTES_H
+#define ROUTER_ROUTES_H
+
+#include "number.h"
+#include "router.h"
+
+/* Borrowed until the loop's next turn. */
+struct route {
+    char number[NUMBER_MAX];
+    char user[PAT_ID_LEN + 1];
+    char agent_config[PAT_ID_LEN + 1]; /* "" when the user has none */
+    char retell_agent[129];            /* "" when there is none */
+    enum stack stack;
+    bool active;     /* number, agent and account */
+    bool on_livekit; /* may be served there: own stack, or stack_config names it */
+    int64_t version;
+    const struct pat_json *settings; /* row of patchbay.agent_settings; NULL when there is none */
+};
+
+int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_file) PAT_MUST_CHECK;
+void routes_free(struct routes *r);
+/* NULL: nobody's number. */
+const struct route *routes_find(const struct routes *r, const char *number);
+size_t routes_count(const struct routes *r);
+
+/* The cache itself, apart from where the rows come from: for routes_load.c and tests. */
+struct routes_table;
+int routes_table_new(struct routes_table **out) PAT_MUST_CHECK;
+void routes_table_free(struct routes_table *t);
+const struct route *routes_table_find(const struct routes_table *t, const char *number);
+size_t routes_table_count(const struct routes_table *t);
+/* One row as the snapshot and the query give it:
+ * {"number","user_id","agent_config_id","stack","retell_agent_id","is_active","version",
+ * "settings":{...}|null}. Takes row over. Marks it as seen. PAT_ESTALE: an older version than the
+ * one known. */
+int routes_table_put(struct routes_table *t, struct pat_json *row_take);
+/* Drops the rows of this user (NULL: of all) not seen since the last call of this kind for them. */
+void routes_table_drop_unseen(struct routes_table *t, const char *user);
+void routes_table_unsee(struct routes_table *t, const char *user);
+/* One row a line. */
+int routes_table_print(const struct routes_table *t, struct pat_buf *out) PAT_MUST_CHECK;
+
+#endif

@@ -1,0 +1,429 @@
+/* routes_load.c - keeps the table of numbers true: first load, pushed changes, snapshot file.
+ *
+ * One fetch is under way at a time. Users heard of meanwhile wait in a set; too many, or a doubt
+ * (reconnect), and everything is fetched. Readiness is the health check "routes".
+ */
+#include "routes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#define CHANNEL           "patchbay_outbox"
+#define SUBJECT           "pat.config.v1.changed."
+#define FETCH_TIMEOUT_MS  30000
+#define RETRY_MS          500
+#define REFRESH_MS        60000
+#define SNAPSHOT_AFTER_MS 2000
+/* Without Postgres at the start: how long to wait before yesterday's snapshot will do. */
+#define SNAPSHOT_PATIENCE_MS 1500
+#define WAITING_MAX          256
+#define SNAPSHOT_MAX         ((size_t)1 << 30)
+
+#define QUERY                                                                                                    \
+    "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, " \
+    "'stack', r.stack, 'retell_agent_id', r.retell_agent_id, 'version', r.version, "                             \
+    "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s)) "  \
+    "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id)"
+
+struct waiting_user {
+    char id[PAT_ID_LEN + 1];
+    UT_hash_handle hh;
+};
+
+struct snapshot_job;
+
+struct routes {
+    struct pat_daemon *d;
+    struct routes_table *table;
+    struct waiting_user *waiting;
+    bool all_waiting;
+    bool fetching;
+    bool loaded;
+    char fetching_user[PAT_ID_LEN + 1]; /* "" = everything */
+    char *snapshot_file;
+    struct snapshot_job *writing;
+    pat_db_id query;
+    struct pat_sub *sub;
+    struct pat_timer retry;
+    struct pat_timer refresh;
+    struct pat_timer snapshot;
+    struct pat_timer patience;
+    struct pat_gauge *count;
+};
+
+static void fetch_next(struct routes *r);
+
+/* ------------------------------------------------------------------ snapshot */
+
+/* Outlives routes_free: the pool thread may still be writing. */
+struct snapshot_job {
+    struct routes *r; /* NULL once the routes are gone */
+    struct pat_buf text;
+    char *file;
+    int err;
+};
+
+static void write_work(void *arg)
+{
+    struct snapshot_job *job = arg;
+    char tmp[4096];
+    int fd;
+
+    job->err = PAT_EIO;
+    if ((size_t)snprintf(tmp, sizeof tmp, "%s.new", job->file) >= sizeof tmp)
+        return;
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    for (size_t at = 0; at < job->text.len;) {
+        ssize_t n = write(fd, job->text.data + at, job->text.len - at);
+
+        if (n < 0 && errno != EINTR)
+            goto out;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    if (!fsync(fd) && !rename(tmp, job->file))
+        job->err = PAT_OK;
+out:
+    close(fd);
+}
+
+static void write_done(void *arg)
+{
+    struct snapshot_job *job = arg;
+
+    if (job->err)
+        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_S("file", job->file),
+                PAT_ERR(job->err));
+    if (job->r)
+        job->r->writing = NULL;
+    pat_buf_fini(&job->text);
+    free(job->file);
+    free(job);
+}
+
+static void write_snapshot(void *arg)
+{
+    struct routes *r = arg;
+    struct snapshot_job *job;
+
+    if (r->writing) {
+        pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
+        return;
+    }
+    job = calloc(1, sizeof *job);
+    if (!job)
+        return;
+    pat_buf_init(&job->text, SNAPSHOT_MAX);
+    job->file = strdup(r->snapshot_file);
+    if (!job->file || routes_table_print(r->table, &job->text) ||
+        pat_loop_work(r->d->loop, write_work, write_done, job)) {
+        pat_buf_fini(&job->text);
+        free(job->file);
+        free(job);
+        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_ERR(PAT_ENOMEM));
+        return;
+    }
+    job->r = r;
+    r->writing = job;
+}
+
+static void put_line(struct routes *r, const char *line, size_t len)
+{
+    struct pat_json *row;
+
+    if (!len)
+        return;
+    if (pat_json_parse(&row, line, len, NULL) || routes_table_put(r->table, row))
+        pat_log(PAT_WARN, "routes.snapshot_line_ignored", PAT_I("bytes", len));
+}
+
+/* Start-up only, before anything is served, so it may read synchronously. */
+static void read_snapshot(struct routes *r)
+{
+    FILE *f = fopen(r->snapshot_file, "re");
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+
+    if (!f) {
+        if (errno != ENOENT)
+            pat_log(PAT_WARN, "routes.snapshot_unreadable", PAT_S("file", r->snapshot_file),
+                    PAT_S("why", strerror(errno)));
+        return;
+    }
+    while ((n = getline(&line, &cap, f)) > 0)
+        put_line(r, line, (size_t)n - (line[n - 1] == '\n'));
+    free(line);
+    fclose(f);
+    pat_log(PAT_INFO, "routes.snapshot_read", PAT_I("numbers", routes_table_count(r->table)));
+}
+
+/* ------------------------------------------------------------------ fetching */
+
+static void set_ready(struct routes *r, const char *from)
+{
+    pat_gauge_set(r->count, (double)routes_table_count(r->table));
+    pat_health_set(r->d->health, "routes", true, from);
+}
+
+static void apply(struct routes *r, const struct pat_db_result *res)
+{
+    const char *user = *r->fetching_user ? r->fetching_user : NULL;
+
+    routes_table_unsee(r->table, user);
+    for (size_t i = 0; i < pat_db_rows(res); i++) {
+        const char *text = pat_db_value(res, i, 0);
+        struct pat_json *row;
+        int err = pat_json_parse(&row, text, strlen(text), NULL);
+
+        if (!err)
+            err = routes_table_put(r->table, row);
+        if (err && err != PAT_ESTALE)
+            pat_log(PAT_WARN, "routes.row_ignored", PAT_ERR(err));
+    }
+    routes_table_drop_unseen(r->table, user);
+    set_ready(r, "postgres");
+    if (!user) {
+        if (!r->loaded)
+            pat_log(PAT_INFO, "routes.loaded", PAT_I("numbers", routes_table_count(r->table)));
+        r->loaded = true;
+    } else {
+        pat_log(PAT_INFO, "routes.changed", PAT_S("user", user),
+                PAT_I("numbers", pat_db_rows(res)));
+    }
+    if (*r->snapshot_file && !pat_timer_running(&r->snapshot))
+        pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
+}
+
+static void want_user(struct routes *r, const char *id, size_t len)
+{
+    struct waiting_user *u;
+    char text[PAT_ID_LEN + 1];
+
+    if (r->all_waiting || len != PAT_ID_LEN)
+        return;
+    memcpy(text, id, len);
+    text[len] = 0;
+    HASH_FIND_STR(r->waiting, text, u);
+    if (u || !pat_id_valid(text))
+        return;
+    u = HASH_COUNT(r->waiting) < WAITING_MAX ? calloc(1, sizeof *u) : NULL;
+    if (!u) {
+        r->all_waiting = true;
+        return;
+    }
+    memcpy(u->id, text, sizeof text);
+    HASH_ADD_STR(r->waiting, id, u);
+}
+
+static void forget_waiting(struct routes *r)
+{
+    struct waiting_user *u, *next;
+
+    HASH_ITER(hh, r->waiting, u, next)
+    {
+        HASH_DEL(r->waiting, u);
+        free(u);
+    }
+}
+
+static void on_rows(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct routes *r = arg;
+
+    r->query = 0;
+    r->fetching = false;
+    if (!err) {
+        apply(r, results[0]);
+        fetch_next(r);
+        return;
+    }
+    pat_log(PAT_WARN, "routes.fetch_failed", PAT_ERR(err),
+            PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+    if (*r->fetching_user)
+        want_user(r, r->fetching_user, PAT_ID_LEN);
+    else
+        r->all_waiting = true;
+    pat_timer_start(&r->retry, RETRY_MS);
+}
+
+static int start_fetch(struct routes *r)
+{
+    const char *params[] = { r->fetching_user };
+
+    if (!*r->fetching_user)
+        return pat_db_run1(r->d->db, "routes_all", QUERY, NULL, 0, FETCH_TIMEOUT_MS, on_rows, r,
+                           &r->query);
+    return pat_db_run1(r->d->db, "routes_user", QUERY " where r.user_id = $1", params, 1,
+                       FETCH_TIMEOUT_MS, on_rows, r, &r->query);
+}
+
+static void fetch_next(struct routes *r)
+{
+    if (r->fetching || (!r->all_waiting && !r->waiting))
+        return;
+    if (r->all_waiting) {
+        forget_waiting(r);
+        r->fetching_user[0] = 0;
+        r->all_waiting = false;
+    } else {
+        struct waiting_user *u = r->waiting;
+
+        memcpy(r->fetching_user, u->id, sizeof u->id);
+        HASH_DEL(r->waiting, u);
+        free(u);
+    }
+    r->fetching = true;
+    if (start_fetch(r)) {
+        r->fetching = false;
+        r->all_waiting = true;
+        pat_timer_start(&r->retry, RETRY_MS);
+    }
+}
+
+static void fetch_again(void *arg)
+{
+    fetch_next(arg);
+}
+
+static void want_all(struct routes *r)
+{
+    r->all_waiting = true;
+    fetch_next(r);
+}
+
+/* ------------------------------------------------------------------ hearing of changes */
+
+/* subject: pat.config.v1.changed.<user>.<config> */
+static void hear(struct routes *r, const char *subject)
+{
+    const char *user = subject + strlen(SUBJECT);
+
+    if (strncmp(subject, SUBJECT, strlen(SUBJECT)))
+        return;
+    want_user(r, user, strcspn(user, "."));
+    fetch_next(r);
+}
+
+static void on_notify(const char *channel, const char *payload, void *arg)
+{
+    (void)channel;
+    if (payload)
+        hear(arg, payload);
+    else
+        want_all(arg);
+}
+
+static void on_event(const struct pat_msg *m, void *arg)
+{
+    hear(arg, m->subject);
+}
+
+static void on_bus(bool up, void *arg)
+{
+    if (up)
+        want_all(arg);
+}
+
+static void on_refresh(void *arg)
+{
+    struct routes *r = arg;
+
+    pat_timer_start(&r->refresh, REFRESH_MS);
+    want_all(r);
+}
+
+static void on_patience_over(void *arg)
+{
+    struct routes *r = arg;
+
+    if (r->loaded || !routes_table_count(r->table))
+        return;
+    pat_log(PAT_WARN, "routes.serving_snapshot", PAT_I("numbers", routes_table_count(r->table)));
+    set_ready(r, "snapshot");
+}
+
+/* ------------------------------------------------------------------ life */
+
+static int listen_everywhere(struct routes *r)
+{
+    int err = pat_bus_subscribe(r->d->bus, &r->sub, SUBJECT ">", NULL, on_event, r);
+
+    if (!err)
+        err = pat_db_listen(r->d->db, CHANNEL, on_notify, r);
+    return err ? err : pat_daemon_on_bus(r->d, on_bus, r);
+}
+
+int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_file)
+{
+    struct routes *r = calloc(1, sizeof *r);
+    int err = PAT_ENOMEM;
+
+    if (!r)
+        return err;
+    r->d = d;
+    r->snapshot_file = strdup(snapshot_file);
+    if (!r->snapshot_file || routes_table_new(&r->table))
+        goto fail;
+    err = pat_timer_init(&r->retry, d->loop, fetch_again, r);
+    if (!err)
+        err = pat_timer_init(&r->refresh, d->loop, on_refresh, r);
+    if (!err)
+        err = pat_timer_init(&r->snapshot, d->loop, write_snapshot, r);
+    if (!err)
+        err = pat_timer_init(&r->patience, d->loop, on_patience_over, r);
+    if (!err)
+        err = pat_health_check(d->health, "routes", true);
+    if (err)
+        goto fail;
+    r->count = pat_gauge(d->metrics, "pat_router_numbers", "Phone numbers the router knows", NULL);
+    if (*r->snapshot_file)
+        read_snapshot(r);
+    err = listen_everywhere(r);
+    if (err)
+        goto fail;
+    pat_timer_start(&r->refresh, REFRESH_MS);
+    pat_timer_start(&r->patience, SNAPSHOT_PATIENCE_MS);
+    want_all(r);
+    *out = r;
+    return PAT_OK;
+
+fail:
+    routes_free(r);
+    return err;
+}
+
+void routes_free(struct routes *r)
+{
+    if (!r)
+        return;
+    if (r->writing)
+        r->writing->r = NULL;
+    pat_db_cancel(r->d->db, r->query);
+    pat_bus_unsubscribe(r->sub);
+    pat_timer_fini(&r->retry);
+    pat_timer_fini(&r->refresh);
+    pat_timer_fini(&r->snapshot);
+    pat_timer_fini(&r->patience);
+    forget_waiting(r);
+    routes_table_free(r->table);
+    free(r->snapshot_file);
+    free(r);
+}
+
+const struct route *routes_find(const struct routes *r, const char *number)
+{
+    return routes_table_find(r->table, number);
+}
+
+size_t routes_count(const struct routes *r)
+{
+    return routes_table_count(r->table);
+}

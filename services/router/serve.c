@@ -1,0 +1,246 @@
+/* serve.c - one attempt to have a call served: see serve.h.
+ *
+ * LiveKit needs no outside request: the agent is told to prepare and the document leaves at once.
+ * Retell has to register the call first; when that fails the other stack is tried within the same
+ * answer.
+ */
+#include "serve.h"
+
+#include "ask_retell.h"
+#include "decide.h"
+#include "document.h"
+#include "record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREPARE_TIMEOUT_MS 2000
+
+static const char leave_message[] =
+    "Nobody can take your call right now. Please leave a message after the tone.";
+
+/* One attempt under way; owns copies, the route may change meanwhile. */
+struct attempt {
+    struct router *r;
+    struct pat_httpd_req *http;
+    struct serve s;
+    struct decide_in in;
+    struct decision d;
+    char retell_agent[129];
+    struct pat_json *settings;
+    bool asked_outside;
+};
+
+static void attempt_free(struct attempt *a)
+{
+    pat_json_free(a->settings);
+    free(a);
+}
+
+/* base path + token; path ends where the call's id begins. */
+static int callback_url(struct pat_buf *out, const struct router *r, const char *path,
+                        const struct callref *ref)
+{
+    pat_buf_adds(out, r->conf->public_url);
+    pat_buf_adds(out, path);
+    pat_buf_adds(out, ref->call.s);
+    pat_buf_adds(out, "?t=");
+    return callref_token(out, r->conf->call_secret, ref);
+}
+
+/* ------------------------------------------------------------------ documents */
+
+static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *sip)
+{
+    const struct router *r = a->r;
+    struct dial dial = { r->conf, &a->s.ref, NULL };
+    struct pat_buf action;
+    int err;
+
+    pat_buf_init(&action, 4096);
+    err = callback_url(&action, r, "/v1/signalwire/dial/", &a->s.ref);
+    if (!err)
+        err = document_sip_uri(sip, r->conf, &a->s.ref);
+    dial.action_url = action.data;
+    if (!err)
+        err = a->s.form == CARRIER_SWML ? swml_dial(doc, &dial, sip->data)
+                                        : cxml_dial(doc, &dial, sip->data);
+    pat_buf_fini(&action);
+    return err;
+}
+
+static int write_voicemail(struct attempt *a, struct pat_buf *doc)
+{
+    const struct router *r = a->r;
+    struct pat_buf url;
+    int err;
+
+    pat_buf_init(&url, 4096);
+    err = callback_url(&url, r, "/v1/signalwire/recording/", &a->s.ref);
+    if (!err)
+        err = a->s.form == CARRIER_SWML ? swml_voicemail(doc, r->conf, leave_message, url.data)
+                                        : cxml_voicemail(doc, r->conf, leave_message, url.data);
+    pat_buf_fini(&url);
+    return err;
+}
+
+static void tell(struct attempt *a, const char *sip_target)
+{
+    const struct callref *ref = &a->s.ref;
+    int64_t us = pat_now_us() - a->s.started_us;
+
+    pat_histogram_observe(a->r->stats.answer_s[a->asked_outside], (double)us / 1e6);
+    pat_log(PAT_INFO, a->d.stack ? "call.routed" : "call.to_voicemail", PAT_S("call", ref->call.s),
+            PAT_S("user", ref->user), PAT_S("stack", stack_name(a->d.stack)),
+            PAT_B("fallback", a->d.fallback),
+            PAT_S("retell_call", *ref->retell_call ? ref->retell_call : NULL),
+            PAT_I("answer_us", us));
+    record_routed(a->r, ref, &a->d, sip_target, us);
+}
+
+static void answer(struct attempt *a)
+{
+    struct router *r = a->r;
+    struct pat_buf doc, sip;
+    int err;
+
+    pat_buf_init(&doc, DOCUMENT_MAX);
+    pat_buf_init(&sip, 2048);
+    a->s.ref.stack = a->d.stack;
+    if (a->d.stack)
+        a->s.ref.tried |= 1u << a->d.stack;
+    err = a->d.stack ? write_dial(a, &doc, &sip) : write_voicemail(a, &doc);
+    carrier_answer(r, a->http, a->s.form, err, &doc);
+    tell(a, a->d.stack && !err ? sip.data : NULL);
+    pat_buf_fini(&doc);
+    pat_buf_fini(&sip);
+    attempt_free(a);
+}
+
+/* ------------------------------------------------------------------ LiveKit */
+
+static void on_prepared(int err, const struct pat_json *result, const char *message, void *arg)
+{
+    struct router *r = arg;
+
+    (void)result;
+    if (!err) {
+        pat_breaker_success(&r->livekit);
+        return;
+    }
+    pat_log(PAT_WARN, "livekit.prepare_failed", PAT_ERR(err), PAT_S("why", message));
+    /* Only an answer from a living bus says something about the agents: with NATS away the dispatch
+     * rule still finds them. */
+    if (err != PAT_ECANCELED && pat_bus_up(r->d->bus))
+        pat_breaker_failure(&r->livekit, pat_now_ms());
+}
+
+/* Sent without waiting: the phone rings meanwhile, and what is lost the SIP headers make good. */
+static void prepare_agent(struct attempt *a)
+{
+    const struct callref *ref = &a->s.ref;
+    struct pat_json *p = pat_json_obj();
+    pat_bus_id id;
+    int err;
+
+    pat_json_set_str(p, "call_id", ref->call.s);
+    pat_json_set_str(p, "user_id", ref->user);
+    pat_json_set_str(p, "agent_config_id", ref->agent_config);
+    pat_json_set_int(p, "config_version", ref->config_version);
+    pat_json_set_str(p, "from", *ref->from ? ref->from : NULL);
+    pat_json_set_str(p, "to", ref->to);
+    pat_json_set_take(p, "settings", a->settings);
+    a->settings = NULL;
+    err = pat_bus_up(a->r->d->bus) ? pat_rpc_call(a->r->d->bus, "agent", "prepare", p,
+                                                  PREPARE_TIMEOUT_MS, on_prepared, a->r, &id)
+                                   : PAT_EUNAVAIL;
+    if (err)
+        pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", ref->call.s), PAT_ERR(err));
+    pat_json_free(p);
+}
+
+/* ------------------------------------------------------------------ the attempt */
+
+static void attempt_next(struct attempt *a);
+
+static void on_registered(int err, const char *retell_call, void *arg)
+{
+    struct attempt *a = arg;
+
+    if (err) {
+        pat_log(PAT_WARN, "route.retell_failed", PAT_S("call", a->s.ref.call.s), PAT_ERR(err));
+        pat_breaker_failure(&a->r->retell, pat_now_ms());
+        a->s.ref.tried |= 1u << STACK_RETELL;
+        a->s.failed_over = pat_err_name(err);
+        attempt_next(a);
+        return;
+    }
+    pat_breaker_success(&a->r->retell);
+    pat_strcpy(a->s.ref.retell_call, sizeof a->s.ref.retell_call, retell_call);
+    answer(a);
+}
+
+/* The breaker's one probe is only reserved for the stack that is really chosen. */
+static bool closed_to_us(struct attempt *a)
+{
+    struct pat_breaker *b = a->d.stack == STACK_RETELL ? &a->r->retell : &a->r->livekit;
+
+    return a->d.stack != STACK_NONE && !pat_breaker_allow(b, pat_now_ms());
+}
+
+static void attempt_next(struct attempt *a)
+{
+    int err;
+
+    a->in.tried = a->s.ref.tried;
+    a->d = decide(&a->in);
+    while (closed_to_us(a)) {
+        *(a->d.stack == STACK_RETELL ? &a->in.retell_open : &a->in.livekit_open) = true;
+        a->d = decide(&a->in);
+    }
+    if (a->s.failed_over)
+        record_failed_over(a->r, &a->s.ref, a->d.stack, a->s.failed_over);
+    a->s.failed_over = NULL;
+    a->s.ref.stack = a->d.stack;
+    if (a->d.stack == STACK_RETELL) {
+        a->asked_outside = true;
+        err = ask_retell(a->r, &a->s.ref, a->retell_agent, on_registered, a);
+        if (err)
+            on_registered(err, NULL, a);
+        return;
+    }
+    if (a->d.stack == STACK_LIVEKIT)
+        prepare_agent(a);
+    answer(a);
+}
+
+static void know_user(struct attempt *a, const struct route *route)
+{
+    a->in.own = route->stack;
+    a->in.on_retell = *route->retell_agent;
+    a->in.on_livekit = route->on_livekit;
+    pat_strcpy(a->retell_agent, sizeof a->retell_agent, route->retell_agent);
+    a->settings = route->settings ? pat_json_dup(route->settings) : NULL;
+}
+
+void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
+                const struct route *route)
+{
+    struct attempt *a = calloc(1, sizeof *a);
+    struct pat_buf doc;
+
+    if (!a) {
+        pat_buf_init(&doc, DOCUMENT_MAX);
+        carrier_answer(r, http, s->form, PAT_ENOMEM, &doc);
+        pat_buf_fini(&doc);
+        return;
+    }
+    a->r = r;
+    a->http = http;
+    a->s = *s;
+    a->in.own = STACK_RETELL;
+    if (route)
+        know_user(a, route);
+    attempt_next(a);
+}

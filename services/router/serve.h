@@ -1,0 +1,24 @@
+/* serve.h - one attempt to have a call served: decide, ask the stack, write the document, tell.
+ *
+ * Used for the first request of a call and again when a dialled leg failed.
+ */
+#ifndef ROUTER_SERVE_H
+#define ROUTER_SERVE_H
+
+#include "callref.h"
+#include "carrier.h"
+#include "routes.h"
+
+struct serve {
+    struct callref ref; /* who; ref.tried says what was tried */
+    enum carrier_form form;
+    const char *failed_over; /* why the last leg failed; NULL at the first attempt */
+    int64_t started_us;
+};
+
+/* Replies to http exactly once, now or later. route NULL: the number is nobody's any more;
+ * voicemail. */
+void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
+                const struct route *route);
+
+#endif
