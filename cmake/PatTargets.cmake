@@ -1,5 +1,6 @@
 # pat_daemon(name sources...)     a daemon, linked with libcommon
-# pat_test(name sources... LIBS)  a cmocka program registered with ctest under the label "unit"
+# pat_test(name sources... LIBS)  a cmocka program registered with ctest under the label "unit";
+#                                 ALLOC: it walks failing allocations (libcommon/test/alloc.h)
 # pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
 
 # -DPAT_BUILD_ID=... where the build has no .git (an image).
@@ -24,9 +25,16 @@ function(pat_daemon name)
 endfunction()
 
 function(pat_test name)
-  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(arg "ALLOC" "" "LIBS" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE libcommon pat_strict PkgConfig::CMOCKA ${arg_LIBS})
+  if(arg_ALLOC)
+    target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/libcommon/test/alloc.c)
+    target_link_libraries(${name} PRIVATE PkgConfig::CJSON)
+    foreach(call malloc calloc realloc strdup strndup)
+      target_link_options(${name} PRIVATE -Wl,--wrap=${call})
+    endforeach()
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)

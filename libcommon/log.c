@@ -6,6 +6,7 @@
  */
 #include "log.h"
 
+#include "loop.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -204,31 +204,12 @@ static void put_field(struct line *l, const struct pat_field *f)
         l->len = before;
 }
 
-/* "2026-11-22T10:00:00.123Z" by plain arithmetic: gmtime_r would take libc's time zone lock. */
 static void put_time(struct line *l)
 {
-    struct timespec now;
-    int64_t days;
-    int64_t era_day;
-    int64_t year_of_era;
-    int64_t day_of_year;
-    int64_t month;
-    int second;
-    char text[80];
+    char text[PAT_TIME_LEN + 1];
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    second = (int)(now.tv_sec % 86400);
-    days = now.tv_sec / 86400 + 719468; /* since 0000-03-01; months then run from March */
-    era_day = days % 146097;
-    year_of_era = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
-    day_of_year = era_day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    month = (5 * day_of_year + 2) / 153;
-    (void)snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-                   (int)(year_of_era + days / 146097 * 400 + (month >= 10)),
-                   (int)(month < 10 ? month + 3 : month - 9),
-                   (int)(day_of_year - (153 * month + 2) / 5 + 1), second / 3600, second / 60 % 60,
-                   second % 60, (int)(now.tv_nsec / 1000000));
-    puts_(l, text);
+    pat_time_format(pat_unix_ms(), text);
+    put(l, text, PAT_TIME_LEN);
 }
 
 static void put_head(struct line *l, enum pat_level level, const char *event)
