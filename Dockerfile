@@ -10,9 +10,10 @@ RUN scripts/setup --build
 COPY . .
 ARG PAT_BUILD_ID=unknown
 RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
- && cmake --build build/release --target daemons -j "$(nproc)" \
+ && cmake --build build/release --target daemons patchbay-doubles -j "$(nproc)" \
  && mkdir -p /out/daemons /out/doubles \
- && install -s build/release/bin/* /out/daemons
+ && install -s build/release/bin/* /out/daemons/ \
+ && mv /out/daemons/patchbay-doubles /out/doubles/
 
 # What the daemons stand on, and the migration runner (scripts/migrate, which is psql).
 FROM debian:bookworm-slim AS base
