@@ -36,6 +36,7 @@ struct pat_bus_opts {
     const char *user;            /* or NULL */
     const char *password;        /* or NULL */
     const char *token;           /* or NULL */
+    const char *ca_file;         /* for tls:// URLs, or NULL */
     size_t max_queue;            /* bytes waiting to be sent; 0: 16 MiB */
     struct pat_metrics *metrics; /* or NULL */
     /* Connection came or went; up is true after each (re)connect. May be NULL. */

@@ -21,6 +21,7 @@ struct pat_db_opts {
     const char *url;        /* postgres://user:password@host:port/db?... */
     const char *listen_url; /* a direct or session-mode connection; NULL: url */
     const char *app_name;
+    const char *ca_file;               /* sslrootcert when the URL names none; or NULL */
     int pool;                          /* connections; 0: 2 */
     bool prepared;                     /* named statements are prepared once per connection */
     size_t max_queue;                  /* units waiting; more are PAT_EAGAIN. 0: 10,000 */

@@ -1,0 +1,84 @@
+/* bus_int.h - inside the bus: its parts, for bus*.c only. */
+#ifndef PAT_BUS_INT_H
+#define PAT_BUS_INT_H
+
+#include "bus.h"
+#include "bus_wire.h"
+#include "metrics.h"
+#include "slots.h"
+
+enum {
+    BUS_TURN_MAX = 256, /* messages handled before the loop serves others */
+    BUS_TOKEN_MAX = 255,
+    BUS_ENSURE_MS = 5000, /* making streams and buckets again after a reconnect */
+};
+
+/* A stream that somebody asked to be there: made again when a server comes back without it (a
+ * bucket in memory does not survive a restart). */
+struct bus_asset {
+    struct bus_asset *next;
+    char *name;
+    char *config;
+};
+
+struct pat_sub {
+    struct pat_bus *bus;
+    uint64_t id;
+    pat_msg_fn *fn;
+    void *arg;
+};
+
+struct bus_meters {
+    struct pat_counter *published, *received, *refused, *dropped, *retries, *connects;
+    struct pat_gauge *up, *queue;
+};
+
+struct pat_bus {
+    struct pat_loop *loop;
+    struct pat_wire *wire;
+    struct pat_slots subs;
+    struct pat_slots requests;
+    char inbox[64]; /* "_INBOX.<unique>." */
+    struct wire_inbox batch;
+    size_t batch_at;
+    struct wire_state seen;
+    bool up;
+    bool closing;
+    struct pat_task cancel_all;
+    pat_loop_fn *closed;
+    void *closed_arg;
+    void (*state)(bool up, void *arg);
+    void *state_arg;
+    struct bus_asset *assets;
+    struct pat_consumer *consumers;
+    struct pat_metrics *metrics;
+    struct bus_meters meters;
+};
+
+/* bus.c */
+int bus_send(struct pat_bus *b, const struct wire_text *t, int64_t expires_ms) PAT_MUST_CHECK;
+bool bus_subject_valid(const char *subject);
+bool bus_token_valid(const char *token);
+
+/* bus_request.c */
+/* What a reply means; PAT_OK when it is what was asked for. */
+typedef int bus_judge_fn(const struct pat_msg *m);
+int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms,
+                bus_judge_fn *judge, pat_reply_fn *fn, void *arg, pat_bus_id *id) PAT_MUST_CHECK;
+void bus_on_inbox(const struct pat_msg *m, void *bus);
+void bus_requests_cancel(struct pat_bus *b);
+int bus_judge_plain(const struct pat_msg *m);
+
+/* bus_js.c */
+/* A reply of the JetStream API: {"error":{"err_code":..}} becomes a PAT_E*. */
+int bus_judge_js(const struct pat_msg *m);
+/* The number behind "seq": in a publish acknowledgement; 0: none. */
+uint64_t bus_ack_seq(const struct pat_msg *m);
+void bus_assets_ensure(struct pat_bus *b);
+void bus_assets_free(struct pat_bus *b);
+
+/* bus_consumer.c */
+void bus_consumers_up(struct pat_bus *b, bool up);
+void bus_consumers_free(struct pat_bus *b);
+
+#endif

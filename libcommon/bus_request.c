@@ -1,0 +1,125 @@
+/* bus_request.c - request and reply: one wildcard inbox, the request's id is its last token.
+ *
+ * A request is sent, answered, overdue or canceled; whichever comes first takes it out of the
+ * table, and what comes later finds nothing.
+ */
+#include "bus_int.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct request {
+    struct pat_bus *bus;
+    uint64_t id;
+    struct pat_timer timer;
+    bus_judge_fn *judge;
+    pat_reply_fn *fn;
+    void *arg;
+};
+
+static void finish(struct request *r, int err, const struct pat_msg *m)
+{
+    struct request done = *r;
+
+    pat_slots_take(&r->bus->requests, r->id);
+    pat_timer_fini(&r->timer);
+    free(r);
+    done.fn(err, m, done.arg);
+}
+
+static void on_overdue(void *arg)
+{
+    struct request *r = arg;
+
+    finish(r, r->bus->up ? PAT_ETIMEDOUT : PAT_EUNAVAIL, NULL);
+}
+
+/* The server answers "503" in place of the responder that is not there (NATS protocol, no
+ * responders). */
+int bus_judge_plain(const struct pat_msg *m)
+{
+    const char *status;
+
+    if (m->len)
+        return PAT_OK;
+    status = pat_msg_header(m, "Status");
+    return status && !strcmp(status, "503") ? PAT_EUNAVAIL : PAT_OK;
+}
+
+void bus_on_inbox(const struct pat_msg *m, void *bus)
+{
+    struct pat_bus *b = bus;
+    const char *token = strrchr(m->subject, '.');
+    struct request *r;
+
+    if (!token)
+        return;
+    r = pat_slots_find(&b->requests, strtoull(token + 1, NULL, 16));
+    if (r)
+        finish(r, r->judge(m), m);
+}
+
+int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms,
+                bus_judge_fn *judge, pat_reply_fn *fn, void *arg, pat_bus_id *id)
+{
+    struct wire_text text = *t;
+    char inbox[sizeof b->inbox + 20];
+    struct request *r;
+    int err;
+
+    if (timeout_ms <= 0)
+        return PAT_EINVAL;
+    r = calloc(1, sizeof *r);
+    if (!r)
+        return PAT_ENOMEM;
+    *r = (struct request){ .bus = b, .judge = judge, .fn = fn, .arg = arg };
+    r->id = pat_slots_add(&b->requests, r);
+    err = r->id ? pat_timer_init(&r->timer, b->loop, on_overdue, r) : PAT_ENOMEM;
+    if (err)
+        goto fail;
+    snprintf(inbox, sizeof inbox, "%s%016" PRIx64, b->inbox, r->id);
+    text.reply = inbox;
+    err = bus_send(b, &text, pat_now_ms() + timeout_ms);
+    if (err)
+        goto fail_timer;
+    pat_timer_start(&r->timer, timeout_ms);
+    if (id)
+        *id = r->id;
+    return PAT_OK;
+
+fail_timer:
+    pat_timer_fini(&r->timer);
+fail:
+    pat_slots_take(&b->requests, r->id);
+    free(r);
+    return err;
+}
+
+int pat_bus_request(struct pat_bus *b, const char *subject, const void *data, size_t len,
+                    const char *const *headers, int64_t timeout_ms, pat_reply_fn *fn, void *arg,
+                    pat_bus_id *id)
+{
+    return bus_request(
+        b, &(struct wire_text){ .subject = subject, .data = data, .len = len, .headers = headers },
+        timeout_ms, bus_judge_plain, fn, arg, id);
+}
+
+void pat_bus_cancel(struct pat_bus *b, pat_bus_id id)
+{
+    struct request *r = pat_slots_take(&b->requests, id);
+
+    if (!r)
+        return;
+    pat_timer_fini(&r->timer);
+    free(r);
+}
+
+void bus_requests_cancel(struct pat_bus *b)
+{
+    uint32_t place = 0;
+
+    for (struct request *r; (r = pat_slots_next(&b->requests, &place));)
+        finish(r, PAT_ECANCELED, NULL);
+}

@@ -1,0 +1,251 @@
+/* bus_wire.c - the loop's side of the wire: the queue into the writer thread and the list out of
+ * it.
+ *
+ * It does not know what messages mean (bus.c does), nor when they may be sent (bus_writer.c does).
+ */
+#include "bus_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void wire_wake(struct pat_wire *w)
+{
+    uv_async_send(&w->wake);
+}
+
+static void on_async(uv_async_t *a)
+{
+    struct pat_wire *w = a->data;
+
+    w->on_wake(w->arg);
+}
+
+static int make_locks(struct pat_wire *w)
+{
+    pthread_condattr_t attr;
+    int err = pthread_mutex_init(&w->lock, NULL);
+
+    if (err)
+        return PAT_ENOMEM;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    err = pthread_cond_init(&w->cond, &attr);
+    pthread_condattr_destroy(&attr);
+    if (!err)
+        return PAT_OK;
+    pthread_mutex_destroy(&w->lock);
+    return PAT_ENOMEM;
+}
+
+static void free_memory(struct pat_wire *w)
+{
+    natsOptions_Destroy(w->opts);
+    pthread_cond_destroy(&w->cond);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+int wire_new(struct pat_wire **out, struct pat_loop *l, const struct pat_bus_opts *opts,
+             pat_loop_fn *on_wake, void *arg)
+{
+    struct pat_wire *w = calloc(1, sizeof *w);
+    int err = PAT_ENOMEM;
+
+    if (!w)
+        return err;
+    w->on_wake = on_wake;
+    w->arg = arg;
+    w->tail = &w->head;
+    w->max_bytes = opts->max_queue ? opts->max_queue : WIRE_QUEUE_BYTES;
+    err = make_locks(w);
+    if (err)
+        goto fail;
+    err = writer_options(w, opts);
+    if (err)
+        goto fail_locks;
+    w->wake.data = w;
+    err = PAT_EIO;
+    if (uv_async_init(pat_loop_uv(l), &w->wake, on_async))
+        goto fail_options;
+    if (pthread_create(&w->thread, NULL, writer_main, w))
+        goto fail_async;
+    *out = w;
+    return PAT_OK;
+
+fail_async:
+    w->wake.data = w;
+    uv_close((uv_handle_t *)&w->wake, NULL);
+    return err; /* the handle closes in a later turn, inside memory that must stay */
+fail_options:
+    natsOptions_Destroy(w->opts);
+fail_locks:
+    pthread_cond_destroy(&w->cond);
+    pthread_mutex_destroy(&w->lock);
+fail:
+    free(w);
+    return err;
+}
+
+void wire_close(struct pat_wire *w, int64_t by_ms)
+{
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    w->close_by_ms = by_ms;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool wire_done(struct pat_wire *w)
+{
+    bool done;
+
+    pthread_mutex_lock(&w->lock);
+    done = w->done;
+    pthread_mutex_unlock(&w->lock);
+    return done;
+}
+
+static void drop_inbox(struct wire_inbox *in)
+{
+    for (size_t i = 0; i < in->n; i++)
+        natsMsg_Destroy(in->v[i].native);
+    free(in->v);
+    *in = (struct wire_inbox){ 0 };
+}
+
+static void on_async_closed(uv_handle_t *h)
+{
+    struct pat_wire *w = h->data;
+    pat_loop_fn *freed = w->freed;
+    void *arg = w->freed_arg;
+
+    drop_inbox(&w->in);
+    while (w->head) {
+        struct wire_op *op = w->head;
+
+        w->head = op->next;
+        free(op);
+    }
+    for (size_t i = 0; i < w->subs_cap; i++)
+        free(w->subs[i].op);
+    free(w->subs);
+    if (!w->abandoned)
+        free_memory(w);
+    freed(arg);
+}
+
+void wire_free(struct pat_wire *w, pat_loop_fn *freed, void *arg)
+{
+    pthread_join(w->thread, NULL);
+    w->freed = freed;
+    w->freed_arg = arg;
+    uv_close((uv_handle_t *)&w->wake, on_async_closed);
+}
+
+static size_t headers_size(const char *const *headers, size_t *n)
+{
+    size_t size = 0;
+
+    for (*n = 0; headers && headers[*n]; (*n)++)
+        size += strlen(headers[*n]) + 1;
+    return size;
+}
+
+static char *put(char **at, const void *data, size_t len)
+{
+    char *start = *at;
+
+    if (len)
+        memcpy(start, data, len);
+    start[len] = '\0';
+    *at += len + 1;
+    return start;
+}
+
+struct wire_op *wire_op_new(enum wire_kind kind, uint64_t sub, const struct wire_text *t)
+{
+    size_t subject_len = t->subject ? strlen(t->subject) : 0;
+    size_t reply_len = t->reply ? strlen(t->reply) : 0;
+    size_t n;
+    size_t size = sizeof(struct wire_op) + subject_len + reply_len + t->len + 3;
+    struct wire_op *op;
+    char *at;
+
+    size += headers_size(t->headers, &n);
+    op = malloc(size);
+    if (!op)
+        return NULL;
+    *op = (struct wire_op){ .kind = kind, .sub = sub, .len = t->len, .headers_n = n };
+    op->bytes = size;
+    at = (char *)(op + 1);
+    op->subject = put(&at, t->subject, subject_len);
+    op->reply = t->reply ? put(&at, t->reply, reply_len) : NULL;
+    op->data = put(&at, t->data, t->len);
+    op->headers = at;
+    for (size_t i = 0; i < n; i++)
+        put(&at, t->headers[i], strlen(t->headers[i]));
+    return op;
+}
+
+int wire_push_take(struct pat_wire *w, struct wire_op *op)
+{
+    bool idle;
+
+    pthread_mutex_lock(&w->lock);
+    if (op->kind == WIRE_PUBLISH && w->state.queued_bytes + op->bytes > w->max_bytes) {
+        pthread_mutex_unlock(&w->lock);
+        free(op);
+        return PAT_EAGAIN;
+    }
+    idle = !w->head;
+    *w->tail = op;
+    w->tail = &op->next;
+    w->state.queued_bytes += op->bytes;
+    if (idle)
+        pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+    return PAT_OK;
+}
+
+void wire_take(struct pat_wire *w, struct wire_inbox *box)
+{
+    struct wire_inbox empty = *box;
+
+    pthread_mutex_lock(&w->lock);
+    *box = w->in;
+    w->in = empty;
+    w->in_bytes = 0;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void wire_state_get(struct pat_wire *w, struct wire_state *out)
+{
+    pthread_mutex_lock(&w->lock);
+    *out = w->state;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void wire_msg_view(void *native, struct pat_msg *out)
+{
+    natsMsg *m = native;
+
+    out->subject = natsMsg_GetSubject(m);
+    out->reply = natsMsg_GetReply(m);
+    out->data = natsMsg_GetData(m);
+    out->len = (size_t)natsMsg_GetDataLength(m);
+    out->native = native;
+    if (!out->data)
+        out->data = "";
+}
+
+const char *wire_msg_header(void *native, const char *name)
+{
+    const char *value = NULL;
+
+    return natsMsgHeader_Get(native, name, &value) == NATS_OK ? value : NULL;
+}
+
+void wire_msg_free(void *native)
+{
+    natsMsg_Destroy(native);
+}

@@ -1,0 +1,542 @@
+/* bus_writer.c - the writer thread, and what cnats' own threads call.
+ *
+ * Everything shared stands behind one lock that is never held across a call into cnats. A message
+ * leaves the queue when cnats has taken it; a write that fails is made again, in order.
+ */
+#include "bus_writer.h"
+
+#include "log.h"
+#include "slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What cnats gives back to us with each message. */
+struct listener {
+    struct pat_wire *w;
+    uint64_t sub;
+};
+
+static void wake_locked(struct pat_wire *w)
+{
+    if (!w->done)
+        uv_async_send(&w->wake);
+}
+
+/* ---- from cnats' threads ---- */
+
+static bool keep_locked(struct pat_wire *w, uint64_t sub, natsMsg *m, size_t len)
+{
+    struct wire_inbox *in = &w->in;
+
+    if (in->n >= WIRE_INBOX_MAX || w->in_bytes + len > WIRE_INBOX_BYTES)
+        return false;
+    if (in->n == in->cap) {
+        size_t cap = in->cap ? in->cap * 2 : 64;
+        struct wire_in *v = realloc(in->v, cap * sizeof *v);
+
+        if (!v)
+            return false;
+        in->v = v;
+        in->cap = cap;
+    }
+    in->v[in->n++] = (struct wire_in){ sub, m };
+    w->in_bytes += len;
+    return true;
+}
+
+static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *m, void *arg)
+{
+    struct listener *l = arg;
+    struct pat_wire *w = l->w;
+    bool kept;
+
+    (void)nc;
+    (void)sub;
+    pthread_mutex_lock(&w->lock);
+    kept = keep_locked(w, l->sub, m, (size_t)natsMsg_GetDataLength(m));
+    if (!kept)
+        w->state.dropped++;
+    if (w->in.n == 1 || !kept)
+        wake_locked(w);
+    pthread_mutex_unlock(&w->lock);
+    if (!kept)
+        natsMsg_Destroy(m);
+}
+
+static void on_listener_gone(void *arg)
+{
+    struct listener *l = arg;
+    struct pat_wire *w = l->w;
+
+    free(l);
+    pthread_mutex_lock(&w->lock);
+    w->listeners--;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void set_up_locked(struct pat_wire *w, bool up)
+{
+    if (w->state.up == up)
+        return;
+    w->state.up = up;
+    if (up)
+        w->state.connects++;
+    pthread_cond_signal(&w->cond);
+    wake_locked(w);
+}
+
+static void set_up(struct pat_wire *w, bool up)
+{
+    pthread_mutex_lock(&w->lock);
+    set_up_locked(w, up);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void on_connected(natsConnection *nc, void *arg)
+{
+    (void)nc;
+    set_up(arg, true);
+}
+
+static void on_disconnected(natsConnection *nc, void *arg)
+{
+    (void)nc;
+    set_up(arg, false);
+}
+
+/* The last callback of a connection. */
+static void on_closed(natsConnection *nc, void *arg)
+{
+    struct pat_wire *w = arg;
+
+    (void)nc;
+    pthread_mutex_lock(&w->lock);
+    set_up_locked(w, false);
+    if (w->connections)
+        w->connections--;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *arg)
+{
+    (void)nc;
+    (void)sub;
+    (void)arg;
+    pat_log(PAT_WARN, "bus.error", PAT_S("reason", natsStatus_GetText(s)));
+}
+
+/* ---- the writer ---- */
+
+static void wait_locked(struct pat_wire *w, int64_t ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&w->cond, &w->lock, &until);
+}
+
+static natsStatus listen_on(struct pat_wire *w, struct native_sub *s)
+{
+    struct listener *l = malloc(sizeof *l);
+    natsStatus st;
+
+    if (!l)
+        return NATS_NO_MEMORY;
+    *l = (struct listener){ w, s->id };
+    pthread_mutex_lock(&w->lock);
+    w->listeners++;
+    pthread_mutex_unlock(&w->lock);
+    if (s->op->reply)
+        st = natsConnection_QueueSubscribe(&s->nats, w->nc, s->op->subject, s->op->reply,
+                                           on_message, l);
+    else
+        st = natsConnection_Subscribe(&s->nats, w->nc, s->op->subject, on_message, l);
+    if (st != NATS_OK) {
+        s->nats = NULL;
+        on_listener_gone(l);
+        return st;
+    }
+    if (natsSubscription_SetOnCompleteCB(s->nats, on_listener_gone, l) != NATS_OK) {
+        /* Closed under our hands. l stays: a late message may still carry it. */
+        pthread_mutex_lock(&w->lock);
+        w->abandoned = true;
+        w->listeners--;
+        pthread_mutex_unlock(&w->lock);
+    }
+    return NATS_OK;
+}
+
+static void forget_connection(struct pat_wire *w)
+{
+    for (size_t i = 0; i < w->subs_cap; i++) {
+        natsSubscription_Destroy(w->subs[i].nats);
+        w->subs[i].nats = NULL;
+    }
+    natsConnection_Destroy(w->nc);
+    w->nc = NULL;
+}
+
+static void connect_anew(struct pat_wire *w)
+{
+    natsStatus s;
+
+    if (w->refused_at_ms && pat_now_ms() < w->refused_at_ms + WIRE_REFUSED_MS)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->connections++;
+    pthread_mutex_unlock(&w->lock);
+    s = natsConnection_Connect(&w->nc, w->opts);
+    if (s != NATS_OK && s != NATS_NOT_YET_CONNECTED) {
+        w->nc = NULL;
+        w->refused_at_ms = pat_now_ms();
+        pthread_mutex_lock(&w->lock);
+        w->connections--;
+        pthread_mutex_unlock(&w->lock);
+        pat_log(PAT_ERROR, "bus.connect", PAT_S("reason", natsStatus_GetText(s)));
+        return;
+    }
+    for (size_t i = 0; i < w->subs_cap; i++)
+        if (w->subs[i].id && listen_on(w, &w->subs[i]) != NATS_OK)
+            pat_log(PAT_ERROR, "bus.subscribe", PAT_S("subject", w->subs[i].op->subject));
+}
+
+/* cnats reconnects by itself, except when the server refuses our credentials twice: then it closes
+ * the connection for good, and we start over. */
+static void look_at_connection(struct pat_wire *w)
+{
+    natsConnStatus s;
+
+    if (!w->nc)
+        connect_anew(w);
+    if (!w->nc)
+        return;
+    s = natsConnection_Status(w->nc);
+    if (s == NATS_CONN_STATUS_CONNECTED)
+        set_up(w, true);
+    if (s == NATS_CONN_STATUS_CLOSED) {
+        pat_log(PAT_ERROR, "bus.connect", PAT_S("reason", "closed by the server"));
+        w->refused_at_ms = pat_now_ms();
+        forget_connection(w);
+    }
+}
+
+/* The head of the queue stays in it until it was sent. NULL: time to end. */
+static struct wire_op *next_op(struct pat_wire *w)
+{
+    struct wire_op *op = NULL;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        if (w->closing && (!w->head || pat_now_ms() >= w->close_by_ms))
+            break;
+        if (!w->state.up) {
+            pthread_mutex_unlock(&w->lock);
+            look_at_connection(w);
+            pthread_mutex_lock(&w->lock);
+            if (!w->state.up)
+                wait_locked(w, WIRE_POLL_MS);
+            continue;
+        }
+        op = w->head;
+        if (op)
+            break;
+        pthread_cond_wait(&w->cond, &w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return op;
+}
+
+static natsStatus set_headers(natsMsg *m, const struct wire_op *op)
+{
+    const char *h = op->headers;
+    natsStatus s = NATS_OK;
+
+    for (size_t i = 0; i < op->headers_n && s == NATS_OK; i++, h += strlen(h) + 1) {
+        const char *colon = strchr(h, ':');
+        char name[64];
+
+        if (!colon || (size_t)(colon - h) >= sizeof name)
+            return NATS_INVALID_ARG;
+        memcpy(name, h, (size_t)(colon - h));
+        name[colon - h] = '\0';
+        s = natsMsgHeader_Set(m, name, colon + 1 + strspn(colon + 1, " "));
+    }
+    return s;
+}
+
+static natsStatus publish(struct pat_wire *w, const struct wire_op *op)
+{
+    natsMsg *m = NULL;
+    natsStatus s;
+
+    if (!op->headers_n && op->reply)
+        return natsConnection_PublishRequest(w->nc, op->subject, op->reply, op->data, (int)op->len);
+    if (!op->headers_n)
+        return natsConnection_Publish(w->nc, op->subject, op->data, (int)op->len);
+    s = natsMsg_Create(&m, op->subject, op->reply, op->data, (int)op->len);
+    if (s == NATS_OK)
+        s = set_headers(m, op);
+    if (s == NATS_OK)
+        s = natsConnection_PublishMsg(w->nc, m);
+    natsMsg_Destroy(m);
+    return s;
+}
+
+static natsStatus subscribe(struct pat_wire *w, struct wire_op *op)
+{
+    size_t place = PAT_SLOT_PLACE(op->sub);
+    natsStatus s;
+
+    if (place >= w->subs_cap) {
+        size_t cap = place * 2 + 8;
+        struct native_sub *v = realloc(w->subs, cap * sizeof *v);
+
+        if (!v)
+            return NATS_NO_MEMORY;
+        memset(v + w->subs_cap, 0, (cap - w->subs_cap) * sizeof *v);
+        w->subs = v;
+        w->subs_cap = cap;
+    }
+    w->subs[place] = (struct native_sub){ .id = op->sub, .op = op };
+    s = listen_on(w, &w->subs[place]);
+    if (s != NATS_OK)
+        w->subs[place] = (struct native_sub){ 0 };
+    return s;
+}
+
+static void unsubscribe(struct pat_wire *w, uint64_t id)
+{
+    size_t place = PAT_SLOT_PLACE(id);
+    struct native_sub *s = place < w->subs_cap ? &w->subs[place] : NULL;
+
+    if (!s || s->id != id)
+        return;
+    natsSubscription_Unsubscribe(s->nats);
+    natsSubscription_Destroy(s->nats);
+    free(s->op);
+    *s = (struct native_sub){ 0 };
+}
+
+static natsStatus carry_out(struct pat_wire *w, struct wire_op *op)
+{
+    if (op->expires_ms && pat_now_ms() >= op->expires_ms)
+        return NATS_OK; /* whoever asked has been told that the deadline passed */
+    if (!w->nc)
+        return NATS_CONNECTION_CLOSED;
+    switch (op->kind) {
+    case WIRE_SUBSCRIBE:
+        return subscribe(w, op);
+    case WIRE_UNSUBSCRIBE:
+        unsubscribe(w, op->sub);
+        return NATS_OK;
+    case WIRE_PUBLISH:
+        break;
+    }
+    return publish(w, op);
+}
+
+/* Worth another try with the same message? */
+static bool passing(natsStatus s)
+{
+    switch (s) {
+    case NATS_TIMEOUT:
+    case NATS_IO_ERROR:
+    case NATS_NO_MEMORY:
+    case NATS_CONNECTION_CLOSED:
+    case NATS_CONNECTION_DISCONNECTED:
+    case NATS_INSUFFICIENT_BUFFER:
+    case NATS_SSL_ERROR:
+    case NATS_SYS_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void pop_locked(struct pat_wire *w, const struct wire_op *op)
+{
+    w->head = op->next;
+    if (!w->head)
+        w->tail = &w->head;
+    w->state.queued_bytes -= op->bytes;
+}
+
+static void try_again(struct pat_wire *w)
+{
+    bool connected = w->nc && natsConnection_Status(w->nc) == NATS_CONN_STATUS_CONNECTED;
+
+    pthread_mutex_lock(&w->lock);
+    w->state.retries++;
+    if (!connected)
+        set_up_locked(w, false);
+    if (!w->closing)
+        wait_locked(w, WIRE_RETRY_MS);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void settle(struct pat_wire *w, struct wire_op *op, natsStatus s)
+{
+    if (s != NATS_OK && passing(s)) {
+        try_again(w);
+        return;
+    }
+    if (s != NATS_OK)
+        pat_log(PAT_WARN, "bus.refused", PAT_S("subject", op->subject),
+                PAT_S("reason", natsStatus_GetText(s)));
+    pthread_mutex_lock(&w->lock);
+    pop_locked(w, op);
+    if (s != NATS_OK)
+        w->state.refused++;
+    pthread_mutex_unlock(&w->lock);
+    if (op->kind != WIRE_SUBSCRIBE || s != NATS_OK)
+        free(op); /* else it lives on in subs */
+}
+
+static int64_t left_to_close(struct pat_wire *w)
+{
+    int64_t left;
+
+    pthread_mutex_lock(&w->lock);
+    left = w->close_by_ms - pat_now_ms();
+    if (w->head || !w->state.up)
+        left = 0;
+    pthread_mutex_unlock(&w->lock);
+    return left;
+}
+
+static void shut_down(struct pat_wire *w)
+{
+    int64_t by = pat_now_ms() + WIRE_FAREWELL_MS;
+
+    if (w->nc) {
+        int64_t left = left_to_close(w);
+
+        if (left > 0)
+            natsConnection_FlushTimeout(w->nc, left);
+        natsConnection_Close(w->nc);
+        forget_connection(w);
+    }
+    pthread_mutex_lock(&w->lock);
+    while ((w->listeners || w->connections) && pat_now_ms() < by)
+        wait_locked(w, WIRE_POLL_MS);
+    w->abandoned = w->abandoned || w->listeners || w->connections;
+    wake_locked(w);
+    w->done = true;
+    pthread_mutex_unlock(&w->lock);
+    nats_ReleaseThreadMemory();
+}
+
+void *writer_main(void *arg)
+{
+    struct pat_wire *w = arg;
+    struct wire_op *op;
+
+    while ((op = next_op(w)))
+        settle(w, op, carry_out(w, op));
+    shut_down(w);
+    return NULL;
+}
+
+static natsStatus set_credentials(natsOptions *o, const struct pat_bus_opts *opts)
+{
+    natsStatus s = NATS_OK;
+
+    if (opts->creds && *opts->creds)
+        s = natsOptions_SetUserCredentialsFromFiles(o, opts->creds, NULL);
+    if (s == NATS_OK && opts->user && *opts->user)
+        s = natsOptions_SetUserInfo(o, opts->user, opts->password ? opts->password : "");
+    if (s == NATS_OK && opts->token && *opts->token)
+        s = natsOptions_SetToken(o, opts->token);
+    if (s == NATS_OK && opts->ca_file && *opts->ca_file)
+        s = natsOptions_LoadCATrustedCertificates(o, opts->ca_file);
+    return s;
+}
+
+static natsStatus set_servers(natsOptions *o, const char *urls)
+{
+    enum { SERVERS_MAX = 16 };
+    const char *list[SERVERS_MAX];
+    char *copy = strdup(urls);
+    char *at = copy;
+    natsStatus s = NATS_NO_MEMORY;
+    int n = 0;
+
+    if (!copy)
+        return s;
+    while (n < SERVERS_MAX && at) {
+        char *one = strsep(&at, ",");
+
+        one += strspn(one, " ");
+        if (*one)
+            list[n++] = one;
+    }
+    s = n ? natsOptions_SetServers(o, list, n) : NATS_INVALID_ARG;
+    free(copy);
+    return s;
+}
+
+static natsStatus set_manners(struct pat_wire *w, natsOptions *o)
+{
+    natsStatus s = natsOptions_SetMaxReconnect(o, -1);
+
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectWait(o, WIRE_RECONNECT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectJitter(o, WIRE_RECONNECT_MS / 2, WIRE_RECONNECT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetTimeout(o, WIRE_CONNECT_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetWriteDeadline(o, WIRE_WRITE_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetSendAsap(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_SetPingInterval(o, WIRE_PING_MS);
+    if (s == NATS_OK)
+        s = natsOptions_SetMaxPingsOut(o, WIRE_PINGS_OUT);
+    if (s == NATS_OK)
+        s = natsOptions_UseGlobalMessageDelivery(o, true);
+    if (s == NATS_OK)
+        s = natsOptions_SetRetryOnFailedConnect(o, true, on_connected, w);
+    if (s == NATS_OK)
+        s = natsOptions_SetReconnectedCB(o, on_connected, w);
+    if (s == NATS_OK)
+        s = natsOptions_SetDisconnectedCB(o, on_disconnected, w);
+    if (s == NATS_OK)
+        s = natsOptions_SetClosedCB(o, on_closed, w);
+    if (s == NATS_OK)
+        s = natsOptions_SetErrorHandler(o, on_error, w);
+    return s;
+}
+
+int writer_options(struct pat_wire *w, const struct pat_bus_opts *opts)
+{
+    natsStatus s = nats_Open(-1);
+
+    if (s == NATS_OK)
+        s = nats_SetMessageDeliveryPoolSize(1);
+    if (s == NATS_OK)
+        s = natsOptions_Create(&w->opts);
+    if (s == NATS_OK)
+        s = set_servers(w->opts, opts->url);
+    if (s == NATS_OK && opts->name)
+        s = natsOptions_SetName(w->opts, opts->name);
+    if (s == NATS_OK)
+        s = set_credentials(w->opts, opts);
+    if (s == NATS_OK)
+        s = set_manners(w, w->opts);
+    if (s == NATS_OK)
+        return PAT_OK;
+    pat_log(PAT_ERROR, "bus.options", PAT_S("reason", natsStatus_GetText(s)));
+    natsOptions_Destroy(w->opts);
+    return s == NATS_NO_MEMORY ? PAT_ENOMEM : PAT_EINVAL;
+}
