@@ -219,6 +219,15 @@ static void tidy_list(char *list)
     *to = '\0';
 }
 
+/* So that a path can be put behind a base URL without asking. */
+static void cut_slashes(char *url)
+{
+    size_t n = strlen(url);
+
+    while (n && url[n - 1] == '/')
+        url[--n] = '\0';
+}
+
 static int parse_text(const struct pat_conf_row *row, const char *text, char **out,
                       struct pat_buf *why)
 {
@@ -240,6 +249,8 @@ static int parse_text(const struct pat_conf_row *row, const char *text, char **o
         return PAT_ENOMEM;
     if (row->kind == PAT_CONF_LIST)
         tidy_list(copy);
+    else if (row->kind == PAT_CONF_URL)
+        cut_slashes(copy);
     *out = copy;
     return PAT_OK;
 }

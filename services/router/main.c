@@ -2,8 +2,6 @@
 #include "router.h"
 #include "routes.h"
 
-#include <string.h>
-
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
         .name = env, .kind = type, .offset = offsetof(struct router_conf, field), .def = value,    \
@@ -51,14 +49,6 @@ static const struct pat_conf_row rows[] = {
         .flags = PAT_CONF_REQUIRED),
 };
 
-static void cut_slash(char *url)
-{
-    size_t n = strlen(url);
-
-    while (n && url[n - 1] == '/')
-        url[--n] = 0;
-}
-
 static void make_stats(struct router *r)
 {
     struct pat_metrics *m = r->d->metrics;
@@ -96,8 +86,6 @@ static int start(struct pat_daemon *d, void *arg)
 
     r->d = d;
     r->conf = d->conf;
-    cut_slash(r->conf->public_url);
-    cut_slash(r->conf->provider_url);
     make_stats(r);
     pat_breaker_init(&r->retell, 5, 10000);
     pat_breaker_init(&r->livekit, 5, 10000);

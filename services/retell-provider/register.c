@@ -1,0 +1,188 @@
+/* register.c - registers a call with Retell: see register.h. */
+#include "register.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct run {
+    struct provider *p;
+    char call[PAT_ID_LEN + 1];
+    char *body;
+    int64_t deadline_ms;
+    int64_t started_ms;
+    bool again; /* the one repetition was used */
+    struct pat_task task;
+    struct register_result early; /* refused before anything was sent */
+    struct pat_json_err why;
+    register_fn *done;
+    void *arg;
+};
+
+static void finish(struct run *r, const struct register_result *result)
+{
+    struct run gone = *r;
+
+    gone.p->in_flight--;
+    pat_histogram_observe(gone.p->register_s, (double)(pat_now_ms() - gone.started_ms) / 1000);
+    if (result->err)
+        pat_counter_add(gone.p->register_failed, 1);
+    pat_log(result->err ? PAT_WARN : PAT_INFO,
+            result->err ? "retell.register_failed" : "retell.registered", PAT_S("call", gone.call),
+            PAT_S("retell_call", result->retell_call),
+            PAT_S("error", result->err ? pat_err_name(result->err) : NULL),
+            PAT_S("why", result->message), PAT_I("took_ms", pat_now_ms() - gone.started_ms));
+    gone.done(result, gone.arg);
+    free(gone.body);
+    free(r);
+}
+
+static int error_of_status(int status)
+{
+    switch (status) {
+    case 400:
+        return PAT_EINVAL;
+    case 401:
+        return PAT_EAUTH;
+    case 402:
+    case 403:
+        return PAT_EPERM;
+    case 404:
+    case 422: /* "asset not found under this key" */
+        return PAT_ENOENT;
+    case 429:
+        return PAT_EAGAIN;
+    default:
+        return PAT_EUPSTREAM;
+    }
+}
+
+/* Only what says that Retell itself is in trouble; a wrong agent id is ours. */
+static bool is_outage(int err)
+{
+    return err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_EUPSTREAM || err == PAT_EPROTO ||
+           err == PAT_EAGAIN;
+}
+
+static int send(struct run *r);
+
+static void on_answer(int err, const struct pat_http_res *res, void *arg)
+{
+    struct run *r = arg;
+    PAT_AUTO_JSON body = NULL;
+    const char *id = NULL, *message;
+
+    if (err == PAT_ECONN && !r->again) {
+        r->again = true;
+        if (!send(r))
+            return;
+    }
+    if (!err && pat_json_parse(&body, res->body, res->len, NULL))
+        err = res->status / 100 == 2 ? PAT_EPROTO : error_of_status(res->status);
+    else if (!err && res->status / 100 != 2)
+        err = error_of_status(res->status);
+    if (!err && pat_json_get_str(body, "call_id", &id, NULL))
+        err = PAT_EPROTO;
+    if (is_outage(err))
+        pat_breaker_failure(&r->p->breaker, pat_now_ms());
+    else
+        pat_breaker_success(&r->p->breaker);
+    message = err ? pat_json_str_or(body, "message", pat_err_text(err)) : NULL;
+    finish(r, &(struct register_result){ .err = err, .retell_call = id, .message = message });
+}
+
+static int send(struct run *r)
+{
+    const struct provider_conf *conf = r->p->conf;
+    int64_t left = r->deadline_ms - pat_now_ms();
+    char url[1024], auth[1024];
+    const char *headers[] = { "Content-Type: application/json", auth, NULL };
+    pat_http_id id;
+
+    if (left < 1)
+        return PAT_ETIMEDOUT;
+    if ((size_t)snprintf(url, sizeof url, "%s/v2/register-phone-call", conf->api_url) >=
+            sizeof url ||
+        (size_t)snprintf(auth, sizeof auth, "Authorization: Bearer %s", conf->api_key) >=
+            sizeof auth)
+        return PAT_E2BIG;
+    return pat_http_start(r->p->d->http,
+                          &(struct pat_http_req){ .method = "POST",
+                                                  .url = url,
+                                                  .headers = headers,
+                                                  .body = r->body,
+                                                  .body_len = strlen(r->body),
+                                                  .timeout_ms = left },
+                          NULL, on_answer, r, &id);
+}
+
+static int write_body(struct run *r, const struct pat_json *params, struct pat_json_err *why)
+{
+    const char *call, *user, *agent, *to;
+    const struct pat_json *version = pat_json_at(params, "agent_version");
+    struct pat_json *body, *meta;
+    int err = pat_json_get_id(params, "call_id", &call, why);
+
+    if (!err)
+        err = pat_json_get_id(params, "user_id", &user, why);
+    if (!err)
+        err = pat_json_get_str(params, "agent_id", &agent, why);
+    if (!err)
+        err = pat_json_get_str(params, "to", &to, why);
+    if (err)
+        return err;
+    pat_strcpy(r->call, sizeof r->call, call);
+    body = pat_json_obj();
+    meta = pat_json_obj();
+    pat_json_set_str(meta, "call_id", call);
+    pat_json_set_str(meta, "user_id", user);
+    pat_json_set_str(body, "agent_id", agent);
+    if (version && pat_json_kind(version) != PAT_JSON_NULL)
+        pat_json_set_take(body, "agent_version", pat_json_dup(version));
+    if (pat_json_str_or(params, "from", NULL))
+        pat_json_set_str(body, "from_number", pat_json_str_or(params, "from", NULL));
+    pat_json_set_str(body, "to_number", to);
+    pat_json_set_str(body, "direction", "inbound");
+    pat_json_set_take(body, "metadata", meta);
+    r->body = pat_json_print(body);
+    pat_json_free(body);
+    return r->body ? PAT_OK : PAT_ENOMEM;
+}
+
+static void finish_early(void *arg)
+{
+    struct run *r = arg;
+
+    r->early.field = *r->why.path ? r->why.path : NULL;
+    finish(r, &r->early);
+}
+
+int register_call(struct provider *p, const struct pat_json *params, int64_t left_ms,
+                  register_fn *done, void *arg)
+{
+    struct run *r = calloc(1, sizeof *r);
+    int64_t limit = p->conf->api_timeout_ms;
+    int err;
+
+    if (!r)
+        return PAT_ENOMEM;
+    r->p = p;
+    r->done = done;
+    r->arg = arg;
+    r->started_ms = pat_now_ms();
+    r->deadline_ms = r->started_ms + (left_ms < limit ? left_ms : limit);
+    p->in_flight++;
+    err = write_body(r, params, &r->why);
+    if (err)
+        r->early =
+            (struct register_result){ .err = err,
+                                      .message = *r->why.what ? r->why.what : pat_err_text(err) };
+    else if (!pat_breaker_allow(&p->breaker, r->started_ms))
+        r->early = (struct register_result){ .err = PAT_EUNAVAIL,
+                                             .message = "Retell failed repeatedly, not asked now" };
+    else if ((err = send(r)))
+        r->early = (struct register_result){ .err = err, .message = pat_err_text(err) };
+    if (r->early.err)
+        pat_loop_next_turn(p->d->loop, &r->task, finish_early, r);
+    return PAT_OK;
+}
