@@ -1,0 +1,229 @@
+/* context.c - reads a call's context out of JSON, leniently where the field is optional.
+ *
+ * Only the ids are required: a call with odd settings is still answered, with the defaults.
+ */
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROMPT_MAX = 64 * 1024 };
+
+static char *dup_or(const struct pat_json *j, const char *path, const char *fallback)
+{
+    const char *s = pat_json_str_or(j, path, fallback);
+
+    return strndup(s, PROMPT_MAX);
+}
+
+static int need_id(const struct pat_json *j, const char *path, char out[PAT_ID_LEN + 1],
+                   struct pat_json_err *err)
+{
+    const char *s;
+    int rc = pat_json_get_id(j, path, &s, err);
+
+    if (!rc)
+        pat_strcpy(out, PAT_ID_LEN + 1, s);
+    return rc;
+}
+
+/* "Hi, this is {name}'s assistant" */
+static char *fill_name(const char *template, const char *name)
+{
+    struct pat_buf b;
+    const char *at;
+
+    pat_buf_init(&b, PROMPT_MAX);
+    while ((at = strstr(template, "{name}")) != NULL) {
+        pat_buf_add(&b, template, (size_t)(at - template));
+        pat_buf_adds(&b, name);
+        template = at + strlen("{name}");
+    }
+    pat_buf_adds(&b, template);
+    return pat_buf_take(&b);
+}
+
+static double within(double v, double lo, double hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static void read_keyterms(struct context *c, const struct pat_json *list)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; list && i < pat_json_size(list) && kept < CONTEXT_KEYTERMS; i++) {
+        const char *s = pat_json_value_str(pat_json_item(list, i));
+        if (s && *s && strlen(s) <= 100)
+            c->keyterms[kept++] = strdup(s);
+    }
+}
+
+static void read_voice(struct context *c, const struct pat_json *v)
+{
+    c->stability = pat_json_num_or(v, "stability", -1);
+    c->similarity = pat_json_num_or(v, "similarity_boost", -1);
+    c->style = pat_json_num_or(v, "style", -1);
+    c->speed = pat_json_num_or(v, "voice_speed", -1);
+    c->speaker_boost = -1;
+    if (v && pat_json_at(v, "use_speaker_boost"))
+        c->speaker_boost = pat_json_bool_or(v, "use_speaker_boost", true);
+    c->responsiveness = within(pat_json_num_or(v, "responsiveness", 0.9), 0, 1);
+    c->interruption_sensitivity = within(pat_json_num_or(v, "interruption_sensitivity", 0.8), 0, 1);
+    read_keyterms(c, v ? pat_json_at(v, "boosted_keywords") : NULL);
+}
+
+static int read_settings(struct context *c, const struct pat_json *s)
+{
+    const char *template = pat_json_str_or(s, "greeting_template", NULL);
+    const char *model = pat_json_str_or(s, "stack_config.livekit.model", NULL);
+
+    c->user_name = dup_or(s, "user_name", "");
+    c->agent_name = dup_or(s, "agent_name", "");
+    c->language = dup_or(s, "language", "en-US");
+    c->system_prompt = dup_or(s, "system_prompt", "");
+    c->voice_id = dup_or(s, "voice_id", "");
+    c->response_style = dup_or(s, "response_style", "");
+    if (!c->user_name || !c->agent_name || !c->language || !c->system_prompt || !c->voice_id ||
+        !c->response_style)
+        return PAT_ENOMEM;
+    c->greeting = fill_name(template ? template : pat_json_str_or(s, "greeting", ""), c->user_name);
+    if (!c->greeting || (model && !(c->model = strdup(model))))
+        return PAT_ENOMEM;
+    c->temperature = pat_json_num_or(s, "temperature", -1);
+    c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
+    c->volume = within(pat_json_num_or(s, "agent_volume", 1), 0, 2);
+    read_voice(c, pat_json_at(s, "voice"));
+    return PAT_OK;
+}
+
+static int read_all(struct context *c, const struct pat_json *params, struct pat_json_err *err)
+{
+    const struct pat_json *settings = pat_json_at(params, "settings");
+    const char *from = pat_json_str_or(params, "from", NULL);
+    const char *to = pat_json_str_or(params, "to", NULL);
+    struct pat_json *none = NULL;
+    int rc;
+
+    if ((rc = need_id(params, "call_id", c->call_id, err)) ||
+        (rc = need_id(params, "user_id", c->user_id, err)) ||
+        (rc = need_id(params, "agent_config_id", c->agent_config_id, err)))
+        return rc;
+    c->config_version = pat_json_int_or(params, "config_version", 0);
+    if ((from && !(c->from = strdup(from))) || (to && !(c->to = strdup(to))))
+        return PAT_ENOMEM;
+    if (!settings || pat_json_kind(settings) != PAT_JSON_OBJ)
+        settings = none = pat_json_obj();
+    rc = settings ? read_settings(c, settings) : PAT_ENOMEM;
+    pat_json_free(none);
+    return rc;
+}
+
+int context_parse(struct context **out, const struct pat_json *params, struct pat_json_err *err)
+{
+    struct context *c = calloc(1, sizeof *c);
+    int rc;
+
+    if (!c)
+        return PAT_ENOMEM;
+    rc = read_all(c, params, err);
+    if (rc) {
+        context_free(c);
+        return rc;
+    }
+    *out = c;
+    return PAT_OK;
+}
+
+void context_free(struct context *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < CONTEXT_KEYTERMS; i++)
+        free(c->keyterms[i]);
+    free(c->model);
+    free(c->response_style);
+    free(c->voice_id);
+    free(c->greeting);
+    free(c->system_prompt);
+    free(c->language);
+    free(c->agent_name);
+    free(c->user_name);
+    free(c->to);
+    free(c->from);
+    free(c);
+}
+
+struct voice context_voice(const struct context *c)
+{
+    struct voice v = voice_resolve(c->voice_id);
+
+    if (c->stability >= 0)
+        v.stability = c->stability;
+    if (c->similarity >= 0)
+        v.similarity = c->similarity;
+    if (c->style >= 0)
+        v.style = c->style;
+    if (c->speed >= 0)
+        v.speed = c->speed;
+    if (c->speaker_boost >= 0)
+        v.speaker_boost = c->speaker_boost;
+    return v;
+}
+
+bool context_headers_take(struct context_headers *h, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        char *to;
+        size_t cap;
+    } known[] = {
+        { "sip.h.x-pat-call", h->call, sizeof h->call },
+        { "sip.h.x-pat-user", h->user, sizeof h->user },
+        { "sip.h.x-pat-agent", h->agent, sizeof h->agent },
+        { "sip.h.x-pat-version", h->version, sizeof h->version },
+        { "sip.h.x-pat-sig", h->sig, sizeof h->sig },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(name, known[i].name) == 0 && !pat_strcpy(known[i].to, known[i].cap, value))
+            known[i].to[0] = 0; /* longer than any of ours: not ours */
+    return h->call[0] && h->user[0] && h->agent[0] && h->version[0] && h->sig[0];
+}
+
+int context_headers_verify(const struct context_headers *h, const char *call_id, const char *secret)
+{
+    struct pat_buf text;
+    int err;
+
+    if (!*secret || strcmp(h->call, call_id) != 0 || !pat_id_valid(h->user) ||
+        !pat_id_valid(h->agent))
+        return PAT_EAUTH;
+    pat_buf_init(&text, 512);
+    err = pat_buf_addf(&text, "%s|%s|%s|%s", h->call, h->user, h->agent, h->version);
+    if (!err)
+        err = pat_sign_short_verify(h->sig, secret, "sip", text.data);
+    pat_buf_fini(&text);
+    return err;
+}
+
+struct pat_json *context_params(const struct context_headers *h, struct pat_json *settings_take)
+{
+    struct pat_json *p = pat_json_obj();
+
+    pat_json_set_str(p, "call_id", h->call);
+    pat_json_set_str(p, "user_id", h->user);
+    pat_json_set_str(p, "agent_config_id", h->agent);
+    pat_json_set_int(p, "config_version", strtoll(h->version, NULL, 10));
+    pat_json_set_take(p, "settings", settings_take);
+    return p;
+}
+
+const char *context_call_of_room(const char *room)
+{
+    static const char prefix[] = "call_";
+
+    if (strncmp(room, prefix, sizeof prefix - 1) != 0 || !pat_id_valid(room + sizeof prefix - 1))
+        return NULL;
+    return room + sizeof prefix - 1;
+}

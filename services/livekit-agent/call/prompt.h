@@ -1,0 +1,30 @@
+/* prompt.h - the words we put around the user's own: the model's instructions, and what is said
+ * when nothing else can be. Pure.
+ */
+#ifndef CALL_PROMPT_H
+#define CALL_PROMPT_H
+
+#include "context.h"
+
+/* The system message: the user's prompt, then how one speaks on a phone, the style asked for, and
+ * what is known of the call. Yours to free; NULL: out of memory. */
+char *prompt_system(const struct context *c, int64_t unix_ms);
+
+enum prompt_phrase {
+    PROMPT_SORRY,        /* this turn failed; please say it again */
+    PROMPT_OUT_OF_ORDER, /* this call cannot be served */
+    PROMPT_GOODBYE,
+    PROMPT_PHRASES
+};
+/* In the language ("de-DE", "multi" ...), English where we have no other. */
+const char *prompt_phrase(enum prompt_phrase which, const char *language);
+
+/* ISO 639-1 of a stored language; NULL for "multi" and the like. "en-US" -> "en". */
+const char *prompt_language(const char *language, char out[3]);
+
+/* Words that carry meaning: "mhm", "uh" and their kin do not count. */
+int prompt_words(const char *text);
+/* Sounds as if more will follow: "I would like to", "and". English only; elsewhere false. */
+bool prompt_open_ended(const char *text, const char *language);
+
+#endif

@@ -1,0 +1,136 @@
+/* turn.h - whose turn it is: the decisions of a conversation, as a pure state machine.
+ *
+ * (state, event, options) -> (state, actions). No clock, no sound, no network: times come in with
+ * the events, and what must happen later is a time the machine wants to be woken at. The same
+ * events give the same actions, so a recorded log can be played again.
+ *
+ *   starting --ready--> thinking --sounding--> speaking --spoken--> listening
+ *   listening --end of turn, delay open--> maybe-done --delay over--> thinking
+ *   speaking --voice long enough--> interrupted --words--> listening   (the reply is cut)
+ *                                   interrupted --no words--> speaking (it goes on where it
+ * stopped) any --gone, hang-up--> closing
+ *
+ * One reply exists at a time. It may be made ahead of the decision that the caller has finished
+ * (speculation); nothing of it is heard before TURN_PLAY. Thread: any, one at a time per machine.
+ */
+#ifndef CALL_TURN_H
+#define CALL_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct turn_opts {
+    /* Silence after the caller's last voice until the turn is theirs no more: when they seem to
+     * have finished, and when the sentence sounds open. */
+    int32_t min_delay_ms, max_delay_ms;
+    int32_t barge_in_ms;    /* voice this long over ours pauses us */
+    int32_t barge_in_words; /* words that make it a real interruption; at least 1 */
+    int32_t false_ms;       /* silence without words after such a pause: we go on */
+    int32_t noise_ms;       /* voice without words for this long is noise: we go on */
+    int32_t guard_ms;       /* of the greeting: only guard_words cut it ("hello?" does not) */
+    int32_t guard_words;
+    int32_t think_ms; /* no sound of the reply for this long: apologise */
+    int32_t stall_ms; /* the reply stops in its middle for this long: it is over */
+    bool speculate;   /* make the reply while the delay still runs */
+};
+
+/* From the two sliders users have, each 0..1. */
+struct turn_opts turn_opts_for(double responsiveness, double interruption_sensitivity);
+
+enum turn_state {
+    TURN_STARTING,
+    TURN_LISTENING,
+    TURN_MAYBE_DONE,
+    TURN_THINKING,
+    TURN_SPEAKING,
+    TURN_INTERRUPTED,
+    TURN_CLOSING,
+    TURN_STATES
+};
+
+enum turn_event_kind {
+    TURN_READY, /* the caller can hear us. n: 1 greet, 0 just listen, -1 apologise and leave */
+    TURN_VOICE_START, /* at_us: when the voice began (in the past) */
+    TURN_VOICE_STOP,  /* at_us: end of the last voiced packet (in the past) */
+    TURN_PARTIAL,     /* n: words of the stretch that are more than "mhm" */
+    TURN_FINAL,       /* n: as above; end: the recogniser saw a pause; open: sounds unfinished */
+    TURN_UTTERANCE_END,
+    TURN_TYPED,        /* a whole turn by text; n words */
+    TURN_REPLY_DONE,   /* reply: all of its sound has been made. n: 0 when there is none */
+    TURN_REPLY_FAILED, /* reply: no more will come, and that was not all */
+    TURN_SOUNDING,     /* reply: sound of it is being sent (first, or again) */
+    TURN_SPOKEN,       /* reply: everything made so far has been sent */
+    TURN_WAKE,         /* the time asked for has come */
+    TURN_HANG_UP,      /* our own wish. n: 0 now, 1 when this reply is spoken, 2 with a goodbye */
+    TURN_GONE,         /* the caller left, or the room did */
+    TURN_EVENTS
+};
+
+struct turn_event {
+    enum turn_event_kind kind;
+    int64_t now_us;
+    int64_t at_us;  /* 0: now */
+    uint32_t reply; /* which reply the event is about */
+    int32_t n;
+    bool end;
+    bool open;
+};
+
+enum turn_action {
+    TURN_GREET = 1, /* make the greeting: the state's reply */
+    TURN_THINK,     /* make a reply to what was said, but keep it back */
+    TURN_COMMIT,    /* what was said is the caller's turn: it enters the history */
+    TURN_PLAY,      /* let the reply be heard (again) */
+    TURN_PAUSE,     /* silence within one packet, nothing lost */
+    TURN_CUT,       /* forget the rest of the reply; history keeps what was heard */
+    TURN_FORGET,    /* the words so far were no turn ("mhm" while we spoke) */
+    TURN_FLUSH,     /* ask the recogniser for what it still holds */
+    TURN_SORRY,     /* say that something went wrong: the state's reply */
+    TURN_BYE,       /* say goodbye: the state's reply */
+    TURN_LEAVE,     /* hang up now */
+    TURN_ACTIONS
+};
+
+enum { TURN_MAX_ACTIONS = 6 };
+
+struct turn_out {
+    int n;
+    enum turn_action act[TURN_MAX_ACTIONS];
+};
+
+/* Read freely; only turn_step writes. Times in µs, 0: none. */
+struct turn {
+    enum turn_state state;
+    uint32_t reply;         /* the latest one's number; 0: none yet */
+    bool have;              /* there is a reply, heard or not */
+    bool making;            /* more sound of it may come */
+    bool authorised;        /* it may be heard */
+    bool voice;             /* the caller's voice is on */
+    bool deaf;              /* that voice is noise until it stops */
+    bool ended;             /* the recogniser says the turn is over */
+    bool open;              /* ... but the sentence sounds open */
+    bool flushed;           /* asked the recogniser to hurry, in this turn */
+    bool dry;               /* everything made so far was sent */
+    bool greeting;          /* the reply is the greeting */
+    bool apology;           /* the reply is an apology: no apology for an apology */
+    bool leaving;           /* close when the reply has been spoken */
+    int32_t words;          /* frozen words of the turn so far */
+    int32_t partial_words;  /* of the stretch not yet frozen */
+    int32_t answered_words; /* words the reply in the making answers */
+    int64_t voice_at_us, silent_at_us, word_at_us;
+    int64_t sound_at_us;                            /* first sample of the reply */
+    int64_t barge_us, turn_us, resume_us, watch_us; /* what we wait for */
+};
+
+void turn_init(struct turn *t);
+/* One event. WAKE before its time is fine. */
+void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_event *e,
+               struct turn_out *out);
+/* When it wants TURN_WAKE; 0: not at all. */
+int64_t turn_wake_us(const struct turn *t);
+
+const char *turn_state_name(enum turn_state s);
+const char *turn_event_name(enum turn_event_kind k);
+const char *turn_action_name(enum turn_action a);
+
+#endif
