@@ -16,7 +16,7 @@
 
 struct dtls_id {
     SSL_CTX *ctx;
-    char fingerprint[3 * 32];
+    char fingerprint[3 * 32 + 1];
 };
 
 /* The chain means nothing here: dtls.c compares the fingerprint when the handshake is done. */
@@ -49,7 +49,7 @@ static X509 *self_signed(EVP_PKEY *key)
     return NULL;
 }
 
-static bool print_fingerprint(char out[3 * 32], const X509 *cert)
+static bool print_fingerprint(char out[3 * 32 + 1], const X509 *cert)
 {
     unsigned char md[EVP_MAX_MD_SIZE];
     unsigned n = 0;
