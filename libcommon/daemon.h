@@ -60,7 +60,8 @@ struct pat_daemon_spec {
 
 int pat_daemon_main(int argc, char **argv, const struct pat_daemon_spec *spec, void *arg);
 void pat_daemon_drained(struct pat_daemon *d);
-/* A port this daemon listens on, under a name ("http"): logged, and written to PAT_PORT_FILE with the admin port
+/* A port this daemon listens on, under a name ("http"): logged, and written to PAT_PORT_FILE with
+ * the admin port
  * ({"admin":9101,"http":8080}) for those who asked for port 0. */
 void pat_daemon_set_port(struct pat_daemon *d, const char *name, int port);
 /* A fault one cannot go on with: logs, then stops the way SIGTERM does, with exit status 1. */
