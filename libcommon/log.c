@@ -216,9 +216,9 @@ static void put_head(struct line *l, enum pat_level level, const char *event)
 {
     if (!sink.json) {
         put_time(l);
-        puts_(l, level == PAT_INFO || level == PAT_WARN ? "  " : " ");
-        puts_(l, level_names[level]);
         puts_(l, " ");
+        puts_(l, level_names[level]);
+        puts_(l, level == PAT_INFO || level == PAT_WARN ? "  " : " ");
         puts_(l, sink.service);
         puts_(l, " ");
         puts_(l, event);
