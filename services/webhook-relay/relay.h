@@ -1,0 +1,54 @@
+/* relay.h - the webhook-relay's parts and what they share.
+ *
+ * In: vendors' webhooks at the edge (hooks.c), call and turn events (calls.c), the outbox's rows
+ * (outbox.c). Out: pat.webhook.v1.received, everything that waits in the outbox, and Pat's own
+ * public.call_records (project.c). Nothing is acknowledged before it is stored; nothing stored
+ * waits for a process that died: each part sweeps what was left. Thread: the loop's, everywhere in
+ * this folder.
+ */
+#ifndef RELAY_H
+#define RELAY_H
+
+#include "pat.h"
+
+struct relay_conf {
+    char *listen;
+    char *retell_key;
+    char *livekit_key;
+    char *livekit_secret;
+};
+
+struct outbox;
+struct projector;
+struct calls;
+
+struct relay {
+    struct pat_daemon *d;
+    const struct relay_conf *conf;
+    struct pat_httpd *httpd;
+    struct outbox *outbox;
+    struct projector *projector;
+    struct calls *calls;
+    int in_flight; /* webhooks being stored */
+    struct pat_counter *refused;
+};
+
+/* hooks.c: the edge. */
+int hooks_routes(struct relay *r) PAT_MUST_CHECK;
+
+/* outbox.c: publishes what nobody else has. */
+int outbox_new(struct outbox **out, struct relay *r) PAT_MUST_CHECK;
+void outbox_free(struct outbox *o);
+void outbox_look(struct outbox *o); /* there is news */
+
+/* project.c: stored webhooks become rows. */
+int projector_new(struct projector **out, struct relay *r) PAT_MUST_CHECK;
+void projector_free(struct projector *p);
+void projector_look(struct projector *p,
+                    const char *inbox_id); /* project this one now; the sweep gets it otherwise */
+
+/* calls.c: call and turn events become rows. */
+int calls_new(struct calls **out, struct relay *r) PAT_MUST_CHECK;
+void calls_free(struct calls *c);
+
+#endif
