@@ -130,6 +130,13 @@ static void handle_some(struct pat_bus *b)
         wire_wake(b->wire);
 }
 
+static void free_sub(struct pat_sub *s)
+{
+    if (s->drop)
+        s->drop(s->arg);
+    free(s);
+}
+
 static void on_gone(void *arg)
 {
     struct pat_bus *b = arg;
@@ -141,7 +148,7 @@ static void on_gone(void *arg)
     bus_requests_cancel(b);
     bus_consumers_free(b);
     for (struct pat_sub *s; (s = pat_slots_next(&b->subs, &place));)
-        free(s);
+        free_sub(s);
     pat_slots_fini(&b->subs);
     pat_slots_fini(&b->requests);
     while (b->batch_at < b->batch.n)
@@ -293,7 +300,12 @@ void pat_bus_unsubscribe(struct pat_sub *s)
     /* Without memory for the order the server goes on sending and we go on dropping. */
     if (op && wire_push_take(s->bus->wire, op))
         pat_log(PAT_WARN, "bus.unsubscribe", PAT_I("sub", s->id));
-    free(s);
+    free_sub(s);
+}
+
+void bus_sub_own(struct pat_sub *s, void (*drop)(void *arg))
+{
+    s->drop = drop;
 }
 
 const char *pat_msg_header(const struct pat_msg *m, const char *name)

@@ -26,6 +26,7 @@ struct pat_sub {
     uint64_t id;
     pat_msg_fn *fn;
     void *arg;
+    void (*drop)(void *arg); /* frees arg with the subscription; NULL: arg is somebody's */
 };
 
 struct bus_meters {
@@ -60,11 +61,15 @@ int bus_send(struct pat_bus *b, const struct wire_text *t, int64_t expires_ms) P
 bool bus_subject_valid(const char *subject);
 bool bus_token_valid(const char *token);
 
+void bus_sub_own(struct pat_sub *s, void (*drop)(void *arg));
+
 /* bus_request.c */
 /* What a reply means; PAT_OK when it is what was asked for. */
 typedef int bus_judge_fn(const struct pat_msg *m);
 int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms,
                 bus_judge_fn *judge, pat_reply_fn *fn, void *arg, pat_bus_id *id) PAT_MUST_CHECK;
+/* arg goes with the request when it is canceled: drop(arg) runs instead of fn. */
+void bus_request_own(struct pat_bus *b, pat_bus_id id, void (*drop)(void *arg));
 void bus_on_inbox(const struct pat_msg *m, void *bus);
 void bus_requests_cancel(struct pat_bus *b);
 int bus_judge_plain(const struct pat_msg *m);

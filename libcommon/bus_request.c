@@ -17,6 +17,7 @@ struct request {
     bus_judge_fn *judge;
     pat_reply_fn *fn;
     void *arg;
+    void (*drop)(void *arg);
 };
 
 static void finish(struct request *r, int err, const struct pat_msg *m)
@@ -113,7 +114,17 @@ void pat_bus_cancel(struct pat_bus *b, pat_bus_id id)
     if (!r)
         return;
     pat_timer_fini(&r->timer);
+    if (r->drop)
+        r->drop(r->arg);
     free(r);
+}
+
+void bus_request_own(struct pat_bus *b, pat_bus_id id, void (*drop)(void *arg))
+{
+    struct request *r = pat_slots_find(&b->requests, id);
+
+    if (r)
+        r->drop = drop;
 }
 
 void bus_requests_cancel(struct pat_bus *b)

@@ -51,6 +51,7 @@ struct pat_daemon_spec {
     unsigned wants;
     /* Optional: checks that need several settings; adds lines to errors and returns PAT_EINVAL. */
     int (*check)(const void *conf, struct pat_buf *errors);
+    /* On an error the process ends at once, with status 1: what was made is not unwound. */
     int (*start)(struct pat_daemon *d, void *arg);
     /* Take no new work, finish what runs, then pat_daemon_drained. NULL: at once. */
     void (*drain)(struct pat_daemon *d, void *arg);

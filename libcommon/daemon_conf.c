@@ -1,0 +1,160 @@
+/* daemon_conf.c - one table out of two: what every daemon knows and what this one adds.
+ *
+ * Both structs stand in one block, so that loading, help and logging see a single table.
+ */
+#include "daemon_conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define F(field) offsetof(struct daemon_common, field)
+
+static const struct pat_conf_row common_rows[] = {
+    { .name = "PAT_ADMIN_LISTEN",
+      .kind = PAT_CONF_ADDR,
+      .offset = F(admin_listen),
+      .def = "127.0.0.1:0",
+      .help = "Where /healthz, /readyz, /metrics and /version are served; port 0: any free one." },
+    { .name = "PAT_CA_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(ca_file),
+      .help = "Certificates to trust instead of the system's, PEM." },
+    { .name = "PAT_DRAIN_MS",
+      .kind = PAT_CONF_MS,
+      .offset = F(drain_ms),
+      .def = "10s",
+      .help = "After SIGTERM, how long running work may take to finish.",
+      .max = 24LL * 3600 * 1000 },
+    { .name = "PAT_LOG_FORMAT",
+      .kind = PAT_CONF_ENUM,
+      .offset = F(log_format),
+      .def = "json",
+      .help = "One JSON object a line, or text for people.",
+      .arg = "json,text" },
+    { .name = "PAT_LOG_LEVEL",
+      .kind = PAT_CONF_ENUM,
+      .offset = F(log_level),
+      .def = "info",
+      .help = "The least important lines that are written.",
+      .arg = "debug,info,warn,error" },
+    { .name = "PAT_PORT_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(port_file),
+      .help = "Written when ready: the ports in use as JSON, {\"admin\":9101,...}." },
+};
+
+static const struct pat_conf_row bus_rows[] = {
+    { .name = "PAT_NATS_CREDS",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_creds),
+      .help = "Credentials file for NATS." },
+    { .name = "PAT_NATS_PASSWORD",
+      .kind = PAT_CONF_SECRET,
+      .offset = F(nats_password),
+      .help = "Password for NATS." },
+    { .name = "PAT_NATS_URL",
+      .kind = PAT_CONF_LIST,
+      .offset = F(nats_url),
+      .def = "nats://127.0.0.1:4222",
+      .help = "NATS servers, without user and password." },
+    { .name = "PAT_NATS_USER",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_user),
+      .help = "User for NATS." },
+};
+
+static const struct pat_conf_row db_rows[] = {
+    { .name = "PAT_DATABASE_LISTEN_URL",
+      .kind = PAT_CONF_URL,
+      .offset = F(database_listen_url),
+      .help = "For LISTEN when PAT_DATABASE_URL is a transaction pooler: direct or session mode.",
+      .arg = "postgres,postgresql" },
+    { .name = "PAT_DATABASE_POOL",
+      .kind = PAT_CONF_INT,
+      .offset = F(database_pool),
+      .def = "2",
+      .help = "Connections to Postgres.",
+      .min = 1,
+      .max = 64 },
+    { .name = "PAT_DATABASE_PREPARED",
+      .kind = PAT_CONF_BOOL,
+      .offset = F(database_prepared),
+      .def = "true",
+      .help = "Prepare statements; false for a transaction pooler (Supabase's port 6543)." },
+    { .name = "PAT_DATABASE_URL",
+      .kind = PAT_CONF_URL,
+      .offset = F(database_url),
+      .help = "Postgres: postgres://user:password@host:port/database?sslmode=verify-full.",
+      .arg = "postgres,postgresql",
+      .flags = PAT_CONF_REQUIRED },
+};
+#undef F
+
+/* Where the daemon's own struct starts behind the common one. */
+static size_t own_offset(void)
+{
+    size_t align = _Alignof(max_align_t);
+
+    return (sizeof(struct daemon_common) + align - 1) / align * align;
+}
+
+static void add(struct daemon_conf *c, const struct pat_conf_row *rows, size_t n, size_t shift)
+{
+    for (size_t i = 0; i < n; i++) {
+        c->rows[c->n] = rows[i];
+        c->rows[c->n++].offset += shift;
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct pat_conf_row *x = a, *y = b;
+
+    return strcmp(x->name, y->name);
+}
+
+#define COUNT(rows) (sizeof(rows) / sizeof(rows)[0])
+
+int daemon_conf_new(struct daemon_conf *c, const struct pat_daemon_spec *spec)
+{
+    size_t most = COUNT(common_rows) + COUNT(bus_rows) + COUNT(db_rows) + spec->n_rows;
+
+    *c = (struct daemon_conf){ .rows = calloc(most, sizeof *c->rows) };
+    c->block = calloc(1, own_offset() + spec->conf_size);
+    if (!c->rows || !c->block) {
+        daemon_conf_fini(c);
+        return PAT_ENOMEM;
+    }
+    c->common = c->block;
+    c->own = (const char *)c->block + own_offset();
+    add(c, common_rows, COUNT(common_rows), 0);
+    if (spec->wants & PAT_WANT_BUS)
+        add(c, bus_rows, COUNT(bus_rows), 0);
+    if (spec->wants & PAT_WANT_DB)
+        add(c, db_rows, COUNT(db_rows), 0);
+    add(c, spec->rows, spec->n_rows, own_offset());
+    qsort(c->rows, c->n, sizeof *c->rows, by_name);
+    return PAT_OK;
+}
+
+int daemon_conf_load(struct daemon_conf *c, const struct pat_daemon_spec *spec,
+                     struct pat_buf *errors)
+{
+    int err = pat_conf_load(c->rows, c->n, c->block, NULL, NULL, errors);
+    int own = PAT_OK;
+
+    if (err && err != PAT_EINVAL)
+        return err;
+    if (!err && spec->check) /* it may rely on every value being there */
+        own = spec->check(c->own, errors);
+    return err ? err : own;
+}
+
+void daemon_conf_fini(struct daemon_conf *c)
+{
+    if (c->block && c->rows)
+        pat_conf_free(c->rows, c->n, c->block);
+    free(c->block);
+    free(c->rows);
+    *c = (struct daemon_conf){ 0 };
+}
