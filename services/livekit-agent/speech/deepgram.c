@@ -1,0 +1,118 @@
+/* deepgram.c - see deepgram.h.
+ *
+ * How: one function per message kind. It does not look at words, only at whole transcripts. */
+#include "deepgram.h"
+
+#include <math.h>
+#include <string.h>
+
+static void add_keyterms(struct pat_buf *b, const struct stt_opts *o)
+{
+    /* Older models know "keywords" instead. */
+    const char *name = strncmp(o->model, "nova-3", 6) ? "keywords" : "keyterm";
+
+    for (const char *const *k = o->keyterms; k && *k; k++) {
+        pat_buf_addf(b, "&%s=", name);
+        (void)pat_url_encode(b, *k);
+    }
+}
+
+int deepgram_url(struct pat_buf *out, const struct stt_opts *o)
+{
+    size_t len = strlen(o->url);
+
+    while (len && o->url[len - 1] == '/')
+        len--;
+    pat_buf_add(out, o->url, len);
+    pat_buf_adds(out, "/v1/listen?encoding=opus&sample_rate=48000&channels=1&interim_results=true"
+                      "&vad_events=true&smart_format=true&punctuate=true&no_delay=true&model=");
+    (void)pat_url_encode(out, o->model);
+    if (o->language && *o->language) {
+        pat_buf_adds(out, "&language=");
+        (void)pat_url_encode(out, o->language);
+    }
+    if (o->endpointing_ms > 0)
+        pat_buf_addf(out, "&endpointing=%d", o->endpointing_ms);
+    else
+        pat_buf_adds(out, "&endpointing=false");
+    if (o->utterance_end_ms > 0)
+        pat_buf_addf(out, "&utterance_end_ms=%d", o->utterance_end_ms);
+    add_keyterms(out, o);
+    return out->err;
+}
+
+/* A number from outside: no NaN, no year 10000. */
+static int64_t ms_of(double seconds)
+{
+    return seconds > -1e6 && seconds < 1e6 ? (int64_t)llround(seconds * 1000) : 0;
+}
+
+static void read_results(struct deepgram_msg *m)
+{
+    const struct pat_json *j = m->tree;
+    double start = pat_json_num_or(j, "start", 0);
+
+    m->kind = DEEPGRAM_RESULTS;
+    m->text = pat_json_str_or(j, "channel.alternatives[0].transcript", "");
+    m->confidence = pat_json_num_or(j, "channel.alternatives[0].confidence", 0);
+    m->is_final = pat_json_bool_or(j, "is_final", false);
+    m->speech_final = pat_json_bool_or(j, "speech_final", false);
+    m->from_finalize = pat_json_bool_or(j, "from_finalize", false);
+    m->start_ms = ms_of(start);
+    m->end_ms = ms_of(start + pat_json_num_or(j, "duration", 0));
+}
+
+static void read_end(struct deepgram_msg *m)
+{
+    double last = pat_json_num_or(m->tree, "last_word_end", -1);
+
+    m->kind = DEEPGRAM_UTTERANCE_END;
+    m->end_ms = last < 0 ? -1 : ms_of(last);
+}
+
+static void read_error(struct deepgram_msg *m)
+{
+    const char *why = pat_json_str_or(m->tree, "description", NULL);
+
+    m->kind = DEEPGRAM_ERROR;
+    m->text = why ? why : pat_json_str_or(m->tree, "message", "");
+}
+
+int deepgram_parse(struct deepgram_msg *m, const char *text, size_t len)
+{
+    const char *type;
+    int err;
+
+    *m = (struct deepgram_msg){ .kind = DEEPGRAM_OTHER, .text = "" };
+    err = pat_json_parse(&m->tree, text, len, NULL);
+    if (!err)
+        err = pat_json_get_str(m->tree, "type", &type, NULL);
+    if (err) {
+        deepgram_msg_fini(m);
+        return PAT_EINVAL;
+    }
+    if (!strcmp(type, "Results")) {
+        read_results(m);
+    } else if (!strcmp(type, "SpeechStarted")) {
+        m->kind = DEEPGRAM_SPEECH_STARTED;
+        m->start_ms = ms_of(pat_json_num_or(m->tree, "timestamp", 0));
+    } else if (!strcmp(type, "UtteranceEnd")) {
+        read_end(m);
+    } else if (!strcmp(type, "Error")) {
+        read_error(m);
+    }
+    return PAT_OK;
+}
+
+void deepgram_msg_fini(struct deepgram_msg *m)
+{
+    pat_json_free(m->tree);
+    m->tree = NULL;
+    m->text = "";
+}
+
+bool deepgram_refusal_is_final(int http_status)
+{
+    return http_status >= 400 && http_status < 500 && http_status != 408 && http_status != 425 &&
+           http_status != 429;
+}

@@ -1,0 +1,125 @@
+/* deepgram_test.c - Deepgram's messages, and the packets kept for a reconnect. */
+#include "deepgram.h"
+#include "packets.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int parse(struct deepgram_msg *m, const char *text)
+{
+    return deepgram_parse(m, text, strlen(text));
+}
+
+static void test_deepgram__reads_a_result(void **state)
+{
+    struct deepgram_msg m;
+
+    (void)state;
+    assert_int_equal(
+        parse(&m, "{\"type\":\"Results\",\"duration\":1.04,\"start\":2.1,\"is_final\":true,"
+                  "\"speech_final\":false,\"channel\":{\"alternatives\":[{\"transcript\":\"hello\","
+                  "\"confidence\":0.9,\"words\":[]}]}}"),
+        PAT_OK);
+    assert_int_equal(m.kind, DEEPGRAM_RESULTS);
+    assert_string_equal(m.text, "hello");
+    assert_true(m.is_final && !m.speech_final);
+    assert_int_equal(m.start_ms, 2100);
+    assert_int_equal(m.end_ms, 3140);
+    deepgram_msg_fini(&m);
+}
+
+static void test_deepgram__tolerates_what_it_does_not_know(void **state)
+{
+    static const struct {
+        const char *text;
+        int err;
+        enum deepgram_kind kind;
+    } rows[] = {
+        { "{\"type\":\"Metadata\",\"duration\":1}", PAT_OK, DEEPGRAM_OTHER },
+        { "{\"type\":\"NewThing\"}", PAT_OK, DEEPGRAM_OTHER },
+        { "{\"type\":\"Results\"}", PAT_OK, DEEPGRAM_RESULTS },
+        { "{\"type\":\"Results\",\"channel\":{\"alternatives\":[]},\"start\":1e300}", PAT_OK,
+          DEEPGRAM_RESULTS },
+        { "{\"type\":\"SpeechStarted\",\"timestamp\":2.05}", PAT_OK, DEEPGRAM_SPEECH_STARTED },
+        { "{\"type\":\"UtteranceEnd\",\"last_word_end\":-1}", PAT_OK, DEEPGRAM_UTTERANCE_END },
+        { "{\"type\":\"Error\",\"description\":\"x\"}", PAT_OK, DEEPGRAM_ERROR },
+        { "{\"kind\":1}", PAT_EINVAL, DEEPGRAM_OTHER },
+        { "[]", PAT_EINVAL, DEEPGRAM_OTHER },
+        { "{\"type\":\"Resul", PAT_EINVAL, DEEPGRAM_OTHER },
+        { "", PAT_EINVAL, DEEPGRAM_OTHER },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct deepgram_msg m;
+
+        assert_int_equal(parse(&m, rows[i].text), rows[i].err);
+        if (!rows[i].err)
+            assert_int_equal(m.kind, rows[i].kind);
+        assert_non_null(m.text);
+        deepgram_msg_fini(&m);
+    }
+}
+
+static void test_deepgram__tells_final_refusals_from_passing_ones(void **state)
+{
+    static const int final[] = { 400, 401, 402, 403, 404 }, passing[] = { 429, 500, 502, 503, 408 };
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(deepgram_refusal_is_final(final[i]));
+        assert_false(deepgram_refusal_is_final(passing[i]));
+    }
+}
+
+static const uint8_t some[3] = { 1, 2, 3 };
+
+static void test_packets__keep_what_was_not_answered(void **state)
+{
+    struct packets p;
+
+    (void)state;
+    packets_init(&p);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(packets_add(&p, i * 960, some, sizeof some, 960), PAT_OK);
+    packets_drop(&p, 3 * 960 + 100);
+    assert_int_equal(p.n, 7);
+    assert_int_equal(packets_at(&p, 0)->pos, 3 * 960);
+    assert_null(packets_at(&p, 7));
+    packets_fini(&p);
+}
+
+static void test_packets__hold_five_seconds_at_most(void **state)
+{
+    struct packets p;
+
+    (void)state;
+    packets_init(&p);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(packets_add(&p, i * 960, some, sizeof some, 960), PAT_OK);
+    assert_int_equal(p.n, 250);
+    for (int i = 0; i < 2000; i++) /* 2.5 ms packets: the ring is full first */
+        assert_int_equal(packets_add(&p, 2000 * 960 + i * 120, some, sizeof some, 120), PAT_OK);
+    assert_int_equal(p.n, PACKETS_SLOTS);
+    assert_int_equal(packets_add(&p, 0, some, 0, 960), PAT_E2BIG);
+    assert_int_equal(packets_add(&p, 0, some, 2000, 960), PAT_E2BIG);
+    packets_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_deepgram__reads_a_result),
+        cmocka_unit_test(test_deepgram__tolerates_what_it_does_not_know),
+        cmocka_unit_test(test_deepgram__tells_final_refusals_from_passing_ones),
+        cmocka_unit_test(test_packets__keep_what_was_not_answered),
+        cmocka_unit_test(test_packets__hold_five_seconds_at_most),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

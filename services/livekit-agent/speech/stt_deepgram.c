@@ -1,0 +1,344 @@
+/* stt_deepgram.c - stt.h by Deepgram's WebSocket.
+ *
+ * How: every packet goes into the replay ring and, when the socket is open, out at once. The
+ * provider's clock starts at 0 with each connection, so base_ms maps it to the stream's. A broken
+ * connection is made again with what it had not answered for; a refused key is final. It does not
+ * judge turns: it reports what was heard. */
+#include "stt.h"
+
+#include "deepgram.h"
+#include "opusio.h"
+#include "packets.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SAMPLES_PER_MS = 48,
+    FRAME = OPUSIO_FRAME,
+    KEEPALIVE_MS = 4000, /* the provider gives up after 10 s without audio or KeepAlive */
+    CONNECT_MS = 10000,
+    PING_MS = 5000,
+    RETRY_MS = 100,
+    RETRY_MAX_MS = 5000,
+    MAX_UNDECODABLE = 3, /* in a row: what we are given is no Opus */
+};
+
+struct stt {
+    struct pat_loop *loop;
+    struct pat_net *net;
+    struct stt_events ev;
+    void *arg;
+    char *url, *auth;
+
+    struct pat_ws *ws; /* NULL: waiting for the next try, or given up */
+    bool open, failed;
+    struct pat_retry retry;
+    struct pat_timer timer; /* the next try, or KeepAlive */
+    int undecodable;
+
+    struct packets packets;
+    int64_t pos;           /* of the stream: samples taken in */
+    int64_t silence;       /* samples of silence not yet a whole frame */
+    int64_t conn_samples;  /* sent on this connection */
+    int64_t total_samples; /* sent on all of them */
+    int64_t base_ms;       /* stream time of the connection's 0 */
+    bool based;            /* a packet of the stream went out on this connection */
+    bool sent_lately;      /* since the last tick */
+    bool bad_json_told;
+};
+
+static void connect_now(struct stt *s);
+
+static int64_t to_stream_ms(const struct stt *s, int64_t ms)
+{
+    return ms + s->base_ms;
+}
+
+static void give_up(struct stt *s, int err, const char *why)
+{
+    s->failed = true;
+    pat_timer_stop(&s->timer);
+    packets_clear(&s->packets);
+    pat_log(PAT_ERROR, "stt.failed", PAT_ERR(err), PAT_S("why", why));
+    s->ev.failed(err, false, why, s->arg);
+}
+
+static void try_again(struct stt *s, int err, const char *why)
+{
+    int64_t pause_ms = pat_retry_next_ms(&s->retry, pat_random32());
+
+    pat_log(PAT_WARN, "stt.retry", PAT_ERR(err), PAT_S("why", why), PAT_I("in_ms", pause_ms));
+    pat_timer_start(&s->timer, pause_ms);
+    s->ev.failed(err, true, why, s->arg);
+}
+
+/* True: the socket took it. */
+static bool send_bytes(struct stt *s, const uint8_t *data, size_t len, uint32_t samples)
+{
+    if (pat_ws_send(s->ws, data, len, false))
+        return false; /* the queue is full or it is closing: the ring has it */
+    s->conn_samples += samples;
+    s->total_samples += samples;
+    s->sent_lately = true;
+    return true;
+}
+
+static void send_packet(struct stt *s, int64_t pos, const uint8_t *data, size_t len,
+                        uint32_t samples)
+{
+    int64_t before = s->conn_samples;
+
+    if (!send_bytes(s, data, len, samples))
+        return;
+    if (!s->based)
+        s->base_ms = (pos - before) / SAMPLES_PER_MS;
+    s->based = true;
+}
+
+static void send_text(struct stt *s, const char *json)
+{
+    if (s->open && pat_ws_send(s->ws, json, strlen(json), true))
+        pat_log(PAT_WARN, "stt.not_sent", PAT_S("message", json));
+}
+
+static void take_packet(struct stt *s, const uint8_t *data, size_t len, uint32_t samples)
+{
+    int64_t pos = s->pos;
+
+    s->pos += samples;
+    (void)packets_add(&s->packets, pos, data, len, samples);
+    if (s->open)
+        send_packet(s, pos, data, len, samples);
+}
+
+void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
+{
+    if (s->failed)
+        return;
+    if (opus && len) { /* an empty binary message would end the stream */
+        take_packet(s, opus, len, samples);
+        return;
+    }
+    for (s->silence += samples; s->silence >= FRAME; s->silence -= FRAME)
+        take_packet(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME);
+}
+
+/* Without any audio at the start KeepAlive alone does not hold the stream: a frame of silence goes
+ * before the stream's own time. */
+static void on_timer(void *arg)
+{
+    struct stt *s = arg;
+
+    if (!s->ws) {
+        connect_now(s);
+        return;
+    }
+    if (s->open && !s->conn_samples)
+        (void)send_bytes(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME);
+    else if (!s->sent_lately)
+        send_text(s, "{\"type\":\"KeepAlive\"}");
+    s->sent_lately = false;
+    pat_timer_start(&s->timer, KEEPALIVE_MS);
+}
+
+/* At most 5 s in one burst: the limit of 1.25 times real time is for what is sustained. */
+static void on_open(struct pat_ws *ws, void *arg)
+{
+    struct stt *s = arg;
+    const struct packet *p;
+
+    (void)ws;
+    s->open = true;
+    s->based = s->sent_lately = false;
+    s->conn_samples = 0;
+    s->base_ms = s->pos / SAMPLES_PER_MS;
+    for (size_t i = 0; (p = packets_at(&s->packets, i)); i++)
+        send_packet(s, p->pos, p->data, p->len, p->samples);
+    pat_timer_start(&s->timer, KEEPALIVE_MS);
+    if (s->ev.ready)
+        s->ev.ready(s->arg);
+}
+
+static void on_results(struct stt *s, const struct deepgram_msg *m)
+{
+    struct stt_transcript t = { .text = m->text,
+                                .is_final = m->is_final,
+                                .speech_final = m->speech_final,
+                                .confidence = m->confidence,
+                                .start_ms = to_stream_ms(s, m->start_ms),
+                                .end_ms = to_stream_ms(s, m->end_ms) };
+
+    if (m->is_final)
+        packets_drop(&s->packets, t.end_ms * SAMPLES_PER_MS);
+    s->ev.transcript(&t, s->arg);
+}
+
+static void on_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
+{
+    struct stt *s = arg;
+    struct deepgram_msg m;
+
+    (void)ws;
+    if (!text || deepgram_parse(&m, data, len)) {
+        if (!s->bad_json_told)
+            pat_log(PAT_WARN, "stt.bad_message", PAT_I("len", len));
+        s->bad_json_told = true;
+        return;
+    }
+    pat_retry_reset(&s->retry);
+    s->undecodable = 0;
+    if (m.kind == DEEPGRAM_RESULTS)
+        on_results(s, &m);
+    else if (m.kind == DEEPGRAM_SPEECH_STARTED && s->ev.speech_started)
+        s->ev.speech_started(to_stream_ms(s, m.start_ms), s->arg);
+    else if (m.kind == DEEPGRAM_UTTERANCE_END && s->ev.utterance_end)
+        s->ev.utterance_end(m.end_ms < 0 ? -1 : to_stream_ms(s, m.end_ms), s->arg);
+    else if (m.kind == DEEPGRAM_ERROR)
+        pat_log(PAT_WARN, "stt.error", PAT_S("why", m.text));
+    deepgram_msg_fini(&m);
+}
+
+static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
+                      void *arg)
+{
+    struct stt *s = arg;
+    char why[200];
+
+    (void)ws;
+    s->ws = NULL;
+    s->open = false;
+    if (status && status != 101)
+        snprintf(why, sizeof why, "HTTP %d %.150s", status, reason ? reason : "");
+    else
+        snprintf(why, sizeof why, "close %d %.150s", code, reason ? reason : "");
+    if (status && deepgram_refusal_is_final(status)) {
+        give_up(s, status == 401 || status == 403 ? PAT_EAUTH : PAT_EUPSTREAM, why);
+        return;
+    }
+    if (code == 1008) { /* what it could not decode must not be sent again */
+        packets_clear(&s->packets);
+        if (++s->undecodable >= MAX_UNDECODABLE) {
+            give_up(s, PAT_EPROTO, why);
+            return;
+        }
+    }
+    try_again(s, err ? err : status ? PAT_EUPSTREAM : PAT_ECONN, why);
+}
+
+static void connect_now(struct stt *s)
+{
+    static const struct pat_ws_events events = { .open = on_open,
+                                                 .message = on_message,
+                                                 .closed = on_closed };
+    const char *const headers[] = { s->auth, NULL };
+    struct pat_ws_opts opts = {
+        .url = s->url, .headers = headers, .connect_timeout_ms = CONNECT_MS, .ping_ms = PING_MS
+    };
+    int err = pat_ws_connect(&s->ws, s->net, &opts, &events, s);
+
+    if (err)
+        try_again(s, err, "cannot connect");
+}
+
+static int urls(struct stt *s, const struct stt_opts *o)
+{
+    struct pat_buf b;
+
+    pat_buf_init(&b, (size_t)16 << 10);
+    if (deepgram_url(&b, o)) {
+        int err = b.err;
+
+        pat_buf_fini(&b);
+        return err;
+    }
+    s->url = pat_buf_take(&b);
+    if (!s->url || asprintf(&s->auth, "Authorization: Token %s", o->api_key) < 0)
+        return PAT_ENOMEM;
+    return PAT_OK;
+}
+
+static void stt_free(struct stt *s)
+{
+    pat_timer_fini(&s->timer);
+    packets_fini(&s->packets);
+    free(s->url);
+    free(s->auth);
+    free(s);
+}
+
+int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const struct stt_opts *o,
+             const struct stt_events *ev, void *arg)
+{
+    struct stt *s = calloc(1, sizeof *s);
+    int err;
+
+    if (!s)
+        return PAT_ENOMEM;
+    s->loop = l;
+    s->net = net;
+    s->ev = *ev;
+    s->arg = arg;
+    s->retry = PAT_RETRY(RETRY_MS, RETRY_MAX_MS);
+    packets_init(&s->packets);
+    err = urls(s, o);
+    if (!err)
+        err = pat_timer_init(&s->timer, l, on_timer, s);
+    if (err) {
+        stt_free(s);
+        return err;
+    }
+    /* The first try is a timer too: a failure is told by the callback, never from inside here. */
+    pat_timer_start(&s->timer, 0);
+    *out = s;
+    return PAT_OK;
+}
+
+void stt_finalize(struct stt *s)
+{
+    send_text(s, "{\"type\":\"Finalize\"}");
+}
+
+int64_t stt_audio_ms(const struct stt *s)
+{
+    return s->total_samples / SAMPLES_PER_MS;
+}
+
+static void ignore_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
+{
+    (void)ws;
+    (void)data;
+    (void)len;
+    (void)text;
+    (void)arg;
+}
+
+static void ignore_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
+                          void *arg)
+{
+    (void)ws;
+    (void)err;
+    (void)status;
+    (void)code;
+    (void)reason;
+    (void)arg;
+}
+
+/* The socket ends on its own; nobody listens to it any more. */
+void stt_close(struct stt *s)
+{
+    static const struct pat_ws_events nobody = { .message = ignore_message,
+                                                 .closed = ignore_closed };
+
+    if (!s)
+        return;
+    if (s->open) {
+        send_text(s, "{\"type\":\"CloseStream\"}");
+        pat_ws_set(s->ws, &nobody, NULL);
+        pat_ws_close(s->ws, 1000, "");
+    } else {
+        pat_ws_abort(s->ws);
+    }
+    stt_free(s);
+}
