@@ -135,7 +135,7 @@ static size_t label_len(const char *s, size_t *value_at)
         return 0;
     *value_at = n += 2;
     for (; s[n] && s[n] != '"' && s[n] != '\n'; n++)
-        if (s[n] == '\\' && !strchr("\\\"n", s[++n]))
+        if (s[n] == '\\' && (!s[++n] || !strchr("\\\"n", s[n])))
             return 0;
     return s[n] == '"' ? n + 1 : 0;
 }
