@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -86,6 +87,14 @@ class Db:
             c.execute("select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)",
                       (role, json.dumps(token)))
             yield c
+
+    def wait_for_lock(self, timeout_s: float = 20) -> None:
+        """Until somebody in this database waits for a lock."""
+        deadline = time.monotonic() + timeout_s
+        with self.pg.admin() as c:  # others' activity is shown to a superuser only
+            while not c.execute("select count(*) from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",
+                                (self.name,)).fetchone()[0]:
+                assert time.monotonic() < deadline, "nobody waits for a lock"
 
     def one(self, sql: str, *params):
         """The only column of the only row, read by the owner."""

@@ -74,7 +74,7 @@ class Postgres:
             self.folder = Path(tempfile.mkdtemp(prefix="patchbay-pg-"))
             atexit.register(self.stop)
             if os.geteuid() == 0:
-                user = self._os_user()
+                user = self.os_user()
                 os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._initdb()
         for attempt in range(5):
@@ -125,7 +125,7 @@ class Postgres:
             for role in member_of:
                 c.execute(f'grant "{role}" to "{name}"')
 
-    def _os_user(self):
+    def os_user(self):
         """PostgreSQL refuses to run as root."""
         for name in ("postgres", "nobody"):
             try:
@@ -134,19 +134,21 @@ class Postgres:
                 continue
         raise RuntimeError("no unprivileged user to run PostgreSQL as")
 
+    def unprivileged(self, *command: str) -> list[str]:
+        if os.geteuid() != 0:
+            return list(command)
+        user = self.os_user()
+        return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *command]
+
     def _command(self, program: str, *args: str) -> list[str]:
-        command = [str(self.bin / program), *args]
-        if os.geteuid() == 0:
-            user = self._os_user()
-            command = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *command]
-        return command
+        return self.unprivileged(str(self.bin / program), *args)
 
     def _initdb(self) -> None:
         pwfile = self.folder / "password"
         pwfile.write_text(self.password)
         os.chmod(pwfile, 0o600)
         if os.geteuid() == 0:
-            os.chown(pwfile, self._os_user().pw_uid, -1)
+            os.chown(pwfile, self.os_user().pw_uid, -1)
         done = subprocess.run(
             self._command("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
                           "--auth=scram-sha-256", f"--pwfile={pwfile}", "--no-sync"),

@@ -201,6 +201,20 @@ def test_concurrent_writers_lose_nothing(fresh):
     assert call.record() is not None
 
 
+def test_projection_holds_the_call_until_it_is_written(fresh):
+    """Else a slow projection could overwrite the record of what came meanwhile."""
+    call = Call(fresh)
+    slow = psycopg.connect(fresh.pg.url(DAEMON, fresh.name))
+    slow.execute("select patchbay.project_call(%s)", (call.id,))
+    put = threading.Thread(target=call.put, kwargs={"state": "ended", "ended_at": at(9)})
+    put.start()
+    fresh.wait_for_lock()
+    slow.commit()
+    slow.close()
+    put.join(20)
+    assert call.project()["ended_at"]
+
+
 # ---------------------------------------------------------------- from the start to the end
 
 def test_call_in_progress_looks_as_the_inbox_expects(db):
@@ -333,7 +347,8 @@ def retell_record(call, db):
     assert (r["call_cost_total"], r["call_cost_tts"], r["call_cost_llm"], r["call_cost_telephony"]) == (
         0.108, 0.04, 0.055, 0.013)
     assert r["call_cost_stt"] is None
-    assert r["metadata"]["event"] == "call_analyzed" and r["metadata"]["call"]["call_id"] == call.retell_id
+    assert r["metadata"]["event"] == "call_analyzed"
+    assert (r["metadata"]["call"]["call_id"], r["metadata"]["call"]["call_status"]) == (call.retell_id, "ended")
     assert db.one("select count(*) from call_records") == 1
     return r
 
@@ -444,12 +459,13 @@ def test_webhook_cannot_write_into_another_tenants_call(fresh):
     assert call.row()["state"] == "routed"
 
 
-def test_registration_that_was_never_dialled_changes_nothing(fresh):
+@pytest.mark.parametrize("retell_id, reason", [("call_other", "user_hangup"), (None, "registered_call_timeout")])
+def test_registration_that_was_never_dialled_changes_nothing(fresh, retell_id, reason):
     call = Call(fresh).routed()
-    call.retell("call_started")
     before = call.row()
-    assert call.retell("call_ended", call_id="call_other", disconnection_reason="registered_call_timeout") == call.id
+    assert call.retell("call_ended", call_id=retell_id or call.retell_id, disconnection_reason=reason) == call.id
     assert call.row() == before
+    assert fresh.one("select count(*) from patchbay.call_results") == 0
 
 
 @pytest.mark.parametrize("payload", [{}, {"event": "call_ended"}, {"call": {"call_id": "x"}}, {"event": "x", "call": []}])

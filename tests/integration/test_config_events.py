@@ -233,17 +233,15 @@ def test_later_commit_has_the_higher_version(fresh):
     second = threading.Thread(target=by_page, args=(
         fresh, "insert into voices (user_id, voice_id, voice_name) values (%s, 'v', 'v')", ADA))
     second.start()
-    deadline = time.monotonic() + 20
-    with fresh.pg.admin() as c:
-        while not c.execute("select count(*) from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",
-                            (fresh.name,)).fetchone()[0]:
-            assert time.monotonic() < deadline, "the second writer did not wait"
+    fresh.wait_for_lock()
     assert take(fresh) == []
+    # one more change of the first, after the second has begun its own
+    first.execute("update agent_configs set system_prompt = 'y' where user_id = %s", (ADA,))
     first.commit()
     second.join(20)
     first.close()
-    versions = {e["data"]["table"]: e["data"]["version"] for _, e in take(fresh)}
-    assert versions["agent_configs"] < versions["voices"]
+    versions = sorted((e["data"]["version"], e["data"]["table"]) for _, e in take(fresh))
+    assert [table for _, table in versions] == ["agent_configs", "agent_configs", "voices"]
 
 
 # ---------------------------------------------------------------- routes

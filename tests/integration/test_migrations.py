@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import patdb  # noqa: E402
 from harness.patdb import ADA, BOB, MIGRATIONS, NAMES, migrate  # noqa: E402
+from harness.pgbouncer import PgBouncer  # noqa: E402
 from harness.postgres import OWNER, Postgres, bin_dir  # noqa: E402
 
 FILES = sorted(p.stem for p in MIGRATIONS.glob("[0-9]*.sql"))
@@ -194,6 +195,19 @@ def test_racing_runners_apply_each_file_once(states, state):
         assert [(d.returncode, d.stderr) for d in done] == [(0, "")] * 4
         told = sorted(line.split()[1] for d in done for line in d.stdout.splitlines())
         assert told == FILES
+        assert set(ledger(db)) == set(FILES)
+
+
+def test_racing_runners_through_a_transaction_pooler(states):
+    with PgBouncer(states.pg) as bouncer, states.copy("at_055", migrated=False) as db:
+        done = []
+        runners = [threading.Thread(target=lambda: done.append(migrate(bouncer.url(OWNER, db.name), check=False)))
+                   for _ in range(3)]
+        for r in runners:
+            r.start()
+        for r in runners:
+            r.join(100)
+        assert [(d.returncode, d.stderr) for d in done] == [(0, "")] * 3
         assert set(ledger(db)) == set(FILES)
 
 
