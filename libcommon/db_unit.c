@@ -4,66 +4,16 @@
  */
 #include "db_int.h"
 
+#include "db_stmts.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-static size_t text_size(const char *s)
-{
-    return s ? strlen(s) + 1 : 0;
-}
-
-static size_t stmts_size(const struct pat_db_stmt *stmts, size_t n)
-{
-    size_t size = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        size += sizeof *stmts + sizeof(struct pat_db_result);
-        size += (size_t)stmts[i].n * sizeof(char *);
-        size += text_size(stmts[i].name) + text_size(stmts[i].sql);
-        for (int p = 0; p < stmts[i].n; p++)
-            size += text_size(stmts[i].params[p]);
-    }
-    return size;
-}
-
-static const char *put(char **at, const char *s)
-{
-    char *start = *at;
-    size_t size = text_size(s);
-
-    if (!size)
-        return NULL;
-    memcpy(start, s, size);
-    *at += size;
-    return start;
-}
-
-/* Pointers first, texts behind: alignment comes for free. */
-static void copy_stmts(struct db_unit *u, const struct pat_db_stmt *stmts, size_t n)
-{
-    const char **params;
-    char *text;
-    size_t n_params = 0;
-
-    u->stmts = (struct pat_db_stmt *)(u + 1);
-    u->results = (struct pat_db_result *)(u->stmts + n);
-    params = (const char **)(u->results + n);
-    for (size_t i = 0; i < n; i++)
-        n_params += (size_t)stmts[i].n;
-    text = (char *)(params + n_params);
-    for (size_t i = 0; i < n; i++) {
-        u->results[i].res = NULL;
-        u->stmts[i] = (struct pat_db_stmt){ put(&text, stmts[i].name), put(&text, stmts[i].sql),
-                                            stmts[i].n, params };
-        for (int p = 0; p < stmts[i].n; p++)
-            *params++ = put(&text, stmts[i].params[p]);
-    }
-}
 
 int db_unit_new(struct db_unit **out, struct pat_db *db, enum db_unit_kind kind,
                 const struct pat_db_stmt *stmts, size_t n)
 {
-    size_t bytes = sizeof(struct db_unit) + stmts_size(stmts, n);
+    size_t results = n * sizeof(struct pat_db_result);
+    size_t bytes = sizeof(struct db_unit) + results + pat__stmts_size(stmts, n);
     struct db_unit *u;
 
     if (kind == DB_UNIT && db->bytes + bytes > DB_QUEUE_BYTES)
@@ -72,7 +22,9 @@ int db_unit_new(struct db_unit **out, struct pat_db *db, enum db_unit_kind kind,
     if (!u)
         return PAT_ENOMEM;
     *u = (struct db_unit){ .db = db, .kind = kind, .bytes = bytes, .n = n };
-    copy_stmts(u, stmts, n);
+    u->results = (struct pat_db_result *)(u + 1);
+    memset(u->results, 0, results);
+    u->stmts = pat__stmts_copy(u->results + n, stmts, n);
     db->bytes += bytes;
     *out = u;
     return PAT_OK;

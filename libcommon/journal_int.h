@@ -1,0 +1,90 @@
+/* journal_int.h - inside the journal: entries, and the spool file. For journal*.c only. */
+#ifndef PAT_JOURNAL_INT_H
+#define PAT_JOURNAL_INT_H
+
+#include "journal.h"
+#include "metrics.h"
+#include "retry.h"
+
+#include <sys/queue.h>
+
+enum {
+    JOURNAL_MAX = 100000,
+    JOURNAL_BATCH = 64,        /* entries per commit */
+    JOURNAL_BATCH_STMTS = 500, /* of theirs, likewise */
+    JOURNAL_LINGER_MS = 3,     /* for a batch to fill, and for NATS to acknowledge before the row */
+    JOURNAL_MARK_MS = 200,     /* for acknowledged events to gather before they are marked */
+    JOURNAL_MARKS = 1000,      /* more of them are marked at once */
+    JOURNAL_STORE_MS = 10000,
+    JOURNAL_PUBLISH_MS = 30000, /* longer than NATS is usually away; then the sweep takes over */
+    JOURNAL_RETRY_BASE_MS = 50,
+    JOURNAL_RETRY_MAX_MS = 2000,
+};
+#define JOURNAL_BATCH_BYTES ((size_t)4 << 20)
+#define JOURNAL_LINE_MAX    ((size_t)8 << 20)
+
+/* Lives until it is stored and NATS has answered (or its answer is no longer waited for). */
+struct entry {
+    TAILQ_ENTRY(entry) link;
+    struct pat_journal *j; /* NULL: the journal has gone, free it when NATS answers */
+    bool publishing;       /* an answer is due */
+    bool acked;
+    bool stored;                 /* or given up */
+    bool bare;                   /* its statements were refused: the event alone */
+    struct pat_event_text event; /* json NULL: statements only */
+    size_t spooled;              /* bytes in the spool file */
+    size_t n;
+    struct pat_db_stmt *stmts;
+};
+TAILQ_HEAD(entries, entry);
+
+struct spool {
+    int fd; /* -1: none */
+    char *path;
+    size_t size;
+    size_t live; /* of that, entries not yet stored */
+};
+
+struct pat_journal {
+    struct pat_loop *loop;
+    struct pat_db *db; /* NULL: none, or it has gone */
+    struct pat_bus *bus;
+    size_t max_entries;
+    struct entries waiting; /* for Postgres, in order; the first `flying` are in a unit */
+    struct entries told;    /* stored, NATS has not answered */
+    size_t n;
+    size_t flying;
+    size_t solo; /* entries to be tried one by one, because a batch was refused */
+    pat_db_id unit;
+    size_t marks_flying;
+    char *marks; /* "{id,id,..." of acknowledged events whose rows do not say so */
+    size_t n_marks;
+    struct pat_timer timer;
+    bool hurry; /* the timer is a linger, not a pause after a failure */
+    struct pat_retry retry;
+    struct spool spool;
+    struct pat_buf batch;
+    bool closing;
+    struct pat_timer close_timer;
+    struct pat_task close_task;
+    pat_loop_fn *closed;
+    void *closed_arg;
+    struct pat_counter *stored, *refused, *parked, *unpublished;
+    struct pat_gauge *pending;
+};
+
+/* journal.c */
+struct entry *journal_entry_new(size_t n, const struct pat_db_stmt *stmts);
+void journal_entry_free(struct entry *e);
+void journal_accept(struct pat_journal *j, struct entry *e);
+
+/* journal_spool.c */
+/* Opens and locks the file and takes in what an earlier process left there. */
+int journal_spool_open(struct pat_journal *j, const char *path) PAT_MUST_CHECK;
+int journal_spool_add(struct pat_journal *j, struct entry *e) PAT_MUST_CHECK;
+void journal_spool_drop(struct pat_journal *j, struct entry *e); /* it is stored */
+/* Appends the entry to <path>.parked, for a person to look at. */
+void journal_spool_park(struct pat_journal *j, const struct entry *e);
+void journal_spool_close(struct pat_journal *j);
+
+#endif
