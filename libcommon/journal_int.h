@@ -29,6 +29,7 @@ struct entry {
     struct pat_journal *j; /* NULL: the journal has gone, free it when NATS answers */
     bool publishing;       /* an answer is due */
     bool acked;
+    bool marked;                 /* its row says that NATS has it */
     bool stored;                 /* or given up */
     bool bare;                   /* its statements were refused: the event alone */
     struct pat_event_text event; /* json NULL: statements only */
