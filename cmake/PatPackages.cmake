@@ -19,6 +19,7 @@ foreach(
   PROTOBUF_C=libprotobuf-c
   SPEEXDSP=speexdsp
   ZLIB=zlib
+  EXPAT=expat
   CMOCKA=cmocka)
   string(REPLACE "=" ";" pair ${pair})
   list(GET pair 0 name)

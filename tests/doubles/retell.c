@@ -1,0 +1,570 @@
+/* retell.c - the Retell double: registers calls, answers their SIP legs, sends signed webhooks.
+ *
+ * The SIP side is played over HTTP (sip.h of this folder says how): an INVITE names a registered
+ * call, or gets 404. A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
+ * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
+ * any_agent, register_ms, call_ms, answer_ms, sip_status, repeat_webhooks, shuffle_webhooks.
+ */
+#include "retell.h"
+
+#include "sip.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WEBHOOK_TIMEOUT_MS 10000
+#define WEBHOOK_REPEATS    3
+
+struct retell_call {
+    struct retell *rt;
+    char id[RETELL_ID_MAX];
+    struct pat_json *body; /* the call object */
+    struct pat_timer timer;
+    struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
+    bool ongoing, ended;
+    char reason[40];
+    struct retell_call *next;
+};
+
+struct webhook {
+    struct retell *rt;
+    char *body;
+    int sent;
+};
+
+/* ------------------------------------------------------------------ common */
+
+void retell_error(struct pat_httpd_req *r, int status, const char *message)
+{
+    struct pat_json *j = dbl_obj("status", "error");
+
+    pat_json_set_str(j, "message", message);
+    dbl_reply(r, status, j);
+}
+
+bool retell_admit(struct retell *rt, struct pat_httpd_req *r)
+{
+    const char *auth = pat_httpd_header(r, "authorization");
+    struct dbl_fail f;
+
+    if (!dbl_key_ok(rt->d, auth && !strncmp(auth, "Bearer ", 7) ? auth + 7 : NULL)) {
+        retell_error(r, 401, "Invalid API key");
+        return false;
+    }
+    if (!dbl_fail_take(rt->d, pat_httpd_path(r), &f))
+        return true;
+    if (f.status < 0)
+        pat_httpd_abort(r);
+    else
+        retell_error(r, f.status, f.message);
+    return false;
+}
+
+struct pat_json *retell_body(struct pat_httpd_req *r)
+{
+    struct pat_json *j;
+    size_t len;
+    const char *text = pat_httpd_body(r, &len);
+
+    if (pat_json_parse(&j, text, len, NULL)) {
+        retell_error(r, 400, "the body must be JSON");
+        return NULL;
+    }
+    if (pat_json_kind(j) == PAT_JSON_OBJ)
+        return j;
+    pat_json_free(j);
+    retell_error(r, 400, "the body must be an object");
+    return NULL;
+}
+
+void retell_new_id(char out[RETELL_ID_MAX], const char *prefix)
+{
+    struct pat_id id = pat_id_new();
+    size_t at = (size_t)snprintf(out, RETELL_ID_MAX, "%s", prefix);
+
+    for (const char *s = id.s; *s; s++)
+        if (*s != '-')
+            out[at++] = *s;
+    out[at] = 0;
+}
+
+static struct retell_call *find_call(const struct retell *rt, const char *id)
+{
+    for (struct retell_call *c = rt->calls; c; c = c->next)
+        if (!strcmp(c->id, id))
+            return c;
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ webhooks */
+
+static void webhook_send(void *arg);
+
+static void webhook_free(void *arg)
+{
+    struct webhook *w = arg;
+
+    free(w->body);
+    free(w);
+}
+
+static void on_webhook_answered(int err, const struct pat_http_res *res, void *arg)
+{
+    struct webhook *w = arg;
+    struct pat_json *entry = pat_json_obj();
+
+    pat_json_set_int(entry, "status", err ? 0 : res->status);
+    pat_json_set_int(entry, "try", w->sent);
+    dbl_log(w->rt->d, "webhook_answered", entry);
+    if (!err && res->status / 100 == 2) {
+        webhook_free(w);
+        return;
+    }
+    if (w->sent > WEBHOOK_REPEATS ||
+        dbl_after(w->rt->d, 250LL << w->sent, webhook_send, webhook_free, w))
+        webhook_free(w);
+}
+
+static void webhook_send(void *arg)
+{
+    struct webhook *w = arg;
+    struct retell *rt = w->rt;
+    struct pat_buf header;
+    const char *headers[] = { "Content-Type: application/json", NULL, NULL };
+    pat_http_id id;
+    int err;
+
+    w->sent++;
+    pat_buf_init(&header, 512);
+    pat_buf_adds(&header, "X-Retell-Signature: ");
+    err = pat_sign_retell(&header, rt->webhook_key, w->body, strlen(w->body), pat_unix_ms());
+    headers[1] = header.data;
+    if (!err)
+        err = pat_http_start(rt->d->http,
+                             &(struct pat_http_req){ .method = "POST",
+                                                     .url = rt->webhook_url,
+                                                     .headers = headers,
+                                                     .body = w->body,
+                                                     .body_len = strlen(w->body),
+                                                     .timeout_ms = WEBHOOK_TIMEOUT_MS },
+                             NULL, on_webhook_answered, w, &id);
+    pat_buf_fini(&header);
+    if (err)
+        webhook_free(w);
+}
+
+static void queue_webhook(struct retell_call *c, const char *event, int64_t after_ms)
+{
+    struct retell *rt = c->rt;
+    struct pat_json *j = dbl_obj("event", event);
+    struct pat_json *entry = dbl_obj("event", event);
+
+    pat_json_set_take(j, "call", pat_json_dup(c->body));
+    pat_json_set_str(entry, "call_id", c->id);
+    dbl_log(rt->d, "webhook", entry);
+    for (int n = rt->repeat_webhooks ? 2 : 1; *rt->webhook_url && n > 0; n--) {
+        struct webhook *w = calloc(1, sizeof *w);
+
+        if (!w)
+            break;
+        w->rt = rt;
+        w->body = pat_json_print(j);
+        if (!w->body || dbl_after(rt->d, after_ms, webhook_send, webhook_free, w))
+            webhook_free(w);
+    }
+    pat_json_free(j);
+}
+
+/* ------------------------------------------------------------------ a call's life */
+
+static void add_analysis(struct retell_call *c)
+{
+    struct pat_json *a = dbl_obj("call_summary", "The caller said hello and was answered.");
+
+    pat_json_set_str(a, "user_sentiment", "Neutral");
+    pat_json_set_bool(a, "call_successful", true);
+    pat_json_set_bool(a, "in_voicemail", false);
+    pat_json_set_take(a, "custom_analysis_data", pat_json_obj());
+    pat_json_set_take(c->body, "call_analysis", a);
+}
+
+static struct pat_json *turn(const char *role, const char *content)
+{
+    struct pat_json *t = dbl_obj("role", role);
+
+    pat_json_set_str(t, "content", content);
+    pat_json_set_take(t, "words", pat_json_arr());
+    return t;
+}
+
+static void add_cost(struct retell_call *c, int64_t seconds)
+{
+    struct pat_json *cost = pat_json_obj(), *products = pat_json_arr();
+    static const struct {
+        const char *name;
+        double cents_per_second;
+    } table[] = { { "elevenlabs_tts", 0.0667 }, { "gpt_4_1", 0.0750 } };
+    double sum = 0;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct pat_json *p = dbl_obj("product", table[i].name);
+
+        pat_json_set_num(p, "unit_price", table[i].cents_per_second);
+        pat_json_set_num(p, "cost", table[i].cents_per_second * (double)seconds);
+        pat_json_add_take(products, p);
+        sum += table[i].cents_per_second * (double)seconds;
+    }
+    pat_json_set_take(cost, "product_costs", products);
+    pat_json_set_int(cost, "total_duration_seconds", seconds);
+    pat_json_set_num(cost, "total_duration_unit_price", sum / (seconds ? (double)seconds : 1));
+    pat_json_set_num(cost, "combined_cost", sum);
+    pat_json_set_take(c->body, "call_cost", cost);
+}
+
+static void add_transcript(struct retell_call *c)
+{
+    struct pat_json *turns = pat_json_arr();
+
+    pat_json_add_take(turns, turn("agent", "Hello, how can I help you?"));
+    pat_json_add_take(turns, turn("user", "Hello, I have a question."));
+    pat_json_set_str(c->body, "transcript",
+                     "Agent: Hello, how can I help you?\nUser: Hello, I have a question.\n");
+    pat_json_set_take(c->body, "transcript_object", turns);
+}
+
+static void tell_carrier(struct retell_call *c)
+{
+    struct pat_httpd_req *r = c->waiting;
+
+    c->waiting = NULL;
+    if (r)
+        dbl_reply(r, 200, sip_ended(c->reason));
+}
+
+static void end_call(struct retell_call *c, const char *reason)
+{
+    int64_t now = pat_unix_ms(), start = pat_json_int_or(c->body, "start_timestamp", now);
+    bool shuffle = c->rt->shuffle_webhooks;
+
+    if (c->ended)
+        return;
+    c->ended = true;
+    pat_timer_stop(&c->timer);
+    pat_strcpy(c->reason, sizeof c->reason, reason);
+    pat_json_set_str(c->body, "call_status", c->ongoing ? "ended" : "error");
+    pat_json_set_str(c->body, "disconnection_reason", reason);
+    pat_json_set_int(c->body, "end_timestamp", now);
+    pat_json_set_int(c->body, "duration_ms", c->ongoing ? now - start : 0);
+    if (c->ongoing) {
+        add_transcript(c);
+        add_cost(c, (now - start + 999) / 1000);
+    }
+    queue_webhook(c, "call_ended", shuffle ? 0 : 20);
+    add_analysis(c);
+    queue_webhook(c, "call_analyzed", shuffle ? 0 : 40);
+    tell_carrier(c);
+}
+
+static void on_call_timer(void *arg)
+{
+    struct retell_call *c = arg;
+
+    end_call(c, c->ongoing ? "agent_hangup" : "registered_call_timeout");
+}
+
+static void call_free(struct retell_call *c)
+{
+    if (c->waiting)
+        pat_httpd_reply(c->waiting, 503, NULL, NULL, 0);
+    pat_timer_fini(&c->timer);
+    pat_json_free(c->body);
+    free(c);
+}
+
+/* ------------------------------------------------------------------ API */
+
+static struct pat_json *call_body(const struct retell_call *c, const struct pat_json *req)
+{
+    static const char *const copied[] = { "agent_id",    "agent_version",
+                                          "from_number", "to_number",
+                                          "metadata",    "retell_llm_dynamic_variables" };
+    struct pat_json *j = dbl_obj("call_type", "phone_call");
+
+    pat_json_set_str(j, "call_id", c->id);
+    pat_json_set_str(j, "call_status", "registered");
+    pat_json_set_str(j, "direction", pat_json_str_or(req, "direction", "inbound"));
+    pat_json_set_int(j, "agent_version", 0);
+    for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
+        const struct pat_json *v = pat_json_at(req, copied[i]);
+
+        if (v)
+            pat_json_set_take(j, copied[i], pat_json_dup(v));
+    }
+    return j;
+}
+
+struct registering {
+    struct retell *rt;
+    struct pat_httpd_req *r;
+    struct pat_json *req;
+};
+
+static void registering_drop(void *arg)
+{
+    struct registering *g = arg;
+
+    pat_httpd_reply(g->r, 503, NULL, NULL, 0);
+    pat_json_free(g->req);
+    free(g);
+}
+
+static void register_now(void *arg)
+{
+    struct registering *g = arg;
+    struct retell_call *c = calloc(1, sizeof *c);
+    struct pat_json *entry = pat_json_obj();
+
+    if (!c || pat_timer_init(&c->timer, g->rt->d->loop, on_call_timer, c)) {
+        free(c);
+        pat_json_free(entry);
+        registering_drop(g);
+        return;
+    }
+    c->rt = g->rt;
+    retell_new_id(c->id, "call_");
+    c->body = call_body(c, g->req);
+    c->next = g->rt->calls;
+    g->rt->calls = c;
+    pat_timer_start(&c->timer, g->rt->register_ms);
+    pat_json_set_str(entry, "call_id", c->id);
+    pat_json_set_take(entry, "request", pat_json_dup(g->req));
+    dbl_log(g->rt->d, "registered", entry);
+    pat_httpd_reply_json(g->r, 201, c->body);
+    pat_json_free(g->req);
+    free(g);
+}
+
+static void on_register(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    struct registering *g;
+    struct pat_json *req;
+    const char *agent;
+
+    if (!retell_admit(rt, r) || !(req = retell_body(r)))
+        return;
+    agent = pat_json_str_or(req, "agent_id", NULL);
+    if (!agent || (!rt->any_agent && !retell_agent(rt, agent))) {
+        retell_error(r, agent ? 422 : 400,
+                     agent ? "Agent not found under this API key" : "agent_id is required");
+        pat_json_free(req);
+        return;
+    }
+    g = calloc(1, sizeof *g);
+    if (!g) {
+        pat_json_free(req);
+        retell_error(r, 500, "out of memory");
+        return;
+    }
+    *g = (struct registering){ rt, r, req };
+    if (dbl_after(rt->d, rt->d->latency_ms, register_now, registering_drop, g))
+        registering_drop(g);
+}
+
+static void on_get_call(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    struct retell_call *c;
+
+    if (!retell_admit(rt, r))
+        return;
+    c = find_call(rt, pat_httpd_param(r, "id"));
+    if (c)
+        pat_httpd_reply_json(r, 200, c->body);
+    else
+        retell_error(r, 404, "Not Found");
+}
+
+static void on_list_calls(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    struct pat_json *page, *items;
+
+    if (!retell_admit(rt, r))
+        return;
+    page = pat_json_obj();
+    items = pat_json_arr();
+    for (const struct retell_call *c = rt->calls; c; c = c->next)
+        pat_json_add_take(items, pat_json_dup(c->body));
+    pat_json_set_take(page, "items", items);
+    pat_json_set_bool(page, "has_more", false);
+    dbl_reply(r, 200, page);
+}
+
+/* ------------------------------------------------------------------ SIP */
+
+struct ringing {
+    struct retell *rt;
+    struct pat_httpd_req *r;
+    char id[RETELL_ID_MAX];
+};
+
+static void ringing_drop(void *arg)
+{
+    struct ringing *g = arg;
+
+    pat_httpd_reply(g->r, 503, NULL, NULL, 0);
+    free(g);
+}
+
+static void answer_leg(void *arg)
+{
+    struct ringing *g = arg;
+    struct retell_call *c = find_call(g->rt, g->id);
+
+    if (c && !c->ended && !c->ongoing) {
+        c->ongoing = true;
+        pat_json_set_str(c->body, "call_status", "ongoing");
+        pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
+        pat_timer_stop(&c->timer);
+        if (g->rt->call_ms)
+            pat_timer_start(&c->timer, g->rt->call_ms);
+        queue_webhook(c, "call_started", g->rt->shuffle_webhooks ? g->rt->call_ms + 60 : 0);
+        dbl_reply(g->r, 200, sip_answered(c->id));
+    } else {
+        dbl_reply(g->r, 200, sip_refused(404));
+    }
+    free(g);
+}
+
+static void on_invite(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    PAT_AUTO_JSON body = retell_body(r);
+    const struct retell_call *c;
+    struct ringing *g;
+    char user[RETELL_ID_MAX];
+    int status;
+
+    if (!body)
+        return;
+    sip_user(user, sizeof user, pat_json_str_or(body, "uri", ""));
+    dbl_log(rt->d, "invite", pat_json_dup(body));
+    c = find_call(rt, user);
+    status = !c || c->ended || c->ongoing ? 404 : rt->sip_status;
+    g = status == 200 ? calloc(1, sizeof *g) : NULL;
+    if (!g) {
+        dbl_reply(r, 200, sip_refused(status == 200 ? 500 : status));
+        return;
+    }
+    *g = (struct ringing){ .rt = rt, .r = r };
+    pat_strcpy(g->id, sizeof g->id, user);
+    if (dbl_after(rt->d, rt->answer_ms, answer_leg, ringing_drop, g))
+        ringing_drop(g);
+}
+
+/* The carrier waits here until the leg has ended. */
+static void on_wait(struct pat_httpd_req *r, void *arg)
+{
+    struct retell_call *c = find_call(arg, pat_httpd_param(r, "dialog"));
+
+    if (!c || c->waiting)
+        dbl_reply(r, 404, pat_json_obj());
+    else if (c->ended)
+        dbl_reply(r, 200, sip_ended(c->reason));
+    else
+        c->waiting = r;
+}
+
+static void on_bye(struct pat_httpd_req *r, void *arg)
+{
+    struct retell_call *c = find_call(arg, pat_httpd_param(r, "dialog"));
+
+    if (c)
+        end_call(c, "user_hangup");
+    dbl_reply(r, c ? 200 : 404, pat_json_obj());
+}
+
+/* ------------------------------------------------------------------ the desk */
+
+static bool control(struct dbl *d, const char *key, const struct pat_json *value)
+{
+    struct retell *rt = d->state;
+    const char *text = pat_json_value_str(value);
+
+    if (!strcmp(key, "webhook_url"))
+        pat_strcpy(rt->webhook_url, sizeof rt->webhook_url, text ? text : "");
+    else if (!strcmp(key, "webhook_key"))
+        pat_strcpy(rt->webhook_key, sizeof rt->webhook_key, text ? text : "");
+    else if (!strcmp(key, "any_agent"))
+        rt->any_agent = dbl_flag(value);
+    else if (!strcmp(key, "register_ms"))
+        rt->register_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "call_ms"))
+        rt->call_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "answer_ms"))
+        rt->answer_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "sip_status"))
+        rt->sip_status = (int)pat_json_value_num(value);
+    else if (!strcmp(key, "repeat_webhooks"))
+        rt->repeat_webhooks = dbl_flag(value);
+    else if (!strcmp(key, "shuffle_webhooks"))
+        rt->shuffle_webhooks = dbl_flag(value);
+    else
+        return false;
+    return true;
+}
+
+static void reset(struct dbl *d)
+{
+    struct retell *rt = d->state;
+
+    rt->webhook_url[0] = rt->webhook_key[0] = 0;
+    rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
+    rt->register_ms = 300000;
+    rt->call_ms = 0;
+    rt->answer_ms = 0;
+    rt->sip_status = 200;
+}
+
+static int start(struct dbl *d)
+{
+    static const struct {
+        const char *method, *path;
+        pat_httpd_fn *fn;
+    } table[] = {
+        { "POST", "/v2/register-phone-call", on_register },
+        { "GET", "/v2/get-call/{id}", on_get_call },
+        { "POST", "/v3/list-calls", on_list_calls },
+        { "POST", "/sip/invite", on_invite },
+        { "GET", "/sip/dialog/{dialog}", on_wait },
+        { "POST", "/sip/dialog/{dialog}/bye", on_bye },
+    };
+    struct retell *rt = calloc(1, sizeof *rt);
+    int err = PAT_OK;
+
+    if (!rt)
+        return PAT_ENOMEM;
+    rt->d = d;
+    d->state = rt;
+    for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
+        err = pat_httpd_route(d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
+    return err ? err : retell_agents_routes(rt);
+}
+
+static void stop(struct dbl *d)
+{
+    struct retell *rt = d->state;
+
+    while (rt->calls) {
+        struct retell_call *c = rt->calls;
+
+        rt->calls = c->next;
+        call_free(c);
+    }
+    retell_agents_free(rt);
+    free(rt);
+}
+
+const struct dbl_vendor dbl_vendor_retell = { "retell", start, control, reset, stop };

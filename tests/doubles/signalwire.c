@@ -1,0 +1,186 @@
+/* signalwire.c - the SignalWire double: a carrier that places calls to its customer and does what
+ * the answer says.
+ *
+ *   POST /calls {"from","to"}       a caller dials one of the customer's numbers: 201 {"sid"}
+ *   GET  /calls/{sid}               {"state","story":[...]}
+ *   POST /calls/{sid}/hangup        the caller hangs up
+ *
+ * Own control keys: voice_url, fallback_url, status_url, signing_key, sip_hosts {"host":
+ * "http://127.0.0.1:port"}.
+ */
+#include "signalwire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct sw_call *find_call(const struct sw *sw, const char *sid)
+{
+    for (struct sw_call *c = sw->calls; c; c = c->next)
+        if (!strcmp(c->sid.s, sid))
+            return c;
+    return NULL;
+}
+
+static void call_free(struct sw_call *c)
+{
+    pat_http_cancel(c->sw->d->http, c->http);
+    pat_timer_fini(&c->timer);
+    cxml_doc_fini(&c->doc);
+    pat_json_free(c->story);
+    free(c);
+}
+
+static struct sw_call *call_new(struct sw *sw, const char *from, const char *to)
+{
+    struct sw_call *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->sw = sw;
+    c->sid = pat_id_new();
+    c->story = pat_json_arr();
+    if (!c->story || pat_timer_init(&c->timer, sw->d->loop, sw_on_timer, c)) {
+        call_free(c);
+        return NULL;
+    }
+    pat_strcpy(c->from, sizeof c->from, from);
+    pat_strcpy(c->to, sizeof c->to, to);
+    c->next = sw->calls;
+    sw->calls = c;
+    return c;
+}
+
+static void on_place(struct pat_httpd_req *r, void *arg)
+{
+    struct sw *sw = arg;
+    PAT_AUTO_JSON body = NULL;
+    struct pat_json_err why;
+    struct sw_form f = { 0 };
+    struct sw_call *c;
+    const char *from, *to;
+    size_t len;
+    const char *text = pat_httpd_body(r, &len);
+
+    if (pat_json_parse(&body, text, len, &why) || pat_json_get_str(body, "from", &from, &why) ||
+        pat_json_get_str(body, "to", &to, &why)) {
+        pat_httpd_reply_error(r, PAT_EINVAL, why.path, why.what);
+        return;
+    }
+    c = call_new(sw, from, to);
+    if (!c) {
+        pat_httpd_reply_error(r, PAT_ENOMEM, NULL, "out of memory");
+        return;
+    }
+    sw_form_call(&f, c, "ringing");
+    dbl_reply(r, 201, dbl_obj("sid", c->sid.s));
+    sw_fetch(c, sw->voice_url, &f);
+}
+
+static void on_look(struct pat_httpd_req *r, void *arg)
+{
+    static const char *const states[] = { "asking",  "playing",   "dialing",
+                                          "bridged", "recording", "ended" };
+    const struct sw_call *c = find_call(arg, pat_httpd_param(r, "sid"));
+    struct pat_json *j;
+
+    if (!c) {
+        pat_httpd_reply_error(r, PAT_ENOENT, "sid", "no such call");
+        return;
+    }
+    j = dbl_obj("sid", c->sid.s);
+    pat_json_set_str(j, "state", states[c->state]);
+    pat_json_set_take(j, "story", pat_json_dup(c->story));
+    dbl_reply(r, 200, j);
+}
+
+static void on_hangup(struct pat_httpd_req *r, void *arg)
+{
+    struct sw_call *c = find_call(arg, pat_httpd_param(r, "sid"));
+
+    if (!c) {
+        pat_httpd_reply_error(r, PAT_ENOENT, "sid", "no such call");
+        return;
+    }
+    dbl_reply(r, 200, dbl_obj("sid", c->sid.s));
+    sw_hangup(c);
+}
+
+static void set_hosts(struct sw *sw, const struct pat_json *hosts)
+{
+    sw->n_hosts = 0;
+    for (size_t i = 0; i < pat_json_size(hosts) && sw->n_hosts < SW_HOSTS; i++) {
+        const struct pat_json *v = pat_json_item(hosts, i);
+        const char *base = pat_json_value_str(v);
+        struct sw_host *h = &sw->hosts[sw->n_hosts++];
+
+        pat_strcpy(h->name, sizeof h->name, pat_json_key(v));
+        pat_strcpy(h->base, sizeof h->base, base ? base : "");
+    }
+}
+
+static bool control(struct dbl *d, const char *key, const struct pat_json *value)
+{
+    struct sw *sw = d->state;
+    const char *text = pat_json_value_str(value);
+    struct {
+        const char *key;
+        char *to;
+        size_t cap;
+    } table[] = {
+        { "voice_url", sw->voice_url, sizeof sw->voice_url },
+        { "fallback_url", sw->fallback_url, sizeof sw->fallback_url },
+        { "status_url", sw->status_url, sizeof sw->status_url },
+        { "signing_key", sw->signing_key, sizeof sw->signing_key },
+    };
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (!strcmp(key, table[i].key)) {
+            pat_strcpy(table[i].to, table[i].cap, text ? text : "");
+            return true;
+        }
+    if (strcmp(key, "sip_hosts"))
+        return false;
+    set_hosts(sw, value);
+    return true;
+}
+
+static void reset(struct dbl *d)
+{
+    struct sw *sw = d->state;
+
+    sw->voice_url[0] = sw->fallback_url[0] = sw->status_url[0] = sw->signing_key[0] = 0;
+    sw->n_hosts = 0;
+}
+
+static int start(struct dbl *d)
+{
+    struct sw *sw = calloc(1, sizeof *sw);
+    int err;
+
+    if (!sw)
+        return PAT_ENOMEM;
+    sw->d = d;
+    d->state = sw;
+    err = pat_httpd_route(d->server, "POST", "/calls", 0, on_place, sw);
+    if (!err)
+        err = pat_httpd_route(d->server, "GET", "/calls/{sid}", 0, on_look, sw);
+    if (!err)
+        err = pat_httpd_route(d->server, "POST", "/calls/{sid}/hangup", 0, on_hangup, sw);
+    return err;
+}
+
+static void stop(struct dbl *d)
+{
+    struct sw *sw = d->state;
+
+    while (sw->calls) {
+        struct sw_call *c = sw->calls;
+
+        sw->calls = c->next;
+        call_free(c);
+    }
+    free(sw);
+}
+
+const struct dbl_vendor dbl_vendor_signalwire = { "signalwire", start, control, reset, stop };
