@@ -332,7 +332,8 @@ begin
     where call_id = p_call and source = coalesce(c.stack, 'retell');
     -- Our own agent reports turn by turn; its transcript is what these events say was said and heard.
     if c.stack = 'livekit' and not coalesce(r.data ?| array['transcript', 'transcript_object'], false) then
-        select jsonb_agg(jsonb_build_object('role', split_part(e.type, '.', 4), 'content', said) order by e.occurred_at, e.id)
+        select jsonb_agg(jsonb_build_object('role', split_part(e.type, '.', 4), 'content', said)
+                         order by e.occurred_at, e.id)
         into turns
         from patchbay.call_events e, lateral (select coalesce(e.data ->> 'heard', e.data ->> 'text') as said) x
         where e.call_id = c.id and e.type in ('pat.turn.v1.user', 'pat.turn.v1.agent') and said <> '';
