@@ -1,0 +1,122 @@
+"""docs/events: the schemas are schemas, they refuse what is wrong, and the AsyncAPI file lists them all."""
+
+import copy
+import re
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from harness import events
+
+CALL = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+USER = "00000000-0000-4000-8000-00000000000a"
+
+# One example an event; the fields not shown in the table below are those of CALL_OF.
+CALL_OF = {"call_id": CALL, "user_id": USER}
+TIMINGS = {"eot_ms": 210, "llm_first_ms": 300.5, "llm_sentence_ms": 420, "tts_first_ms": 95, "response_ms": 640,
+           "own_ms": 7}
+EXAMPLES = {
+    "call.offered": CALL_OF | {"agent_config_id": CALL, "to": "+15550100001", "from": None, "withheld": True,
+                               "carrier": "signalwire", "carrier_call_id": "11111111-2222"},
+    "call.routed": CALL_OF | {"agent_config_id": CALL, "stack": "livekit", "reasons": ["user_stack"],
+                              "is_fallback": False, "sip_target": "sip:x@y", "config_version": 7, "answer_us": 412},
+    "call.answered": CALL_OF | {"stack": "retell", "greeting_ms": None},
+    "call.failed_over": CALL_OF | {"from": "livekit", "to": "retell", "reason": "no_answer"},
+    "call.ended": CALL_OF | {"stack": "livekit", "reason": "completed", "owner": "caller", "duration_ms": 61000,
+                             "talk_ms": 58000, "ids": {"carrier_call_id": "1", "retell_call_id": None,
+                                                       "livekit_room": "call_" + CALL}},
+    "call.voicemail": CALL_OF | {"recording_url": None, "duration_ms": None},
+    "call.recording": CALL_OF | {"state": "stored", "object": "recordings/x.ogg"},
+    "turn.user": CALL_OF | {"turn": 1, "text": "hello", "started_ms": 1200, "ended_ms": 1900, "language": "en-US"},
+    "turn.agent": CALL_OF | {"turn": 1, "text": "Hi there.", "heard": "Hi", "interrupted": True, "timings": TIMINGS},
+    "turn.interrupted": CALL_OF | {"turn": 1, "heard_ms": 240},
+    "turn.partial": CALL_OF | {"turn": 2, "role": "user", "text": "what ti"},
+    "usage.recorded": CALL_OF | {"leg": "livekit", "component": "stt", "unit": "second", "quantity": 61.2,
+                                 "provider": "deepgram", "model": "nova-3"},
+    "config.changed": {"user_id": USER, "agent_config_id": None, "version": 8, "table": "agent_configs",
+                       "op": "update", "fields": ["system_prompt"]},
+    "health.stack": {"stack": "retell", "probe": "api", "state": "down", "reasons": ["timed_out"]},
+    "webhook.received": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": CALL,
+                         "user_id": None},
+    "webhook.parked": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": None, "user_id": None,
+                       "attempts": 10, "error": "no such call"},
+}
+
+
+def event_of(name: str) -> dict:
+    area, word = name.split(".")
+    return {"specversion": "1.0", "id": CALL, "source": "/patchbay/test", "type": f"pat.{area}.v1.{word}",
+            "subject": CALL, "time": "2026-11-22T10:00:00.123Z", "datacontenttype": "application/json",
+            "userid": USER, "data": copy.deepcopy(EXAMPLES[name])}
+
+
+def named_schemas() -> list[str]:
+    return [name.removesuffix(events.SUFFIX) for name in events.schemas() if name not in
+            ("common.schema.json", "envelope.schema.json")]
+
+
+def test_schemas__are_json_schemas():
+    for schema in events.schemas().values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_schemas__each_has_an_example_here():
+    assert sorted(named_schemas()) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_schemas__take_the_example_and_fields_added_later(name):
+    event = event_of(name)
+    event["data"]["added_later"] = 1
+    event["traceparent"] = "00-1-2-01"
+    assert events.validate(event, f"{event['type']}.{USER}.{CALL}") is event
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_schemas__miss_each_field_that_is_taken_away(name):
+    for field in EXAMPLES[name]:
+        event = event_of(name)
+        del event["data"][field]
+        if field in ("attempts", "duration_ms") and name in ("webhook.parked", "call.recording"):
+            continue
+        with pytest.raises(events.Invalid, match=field):
+            events.validate(event)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_schemas__refuse_a_field_of_another_kind(name):
+    for field in EXAMPLES[name]:
+        event = event_of(name)
+        event["data"][field] = [[1]]
+        with pytest.raises(events.Invalid, match=field):
+            events.validate(event)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("specversion", "0.3"), ("id", "1"), ("id", CALL.upper()), ("source", ""), ("time", "2026-11-22 10:00:00"),
+    ("datacontenttype", "text/plain"), ("data", []), ("type", "pat.call.v2.routed"), ("type", "pat.call.v1.nothing"),
+    ("type", None)])
+def test_envelope__refuses(field, value):
+    with pytest.raises(events.Invalid, match=field):
+        events.validate(event_of("call.routed") | {field: value})
+
+
+@pytest.mark.parametrize("subject", [
+    f"pat.call.v1.ended.{USER}.{CALL}", f"pat.call.v1.routed.{USER}.other", f"pat.call.v1.routed.{CALL}", ""])
+def test_envelope__refuses_another_events_subject(subject):
+    with pytest.raises(events.Invalid):
+        events.validate(event_of("call.routed"), subject)
+
+
+def test_asyncapi__lists_every_event_with_its_subject():
+    text = (events.DOCS / "asyncapi.yaml").read_text()
+    files = re.findall(r"\$ref: \./(\S+)\.schema\.json$", text, re.M)
+    subjects = re.findall(r"address: pat\.(\w+)\.v1\.(\w+)\.\{\w+\}\.\{\w+\}$", text, re.M)
+    assert sorted(files) == sorted(named_schemas())
+    assert sorted(".".join(parts) for parts in subjects) == sorted(named_schemas())
+
+
+def test_readme__lists_every_event():
+    text = (events.DOCS / "README.md").read_text()
+    for name in named_schemas():
+        assert f"`{name}`" in text, name
