@@ -98,6 +98,27 @@ static void test_event__each_has_an_id_of_its_own_in_order(void **state)
     pat_event_text_fini(&b);
 }
 
+static void test_event__said_once_has_the_same_id_again(void **state)
+{
+    struct pat_id id = pat_event_id_once(CALL, "answered");
+    struct pat_id same = pat_event_id_once(CALL, "answered");
+    struct pat_id other = pat_event_id_once(CALL, "ended");
+    struct pat_event e = routed;
+    struct pat_event_text t;
+    PAT_AUTO_JSON j = NULL;
+
+    (void)state;
+    assert_true(pat_id_valid(id.s));
+    assert_string_equal(id.s, same.s);
+    assert_string_not_equal(id.s, other.s);
+    e.id = &id;
+    assert_int_equal(pat_event_make(&t, &e, some_data()), PAT_OK);
+    assert_string_equal(t.id.s, id.s);
+    assert_int_equal(pat_event_parse(&j, t.json, t.len, NULL), PAT_OK);
+    assert_string_equal(pat_json_str_or(j, "id", ""), id.s);
+    pat_event_text_fini(&t);
+}
+
 static void test_event__refuses_what_no_envelope_holds(void **state)
 {
     struct pat_event_text t = { .json = NULL };
@@ -323,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_event__of_nobody_has_no_user),
         cmocka_unit_test(test_event__is_of_now_unless_told),
         cmocka_unit_test(test_event__each_has_an_id_of_its_own_in_order),
+        cmocka_unit_test(test_event__said_once_has_the_same_id_again),
         cmocka_unit_test(test_event__refuses_what_no_envelope_holds),
         cmocka_unit_test(test_subject__nobody_escapes_from_a_token),
         cmocka_unit_test(test_subject__too_long_is_refused_not_cut),
