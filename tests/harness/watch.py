@@ -1,0 +1,77 @@
+"""Everything said on NATS, collected as it comes.
+
+    with Watch(nats.url) as w:
+        w.wait_for("call.ended", call_id)
+        w.counts(call_id)  # {"pat.call.v1.routed": 1, ...}
+"""
+
+import asyncio
+import json
+import threading
+
+import nats
+
+from harness.sip_leg import wait
+
+
+class Watch:
+    def __init__(self, url: str, subject: str = "pat.>", on_event=None):
+        self.url, self.subject, self.on_event = url, subject, on_event
+        self.events: list[dict] = []  # the envelopes, with "_subject"
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="watch", daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self.loop).result(10)
+        return self
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self._nc.close(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+
+    async def _open(self) -> None:
+        async def quiet(_error):  # a server that goes away is part of some tests
+            pass
+        self._nc = await nats.connect(self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=quiet)
+        await self._nc.subscribe(self.subject, cb=self._take)
+        await self._nc.flush()
+
+    async def _take(self, m) -> None:
+        if m.subject.startswith("pat.rpc."):
+            return
+        try:
+            event = json.loads(m.data)
+        except ValueError:
+            event = {"_broken": m.data.decode(errors="replace")}
+        event["_subject"] = m.subject
+        self.events.append(event)
+        if self.on_event:
+            self.on_event(event)
+
+    def of(self, kind: str, key: str | None = None) -> list[dict]:
+        """kind: "call.ended"; key: the call's, config's ... id. Each event once, however often it was sent."""
+        seen, out = set(), []
+        for e in list(self.events):
+            area, _, name = kind.partition(".")
+            if e.get("type") != f"pat.{area}.v1.{name}" or (key and key not in (e.get("subject"), about(e))):
+                continue
+            if e["id"] not in seen:
+                seen.add(e["id"])
+                out.append(e)
+        return out
+
+    def wait_for(self, kind: str, key: str | None = None, timeout_s: float = 20, n: int = 1) -> dict:
+        wait(lambda: len(self.of(kind, key)) >= n, timeout_s, f"{kind} is told of {key}")
+        return self.of(kind, key)[n - 1]
+
+    def counts(self, call: str) -> dict[str, int]:
+        """Type -> how many different events about this call."""
+        ids = {e["id"]: e["type"] for e in list(self.events) if e.get("id") and about(e) == call}
+        return {t: list(ids.values()).count(t) for t in sorted(set(ids.values()))}
+
+
+def about(event: dict) -> str | None:
+    data = event.get("data")
+    return data.get("call_id") if isinstance(data, dict) else None
