@@ -196,7 +196,8 @@ static void test_prompt__counts_words_that_mean_something(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(prompt_words(rows[i].text), rows[i].n);
+        assert_int_equal(prompt_words(rows[i].text, false), rows[i].n);
+    assert_int_equal(prompt_words("Mhm, uh", true), 2);
 }
 
 static void test_prompt__hears_that_a_sentence_goes_on(void **state)

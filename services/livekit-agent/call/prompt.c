@@ -113,7 +113,7 @@ static bool in_list(const char *word, size_t len, const char *const *list, size_
     return false;
 }
 
-int prompt_words(const char *text)
+int prompt_words(const char *text, bool all)
 {
     static const char *const sounds[] = { "mhm", "mm", "mmm", "mm-hmm", "mm-mm", "hm",  "hmm",
                                           "uh",  "um", "uhm", "uh-huh", "ah",    "huh", "er" };
@@ -125,7 +125,7 @@ int prompt_words(const char *text)
             text++;
         while (is_word_char(text[len]))
             len++;
-        if (len && !in_list(text, len, sounds, sizeof sounds / sizeof sounds[0]))
+        if (len && (all || !in_list(text, len, sounds, sizeof sounds / sizeof sounds[0])))
             n++;
         text += len;
     }

@@ -22,8 +22,8 @@ const char *prompt_phrase(enum prompt_phrase which, const char *language);
 /* ISO 639-1 of a stored language; NULL for "multi" and the like. "en-US" -> "en". */
 const char *prompt_language(const char *language, char out[3]);
 
-/* Words that carry meaning: "mhm", "uh" and their kin do not count. */
-int prompt_words(const char *text);
+/* Words of a text; unless all, only those that carry meaning ("mhm", "uh" and their kin do not). */
+int prompt_words(const char *text, bool all);
 /* Sounds as if more will follow: "I would like to", "and". English only; elsewhere false. */
 bool prompt_open_ended(const char *text, const char *language);
 

@@ -1,0 +1,360 @@
+/* call.c - the life of a call: what is made when, and what has to be gone at its end.
+ *
+ * The end is always the same door, call_end: whoever ends it names the reason, the rest follows.
+ */
+#include "call_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    JOIN_MS = 10000,
+    NO_CALLER_MS = 120000, /* a carrier rings for a minute or so */
+    PROGRESS_MS = 200,
+    DELETE_MS = 5000,
+    SAID_MAX = 16 * 1024,
+};
+
+int64_t call_ms(const struct call *c)
+{
+    return (pat_now_us() - c->began_us) / 1000;
+}
+
+static void on_wake(void *arg)
+{
+    struct call *c = arg;
+
+    call_turn_kind(c, TURN_WAKE, 0);
+}
+
+static void on_limit(void *arg)
+{
+    struct call *c = arg;
+
+    pat_log(PAT_INFO, "call.too_long", PAT_S("call", c->id));
+    pat_strcpy(c->reason, sizeof c->reason, "max_duration");
+    call_turn_kind(c, TURN_HANG_UP, 2);
+}
+
+static void on_absent(void *arg)
+{
+    struct call *c = arg;
+
+    call_end(c, c->answered ? "caller_lost" : "no_caller");
+}
+
+static void on_no_context(void *arg)
+{
+    struct call *c = arg;
+
+    call_context(c, NULL);
+}
+
+static void on_ready(void *arg)
+{
+    struct call *c = arg;
+
+    pat_timer_start(&c->progress, PROGRESS_MS);
+    if (!c->ctx)
+        c->bye = PROMPT_OUT_OF_ORDER;
+    call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting ? 1 : 0);
+    if (c->ctx && !*c->ctx->greeting)
+        report_answered(c, -1);
+}
+
+static void on_progress(void *arg)
+{
+    struct call *c = arg;
+
+    call_tick(c);
+    pat_timer_start(&c->progress, PROGRESS_MS);
+}
+
+static int init_timers(struct call *c)
+{
+    struct pat_loop *l = c->env->loop;
+    int err = pat_timer_init(&c->wake, l, on_wake, c);
+
+    if (!err)
+        err = pat_timer_init(&c->ready_timer, l, on_ready, c);
+    if (!err)
+        err = pat_timer_init(&c->progress, l, on_progress, c);
+    if (!err)
+        err = pat_timer_init(&c->limit, l, on_limit, c);
+    if (!err)
+        err = pat_timer_init(&c->absent, l, on_absent, c);
+    if (!err)
+        err = pat_timer_init(&c->ctx_timer, l, on_no_context, c);
+    return err;
+}
+
+static void fini_timers(struct call *c)
+{
+    pat_timer_fini(&c->wake);
+    pat_timer_fini(&c->ready_timer);
+    pat_timer_fini(&c->progress);
+    pat_timer_fini(&c->limit);
+    pat_timer_fini(&c->absent);
+    pat_timer_fini(&c->ctx_timer);
+}
+
+static void stop_timers(struct call *c)
+{
+    pat_timer_stop(&c->wake);
+    pat_timer_stop(&c->ready_timer);
+    pat_timer_stop(&c->progress);
+    pat_timer_stop(&c->limit);
+    pat_timer_stop(&c->absent);
+    pat_timer_stop(&c->ctx_timer);
+}
+
+static int make_player(struct call *c)
+{
+    struct player_opts o = { .loop = c->env->loop,
+                             .pacer = (struct pacer *)&c->env->pacer,
+                             .sink = &call_player_sink,
+                             .events = &call_player_events,
+                             .arg = c,
+                             .gain = c->ctx ? c->ctx->volume : 1 };
+
+    return player_new(&c->player, &o);
+}
+
+static int open_stt(struct call *c)
+{
+    const struct agent_conf *f = c->env->conf;
+    struct stt_opts o = {
+        .url = f->deepgram_url,
+        .api_key = f->deepgram_key,
+        .model = f->deepgram_model,
+        .language = c->ctx->language,
+        /* Never later than the turn itself could end; below 100 ms it cuts words apart. */
+        .endpointing_ms = c->turn_opts.min_delay_ms < 100   ? 100
+                          : c->turn_opts.min_delay_ms > 500 ? 500
+                                                            : c->turn_opts.min_delay_ms,
+        .utterance_end_ms = 1000,
+        .keyterms = c->ctx->keyterms[0] ? (const char *const *)c->ctx->keyterms : NULL,
+    };
+    int err = stt_open(&c->stt, c->env->loop, c->env->net, &o, &call_stt_events, c);
+
+    if (!err)
+        ear_attach(c->ear, c->stt);
+    return err;
+}
+
+/* With the context known: instructions, recogniser, voice. */
+int call_open_speech(struct call *c)
+{
+    char *system = prompt_system(c->ctx, c->began_ms);
+    int err = system ? history_new(&c->history, system) : PAT_ENOMEM;
+
+    free(system);
+    c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
+    if (!err)
+        err = open_stt(c);
+    if (!err && !c->mouth)
+        err = env_mouth(&c->mouth, c->env, c->ctx);
+    if (!err)
+        mouth_listen(c->mouth, &call_mouth_events, c);
+    if (!err && *c->env->conf->event_log_dir &&
+        turn_log_open(&c->log, c->env->conf->event_log_dir, c->id, c->began_us, &c->turn_opts))
+        pat_log(PAT_WARN, "turn_log.failed", PAT_S("call", c->id));
+    return err;
+}
+
+static int join(struct call *c, const struct call_start *s)
+{
+    struct rtc_join j = { s->url, s->token, "agent", JOIN_MS };
+
+    return rtc_room_join(&c->room, c->env->rtc, &j, &call_rtc_events, c);
+}
+
+static void release(struct call *c)
+{
+    reply_free(c->reply);
+    mouth_free(c->mouth);
+    ear_free(c->ear);
+    stt_close(c->stt);
+    player_free(c->player);
+    history_free(c->history);
+    turn_log_close(c->log);
+    context_free(c->ctx);
+    pat_buf_fini(&c->said);
+    pat_buf_fini(&c->partial);
+    fini_timers(c);
+}
+
+static int set_up(struct call *c, const struct call_start *s)
+{
+    int err = init_timers(c);
+
+    if (!err)
+        err = ear_new(&c->ear, c->env->loop, &call_ear_events, c);
+    if (!err)
+        err = make_player(c);
+    if (!err && c->ctx)
+        err = call_open_speech(c);
+    if (!err)
+        err = join(c, s);
+    return err;
+}
+
+int call_new(struct call **out, const struct env *env, const struct call_start *s,
+             struct context *ctx_take, struct mouth *mouth_take, const struct call_events *ev,
+             void *arg)
+{
+    struct call *c = calloc(1, sizeof *c);
+    int err;
+
+    if (!c) {
+        context_free(ctx_take);
+        mouth_free(mouth_take);
+        return PAT_ENOMEM;
+    }
+    c->env = env;
+    c->ev = ev;
+    c->arg = arg;
+    c->ctx = ctx_take;
+    c->ctx_asked = ctx_take != NULL;
+    c->mouth = mouth_take;
+    c->began_us = pat_now_us();
+    c->began_ms = pat_unix_ms();
+    c->bye = PROMPT_GOODBYE;
+    pat_strcpy(c->id, sizeof c->id, s->call_id);
+    pat_strcpy(c->job, sizeof c->job, s->job_id ? s->job_id : "");
+    pat_strcpy(c->room_name, sizeof c->room_name, s->room);
+    pat_buf_init(&c->said, SAID_MAX);
+    pat_buf_init(&c->partial, SAID_MAX);
+    turn_init(&c->turn);
+    c->turn_opts = turn_opts_for(1, 1);
+    transcript_init(&c->transcript);
+    err = set_up(c, s);
+    if (err) {
+        release(c);
+        free(c);
+        return err;
+    }
+    pat_timer_start(&c->absent, NO_CALLER_MS);
+    pat_timer_start(&c->limit, env->conf->max_call_ms);
+    pat_log(PAT_INFO, "call.joining", PAT_S("call", c->id), PAT_S("room", c->room_name),
+            PAT_B("context", c->ctx != NULL));
+    *out = c;
+    return PAT_OK;
+}
+
+void call_context(struct call *c, struct context *ctx_take)
+{
+    int err;
+
+    if (c->ctx_asked || c->ending) {
+        context_free(ctx_take);
+        return;
+    }
+    c->ctx_asked = true;
+    c->ctx = ctx_take;
+    pat_timer_stop(&c->ctx_timer);
+    if (ctx_take) {
+        player_set_gain(c->player, ctx_take->volume);
+        err = call_open_speech(c);
+        if (err) {
+            pat_log(PAT_ERROR, "call.speech_failed", PAT_S("call", c->id), PAT_ERR(err));
+            call_end(c, "speech_failed");
+            return;
+        }
+    } else {
+        pat_log(PAT_WARN, "call.no_context", PAT_S("call", c->id));
+    }
+    call_check_ready(c);
+}
+
+static void tell_ended(void *arg)
+{
+    struct call *c = arg;
+
+    c->ev->ended(c, c->arg);
+}
+
+static void deleted(int err, void *arg)
+{
+    (void)arg;
+    if (err && err != PAT_ENOENT)
+        pat_log(PAT_WARN, "call.room_not_deleted", PAT_ERR(err));
+}
+
+void call_left(struct call *c)
+{
+    pat_loop_next_turn(c->env->loop, &c->gone, tell_ended, c);
+}
+
+/* Nobody else hangs up on the caller: a room that only the agent left goes on in silence. */
+static void close_room(struct call *c)
+{
+    if (c->job[0])
+        worker_job_done(c->env->worker, c->job, NULL);
+    if (!c->yielded && roomapi_delete(c->env->rooms, c->room_name, DELETE_MS, deleted, NULL))
+        pat_log(PAT_WARN, "call.room_not_deleted", PAT_S("call", c->id));
+    if (c->room)
+        rtc_room_leave(c->room);
+    else
+        call_left(c);
+}
+
+void call_end(struct call *c, const char *reason)
+{
+    if (c->ending)
+        return;
+    c->ending = true;
+    if (!c->reason[0])
+        pat_strcpy(c->reason, sizeof c->reason, reason);
+    call_reply_over(c, true);
+    stop_timers(c);
+    ear_attach(c->ear, NULL);
+    report_usage(c);
+    pat_log(PAT_INFO, "call.ended", PAT_S("call", c->id), PAT_S("reason", c->reason),
+            PAT_I("duration_ms", call_ms(c)), PAT_I("turns", c->turns),
+            PAT_I("late_frames", player_late_frames(c->player)));
+    pat_counter_add(c->env->late_frames, (double)player_late_frames(c->player));
+    /* One of them may be calling us just now: they are closed with the rest, a little later. */
+    if (c->mouth)
+        mouth_listen(c->mouth, NULL, NULL);
+    player_stop(c->player);
+    close_room(c);
+}
+
+void call_hang_up(struct call *c, const char *reason, bool polite)
+{
+    if (!c->reason[0])
+        pat_strcpy(c->reason, sizeof c->reason, reason);
+    call_turn_kind(c, TURN_HANG_UP, polite ? 1 : 0);
+}
+
+void call_yield(struct call *c, const char *reason)
+{
+    c->yielded = true;
+    call_end(c, reason);
+}
+
+void call_free(struct call *c)
+{
+    if (!c)
+        return;
+    pat_task_cancel(c->env->loop, &c->gone);
+    rtc_room_abort(c->room);
+    release(c);
+    free(c);
+}
+
+const char *call_id(const struct call *c)
+{
+    return c->id;
+}
+
+const char *call_job(const struct call *c)
+{
+    return c->job;
+}
+
+bool call_has_context(const struct call *c)
+{
+    return c->ctx != NULL;
+}

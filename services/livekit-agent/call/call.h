@@ -1,0 +1,47 @@
+/* call.h - one call: a room, a caller, a conversation, an end.
+ *
+ * call_new joins the room at once; the context may be known then or be told later. Everything has
+ * a deadline: a caller who never comes, a context that never comes, the longest call. Life:
+ * call_new -> ended (exactly once, never inside a function of this header) -> call_free.
+ * Thread: the loop's.
+ */
+#ifndef CALL_H
+#define CALL_H
+
+#include "env.h"
+
+struct call;
+
+struct call_events {
+    /* The SIP leg carries our signed headers (not yet verified). Once, only without a context. */
+    void (*headers)(struct call *c, const struct context_headers *h, void *arg);
+    /* The call is over and has left the room: free it. */
+    void (*ended)(struct call *c, void *arg);
+};
+
+struct call_start {
+    const char *call_id;
+    const char *room; /* name */
+    const char *url;
+    const char *token;
+    const char *job_id; /* NULL: joined without a job */
+};
+
+/* ctx and mouth are taken over, also when it fails; both may be NULL (mouth: made from ctx). */
+int call_new(struct call **out, const struct env *env, const struct call_start *s,
+             struct context *ctx_take, struct mouth *mouth_take, const struct call_events *ev,
+             void *arg) PAT_MUST_CHECK;
+/* The context, found at last; NULL: there is none. The first word counts. Taken over. */
+void call_context(struct call *c, struct context *ctx_take);
+/* Ends it. polite: what is being said is finished first. */
+void call_hang_up(struct call *c, const char *reason, bool polite);
+/* Somebody else serves it: leaves without a word, and without closing the room. */
+void call_yield(struct call *c, const char *reason);
+/* At any time; leaves the room without ceremony when it had not. */
+void call_free(struct call *c);
+
+const char *call_id(const struct call *c);
+const char *call_job(const struct call *c); /* "" without one */
+bool call_has_context(const struct call *c);
+
+#endif

@@ -1,0 +1,126 @@
+/* call_int.h - the inside of a call, shared by call*.c and nobody else.
+ *
+ *   call.c        life: made, told its context, ended, freed; timers
+ *   call_room.c   what the room tells: who is there, can they hear us, what they send
+ *   call_turn.c   events into the turn machine, its actions out
+ *   call_reply.c  replies: begun, heard, cut; the recogniser's and the voice's news
+ *   call_report.c events and usage
+ */
+#ifndef CALL_INT_H
+#define CALL_INT_H
+
+#include "call.h"
+#include "ear.h"
+#include "history.h"
+#include "reply.h"
+#include "transcript.h"
+#include "turn.h"
+#include "turn_log.h"
+
+enum { CALL_QUEUE = 32 };
+
+/* One turn's moments, for its figures; µs, 0: unknown. */
+struct turn_times {
+    int64_t voiced_us; /* the caller's last voiced packet */
+    int64_t final_us;  /* the recogniser's word that made us think */
+    int64_t commit_us;
+};
+
+struct call {
+    const struct env *env;
+    const struct call_events *ev;
+    void *arg;
+    char id[PAT_ID_LEN + 1];
+    char job[64];
+    char room_name[129];
+
+    struct context *ctx; /* NULL: not known, or none */
+    bool ctx_asked;      /* the answer about it is in */
+    bool headers_told;
+    struct context_headers headers;
+
+    struct rtc_room *room; /* NULL: left */
+    struct ear *ear;
+    struct stt *stt;
+    struct mouth *mouth;
+    struct player *player;
+    struct history *history;
+    struct transcript transcript;
+
+    struct turn turn;
+    struct turn_opts turn_opts;
+    struct turn_log *log;
+    struct turn_event queue[CALL_QUEUE];
+    size_t queued, handled;
+    bool stepping;
+
+    struct reply *reply;
+    uint32_t reply_no;
+    bool reply_answers; /* it answers a turn, and that turn's figures are of interest */
+    bool reply_counted; /* they were reported */
+    bool greet_waiting; /* for the voice to have prepared it */
+    int failures;       /* replies in a row */
+    enum prompt_phrase bye;
+    struct turn_times times;
+
+    struct pat_buf said;    /* frozen words of the caller's turn */
+    struct pat_buf partial; /* and those that may change */
+    int64_t said_at_ms;
+    int64_t partial_told_us;
+    int turns;
+
+    /* The caller. */
+    char caller[129], caller_track[65];
+    enum rtc_kind caller_kind;
+    bool caller_here, caller_active, joined, subscribed, ready;
+    int64_t active_us, subscribed_us, hears_us;
+
+    struct pat_timer wake, ready_timer, progress, limit, absent, ctx_timer;
+    struct pat_task gone;
+    const char *agent_state;
+
+    int64_t began_us, began_ms;
+    int64_t answered_us;
+    bool answered, ending, over, yielded;
+    char reason[64];
+    int64_t prompt_tokens, cached_tokens, completion_tokens;
+    char model[64];
+};
+
+/* call.c */
+void call_end(struct call *c, const char *reason);
+void call_left(struct call *c); /* the room is behind us: tell whoever owns the call */
+int call_open_speech(struct call *c);
+int64_t call_ms(const struct call *c); /* since it began */
+
+/* call_room.c */
+extern const struct rtc_events call_rtc_events;
+void call_check_ready(struct call *c);
+
+/* call_turn.c */
+void call_turn(struct call *c, struct turn_event e); /* kind and details; the time is set here */
+void call_turn_kind(struct call *c, enum turn_event_kind kind, int32_t n);
+
+/* call_reply.c */
+extern const struct stt_events call_stt_events;
+extern const struct mouth_events call_mouth_events;
+extern const struct ear_events call_ear_events;
+extern const struct player_events call_player_events;
+extern const struct player_sink call_player_sink;
+void call_think(struct call *c);
+void call_greet(struct call *c);
+void call_say(struct call *c, enum prompt_phrase which);
+void call_reply_over(struct call *c, bool cut);
+void call_commit(struct call *c);
+void call_forget(struct call *c);
+void call_tick(void *arg); /* while we speak */
+
+/* call_report.c */
+void report_answered(struct call *c, int64_t greeting_ms);
+void report_user(struct call *c, const char *text);
+void report_partial(struct call *c, const char *text);
+void report_agent(struct call *c, const char *text, const char *heard, bool cut);
+void report_turn_figures(struct call *c);
+void report_usage(struct call *c);
+
+#endif

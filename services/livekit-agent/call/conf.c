@@ -1,0 +1,106 @@
+/* conf.c - every setting of livekit-agent, once. */
+#include "conf.h"
+
+#include "../speech/opusio.h"
+#include "sound.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define ROW(name, kind, field, def, help)                                                          \
+    {                                                                                              \
+        name, kind, offsetof(struct agent_conf, field), def, help, NULL, 0, 0, 0                   \
+    }
+#define URL(name, field, def, schemes, help)                                                       \
+    {                                                                                              \
+        name, PAT_CONF_URL, offsetof(struct agent_conf, field), def, help, schemes, 0, 0, 0        \
+    }
+#define NEED(name, kind, field, help)                                                              \
+    {                                                                                              \
+        name, kind, offsetof(struct agent_conf, field), NULL, help, NULL, 0, 0, PAT_CONF_REQUIRED  \
+    }
+#define NUM(name, kind, field, def, min, max, help)                                                \
+    {                                                                                              \
+        name, kind, offsetof(struct agent_conf, field), def, help, NULL, min, max, 0               \
+    }
+
+const struct pat_conf_row agent_rows[] = {
+    NUM("PAT_AGENT_FIRST_TOKEN_MS", PAT_CONF_MS, first_token_ms, "2500ms", 100, 30000,
+        "a model silent for so long is passed over"),
+    NUM("PAT_AGENT_MAX_CALLS", PAT_CONF_INT, max_calls, "100", 1, 5000,
+        "calls served at once; more are refused"),
+    NUM("PAT_AGENT_MAX_CALL_MS", PAT_CONF_MS, max_call_ms, "90m", 1000, 86400000,
+        "a call this long is ended with a goodbye"),
+    NUM("PAT_AGENT_PHRASE_CACHE", PAT_CONF_INT, phrase_cache_bytes, "33554432", 0, 1 << 30,
+        "bytes of spoken phrases kept in memory"),
+    ROW("PAT_AGENT_SPOOL_FILE", PAT_CONF_STR, spool_file, "",
+        "events not yet stored are also kept here; empty: in memory only"),
+    ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, "",
+        "signs the SIP headers that carry a call's context"),
+    ROW("PAT_DEEPGRAM_API_KEY", PAT_CONF_SECRET, deepgram_key, "", "speech recognition"),
+    ROW("PAT_DEEPGRAM_MODEL", PAT_CONF_STR, deepgram_model, "nova-3", "its model"),
+    URL("PAT_DEEPGRAM_URL", deepgram_url, "wss://api.deepgram.com", "ws,wss", "its address"),
+    ROW("PAT_ELEVENLABS_API_KEY", PAT_CONF_SECRET, elevenlabs_key, "", "speech synthesis"),
+    ROW("PAT_ELEVENLABS_MODEL", PAT_CONF_STR, elevenlabs_model, "eleven_flash_v2_5", "its model"),
+    URL("PAT_ELEVENLABS_URL", elevenlabs_url, "wss://api.elevenlabs.io", "ws,wss,http,https",
+        "its address"),
+    ROW("PAT_EVENT_LOG_DIR", PAT_CONF_STR, event_log_dir, "",
+        "each call's turn-taking events are written here; empty: not at all"),
+    ROW("PAT_LIVEKIT_AGENT_NAME", PAT_CONF_STR, agent_name, "pat",
+        "dispatches to this name are ours"),
+    NEED("PAT_LIVEKIT_API_KEY", PAT_CONF_STR, livekit_key, "LiveKit's API key"),
+    NEED("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, "and its secret"),
+    URL("PAT_LIVEKIT_URL", livekit_url, "ws://127.0.0.1:7880", "ws,wss,http,https",
+        "LiveKit's address"),
+    ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "", "language model, and voices"),
+    ROW("PAT_OPENAI_MODELS", PAT_CONF_LIST, openai_models, "gpt-4o-mini,gpt-6-luna",
+        "tried in this order"),
+    ROW("PAT_OPENAI_TTS_MODEL", PAT_CONF_STR, openai_tts_model, "gpt-4o-mini-tts",
+        "speaks the OpenAI voices"),
+    URL("PAT_OPENAI_URL", openai_url, "https://api.openai.com/v1", "http,https", "its address"),
+    ROW("PAT_VOICE_FALLBACK", PAT_CONF_STR, voice_fallback, "openai-shimmer",
+        "a stored voice id that speaks when the user's own cannot"),
+};
+const size_t agent_rows_n = sizeof agent_rows / sizeof agent_rows[0];
+
+/* One frame of sound through the encoder and back. */
+static int codec_works(void)
+{
+    struct opusio_enc *enc;
+    struct opusio_dec *dec = NULL;
+    int16_t pcm[OPUSIO_FRAME], back[OPUSIO_MAX_16K];
+    uint8_t opus[OPUSIO_MAX_PACKET];
+    int err = opusio_enc_new(&enc, 3), n;
+
+    if (err)
+        return err;
+    err = opusio_dec_new(&dec);
+    for (int i = 0; i < OPUSIO_FRAME; i++)
+        pcm[i] = (int16_t)((i % 96 < 48 ? 1 : -1) * 8000); /* 500 Hz */
+    for (int i = 0; !err && i < 3; i++) {
+        n = opusio_encode(enc, pcm, opus);
+        n = n > 0 ? opusio_decode(dec, opus, (size_t)n, OPUSIO_FRAME, back) : n;
+        err = n < 0 ? n : PAT_OK;
+    }
+    if (!err && sound_level(back, OPUSIO_FRAME / 3) > 40)
+        err = PAT_EINTERNAL;
+    opusio_dec_free(dec);
+    opusio_enc_free(enc);
+    return err;
+}
+
+int agent_conf_check(const void *conf, struct pat_buf *errors)
+{
+    const struct agent_conf *c = conf;
+    size_t before = errors->len;
+
+    if (strlen(c->livekit_secret) < 6)
+        pat_buf_adds(errors, "PAT_LIVEKIT_API_SECRET: too short to be one\n");
+    if (!*c->openai_models)
+        pat_buf_adds(errors, "PAT_OPENAI_MODELS: must name a model\n");
+    if (*c->event_log_dir && access(c->event_log_dir, W_OK) != 0)
+        pat_buf_addf(errors, "PAT_EVENT_LOG_DIR: cannot write there: %s\n", c->event_log_dir);
+    if (codec_works())
+        pat_buf_adds(errors, "self test: the Opus codec does not give back what it gets\n");
+    return errors->len > before ? PAT_EINVAL : PAT_OK;
+}

@@ -1,0 +1,21 @@
+/* conf.h - the daemon's settings; conf.c has the table that documents them (--help). */
+#ifndef CALL_CONF_H
+#define CALL_CONF_H
+
+#include "pat.h"
+
+struct agent_conf {
+    char *livekit_url, *livekit_key, *livekit_secret, *agent_name, *call_secret;
+    char *deepgram_url, *deepgram_key, *deepgram_model;
+    char *openai_url, *openai_key, *openai_models, *openai_tts_model;
+    char *elevenlabs_url, *elevenlabs_key, *elevenlabs_model;
+    char *voice_fallback, *event_log_dir, *spool_file;
+    int64_t max_calls, max_call_ms, first_token_ms, phrase_cache_bytes;
+};
+
+extern const struct pat_conf_row agent_rows[];
+extern const size_t agent_rows_n;
+/* What needs several settings, and the self test of the codec. */
+int agent_conf_check(const void *conf, struct pat_buf *errors);
+
+#endif

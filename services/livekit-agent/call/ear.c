@@ -1,0 +1,202 @@
+/* ear.c - one timeline out of packets that come, come late, or do not come.
+ *
+ * The packet callback does all the work; a timer speaks up for packets that are not sent at all.
+ * It keeps no samples.
+ */
+#include "ear.h"
+
+#include "../speech/opusio.h"
+#include "../speech/packets.h"
+#include "../speech/vad.h"
+
+#include <stdlib.h>
+
+enum {
+    PER_MS = 48,
+    VAD_START_MS = 60,
+    VAD_STOP_MS = 200,
+    GAP_MS = 100,       /* no packet for so long: the sender is silent */
+    MAX_LOSS_MS = 1000, /* a longer jump of the RTP clock is a new timeline */
+    VAD_FRAME = 320,    /* 20 ms at 16 kHz */
+};
+
+struct ear {
+    struct pat_loop *loop;
+    const struct ear_events *ev;
+    void *arg;
+    struct stt *stt;
+    struct packets *early; /* until there is a recogniser */
+    int64_t early_pos;
+    struct opusio_dec *dec;
+    struct vad vad;
+    struct pat_timer gap;
+    bool begun;
+    uint32_t next_ts;
+    uint16_t last_seq;
+    int64_t filled_ms; /* of the present gap, already told as silence */
+    int64_t voiced_us;
+};
+
+static void on_gap(void *arg);
+
+int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev, void *arg)
+{
+    const struct vad_conf conf = { .start_ms = VAD_START_MS, .stop_ms = VAD_STOP_MS };
+    struct ear *e = calloc(1, sizeof *e);
+    int err = PAT_ENOMEM;
+
+    if (!e)
+        return err;
+    e->loop = l;
+    e->ev = ev;
+    e->arg = arg;
+    err = vad_init(&e->vad, &conf);
+    if (err)
+        goto fail;
+    err = opusio_dec_new(&e->dec);
+    if (err)
+        goto fail_vad;
+    err = pat_timer_init(&e->gap, l, on_gap, e);
+    if (err)
+        goto fail_dec;
+    *out = e;
+    return PAT_OK;
+
+fail_dec:
+    opusio_dec_free(e->dec);
+fail_vad:
+    vad_fini(&e->vad);
+fail:
+    free(e);
+    return err;
+}
+
+static void drop_early(struct ear *e)
+{
+    if (e->early)
+        packets_fini(e->early);
+    free(e->early);
+    e->early = NULL;
+}
+
+void ear_free(struct ear *e)
+{
+    if (!e)
+        return;
+    drop_early(e);
+    pat_timer_fini(&e->gap);
+    opusio_dec_free(e->dec);
+    vad_fini(&e->vad);
+    free(e);
+}
+
+void ear_attach(struct ear *e, struct stt *s)
+{
+    const struct packet *p;
+
+    e->stt = s;
+    for (size_t i = 0; s && e->early && (p = packets_at(e->early, i)) != NULL; i++)
+        stt_audio(s, p->data, p->len, p->samples);
+    drop_early(e);
+}
+
+static void keep_early(struct ear *e, const uint8_t *opus, size_t len, uint32_t samples)
+{
+    if (!e->early) {
+        e->early = malloc(sizeof *e->early);
+        if (!e->early)
+            return;
+        packets_init(e->early);
+    }
+    if (!opus) {
+        opus = opusio_silence;
+        len = OPUSIO_SILENCE_LEN;
+    }
+    /* One that does not fit is lost; the ring holds more than anybody waits. */
+    if (packets_add(e->early, e->early_pos, opus, len, samples) == PAT_OK)
+        e->early_pos += samples;
+}
+
+static void pass_on(struct ear *e, const uint8_t *opus, size_t len, uint32_t samples)
+{
+    if (e->stt)
+        stt_audio(e->stt, opus, len, samples);
+    else
+        keep_early(e, opus, len, samples);
+}
+
+static void heard(struct ear *e, enum vad_event v, int64_t now_us)
+{
+    int64_t quiet_us = (int64_t)vad_unvoiced_ms(&e->vad) * 1000;
+
+    if (e->vad.speaking && !quiet_us)
+        e->voiced_us = now_us;
+    if (v == VAD_STARTED)
+        e->ev->voice_started(now_us - VAD_START_MS * 1000, e->arg);
+    else if (v == VAD_STOPPED)
+        e->ev->voice_stopped(now_us - quiet_us, e->arg);
+}
+
+static void fill(struct ear *e, int64_t ms, int64_t now_us)
+{
+    for (; ms > 0; ms -= 20) {
+        pass_on(e, NULL, 0, OPUSIO_FRAME);
+        heard(e, vad_silence(&e->vad, 20), now_us);
+    }
+}
+
+/* DTX or a gap in the network: the recogniser hears silence meanwhile. */
+static void on_gap(void *arg)
+{
+    struct ear *e = arg;
+
+    fill(e, GAP_MS, pat_now_us());
+    e->filled_ms += GAP_MS;
+    pat_timer_start(&e->gap, GAP_MS);
+}
+
+static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
+{
+    int16_t pcm[OPUSIO_MAX_16K];
+    int n;
+
+    if (p->audio_level >= 0) {
+        heard(e, vad_level(&e->vad, p->audio_level, (int)(samples / PER_MS)), p->received_us);
+        return;
+    }
+    n = opusio_decode(e->dec, p->opus, p->len, samples, pcm);
+    for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
+        heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
+}
+
+void ear_packet(struct ear *e, const struct rtc_packet *p)
+{
+    uint32_t samples = opusio_samples(p->opus, p->len);
+    int64_t missing_ms;
+
+    if (!samples)
+        return;
+    if (e->begun && (int16_t)(p->seq - e->last_seq) <= 0)
+        return; /* came twice, or too late to be spoken in its place */
+    missing_ms = e->begun ? (int64_t)(int32_t)(p->timestamp - e->next_ts) / PER_MS : 0;
+    if (e->begun && missing_ms - e->filled_ms > 0 && missing_ms - e->filled_ms <= MAX_LOSS_MS)
+        fill(e, missing_ms - e->filled_ms, p->received_us);
+    e->begun = true;
+    e->filled_ms = 0;
+    e->last_seq = p->seq;
+    e->next_ts = p->timestamp + samples;
+    pass_on(e, p->opus, p->len, samples);
+    pat_timer_start(&e->gap, GAP_MS);
+    judge(e, p, samples);
+}
+
+void ear_restart(struct ear *e)
+{
+    e->begun = false;
+    e->filled_ms = 0;
+}
+
+int64_t ear_voiced_us(const struct ear *e)
+{
+    return e->voiced_us;
+}

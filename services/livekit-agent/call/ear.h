@@ -1,0 +1,32 @@
+/* ear.h - the caller's side: packets to the recogniser as they came, and is somebody speaking?
+ *
+ * Gaps (loss, DTX) become silence of the same length for both. What comes before a recogniser is
+ * there waits, at most 5 s. Decoding is done only for voice activity, and only when the packets
+ * carry no level. Life: ear_new -> ear_free. Thread: the loop's; nothing blocks.
+ */
+#ifndef CALL_EAR_H
+#define CALL_EAR_H
+
+#include "../rtc/rtc.h"
+#include "../speech/stt.h"
+
+struct ear;
+
+struct ear_events {
+    /* at_us: when the voice began, or the end of the last voiced packet. */
+    void (*voice_started)(int64_t at_us, void *arg);
+    void (*voice_stopped)(int64_t at_us, void *arg);
+};
+
+int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev,
+            void *arg) PAT_MUST_CHECK;
+void ear_free(struct ear *e);
+/* What waited goes there first. NULL: nobody listens any more. Borrowed. */
+void ear_attach(struct ear *e, struct stt *s);
+void ear_packet(struct ear *e, const struct rtc_packet *p);
+/* The caller's track went away or was replaced: the timeline begins anew. */
+void ear_restart(struct ear *e);
+/* When the last voiced packet ended; 0: none yet. */
+int64_t ear_voiced_us(const struct ear *e);
+
+#endif

@@ -1,0 +1,38 @@
+/* env.c - the two things made from shared settings more than once. */
+#include "env.h"
+
+struct pat_counter *env_provider_error(const struct env *e, const char *part)
+{
+    char labels[64];
+    struct pat_buf b;
+
+    pat_buf_init(&b, sizeof labels);
+    pat_buf_addf(&b, "part=\"%s\"", part);
+    pat_strcpy(labels, sizeof labels, b.data ? b.data : "");
+    pat_buf_fini(&b);
+    return pat_counter(e->metrics, "pat_agent_provider_errors_total",
+                       "Failures of speech and language providers", labels);
+}
+
+int env_mouth(struct mouth **out, const struct env *e, const struct context *c)
+{
+    const struct agent_conf *f = e->conf;
+    char code[3];
+    struct tts_opts tts = {
+        .elevenlabs_url = f->elevenlabs_url,
+        .elevenlabs_key = f->elevenlabs_key,
+        .elevenlabs_model = f->elevenlabs_model,
+        .openai_url = f->openai_url,
+        .openai_key = f->openai_key,
+        .openai_model = f->openai_tts_model,
+        .voice = c ? context_voice(c) : voice_resolve(f->voice_fallback),
+        .fallback = voice_resolve(f->voice_fallback),
+        .language = c ? prompt_language(c->language, code) : "en",
+    };
+    struct mouth_opts o = { e->loop, e->net, e->http, e->phrases, &tts, c ? c->volume : 1 };
+
+    /* Another provider's voice covers a provider's outage; the same one would not. */
+    if (tts.fallback.provider == tts.voice.provider)
+        tts.fallback = voice_resolve(tts.voice.provider == VOICE_OPENAI ? NULL : "openai-shimmer");
+    return mouth_new(out, &o);
+}

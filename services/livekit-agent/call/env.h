@@ -1,0 +1,43 @@
+/* env.h - what all calls of the process share: connections, caches, counters.
+ *
+ * Made and owned by agent.c; calls borrow it. Thread: the loop's.
+ */
+#ifndef CALL_ENV_H
+#define CALL_ENV_H
+
+#include "../rtc/roomapi.h"
+#include "../rtc/rtc.h"
+#include "../rtc/worker.h"
+#include "../speech/llm.h"
+#include "../speech/stt.h"
+#include "conf.h"
+#include "mouth.h"
+#include "player.h"
+#include "prompt.h"
+
+struct env {
+    struct pat_loop *loop;
+    struct pat_net *net;
+    struct pat_http *http;
+    struct pat_bus *bus;
+    struct pat_db *db;
+    struct pat_metrics *metrics;
+    const struct agent_conf *conf;
+    struct pat_journal *journal;
+    struct rtc *rtc;
+    struct worker *worker;
+    struct roomapi *rooms;
+    struct llm *llm;
+    struct phrases *phrases;
+    struct pacer pacer;
+    struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
+    struct pat_gauge *calls;
+    struct pat_counter *answered, *failed, *interruptions, *late_frames;
+    struct pat_histogram *greeting_s, *response_s, *own_s;
+};
+
+struct pat_counter *env_provider_error(const struct env *e, const char *part);
+/* The voice a call speaks with; c NULL: the fallback voice alone. */
+int env_mouth(struct mouth **out, const struct env *e, const struct context *c) PAT_MUST_CHECK;
+
+#endif

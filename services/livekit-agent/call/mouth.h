@@ -1,0 +1,56 @@
+/* mouth.h - one call's voice: texts in, sound out, from the cache or the synthesiser.
+ *
+ * Outlives the wait between preparing a call and serving it: whoever owns it at the moment listens
+ * (mouth_listen). Utterances are spoken in the order begun, under ids that ascend. Life: mouth_new
+ * -> mouth_free; no event after it. Thread: the loop's.
+ */
+#ifndef CALL_MOUTH_H
+#define CALL_MOUTH_H
+
+#include "../speech/tts.h"
+#include "phrase.h"
+
+struct mouth;
+
+struct mouth_events {
+    void (*audio)(uint32_t utterance, const int16_t *samples, size_t n, void *arg);
+    void (*aligned)(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
+                    void *arg);
+    void (*done)(uint32_t utterance, int err, void *arg);
+    /* mouth_prepare came to its end; p is borrowed, NULL: it could not be made. */
+    void (*prepared)(struct phrase *p, void *arg);
+    void (*fell_back)(const char *from, const char *to, const char *why, void *arg);
+};
+
+struct mouth_opts {
+    struct pat_loop *loop;
+    struct pat_net *net;
+    struct pat_http *http;
+    struct phrases *phrases;
+    const struct tts_opts *tts; /* with the voice; borrowed until mouth_new returns */
+    double gain;
+};
+
+int mouth_new(struct mouth **out, const struct mouth_opts *o) PAT_MUST_CHECK;
+void mouth_free(struct mouth *m);
+/* NULL: nobody for now. */
+void mouth_listen(struct mouth *m, const struct mouth_events *ev, void *arg);
+
+/* A phrase that was said before in this very voice: a reference of yours, or NULL. */
+struct phrase *mouth_known(struct mouth *m, const char *text);
+/* Says it into the cache only. One at a time: PAT_EAGAIN. */
+int mouth_prepare(struct mouth *m, const char *text) PAT_MUST_CHECK;
+bool mouth_preparing(const struct mouth *m);
+/* *utterance names it in the events to come. keep: into the cache too. */
+int mouth_say(struct mouth *m, const char *text, size_t len, bool keep,
+              uint32_t *utterance) PAT_MUST_CHECK;
+/* An id in the same row, for what is not spoken by the synthesiser. */
+uint32_t mouth_next_id(struct mouth *m);
+void mouth_cancel(struct mouth *m, uint32_t utterance);
+
+int64_t mouth_characters(const struct mouth *m); /* billed so far */
+const char *mouth_provider(const struct mouth *m);
+const char *mouth_model(const struct mouth *m);
+const char *mouth_voice(const struct mouth *m);
+
+#endif

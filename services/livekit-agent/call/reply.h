@@ -1,0 +1,65 @@
+/* reply.h - one answer on its way: model -> sentences -> voice -> player, all at once.
+ *
+ * The first sentence is spoken while the model still writes the second. Sentences are given to the
+ * synthesiser only a few seconds ahead of what is heard: memory stays small, and what is never
+ * heard is not paid for. It knows at any time which words have been heard.
+ * Life: reply_think or reply_say -> made or failed -> reply_free (at any time: the rest is
+ * forgotten, nothing of it calls back). Thread: the loop's.
+ */
+#ifndef CALL_REPLY_H
+#define CALL_REPLY_H
+
+#include "../speech/llm.h"
+#include "mouth.h"
+#include "player.h"
+
+struct reply;
+
+struct reply_events {
+    /* Last one. All sound is with the player. sounds: there is any. */
+    void (*made)(bool sounds, void *arg);
+    /* Last one. Nothing, or not all of it, could be made. sounds: some of it is with the player. */
+    void (*failed)(bool sounds, void *arg);
+};
+
+struct reply_opts {
+    struct mouth *mouth; /* NULL: phrases only */
+    struct player *player;
+    const struct reply_events *events;
+    void *arg;
+};
+
+/* Times in µs of pat_now_us; 0: has not happened. */
+struct reply_times {
+    int64_t asked_us;    /* the model */
+    int64_t token_us;    /* its first word */
+    int64_t sentence_us; /* the first sentence was whole, and went to the voice */
+    int64_t sound_us;    /* its first sample came */
+    int64_t voiced_us;   /* the first audible packet left */
+};
+
+int reply_think(struct reply **out, const struct reply_opts *o, struct llm *llm,
+                const struct llm_req *req) PAT_MUST_CHECK;
+/* A fixed text; known: its phrase, or NULL (then it is synthesised; keep: and cached). */
+int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
+              struct phrase *known, bool keep) PAT_MUST_CHECK;
+void reply_free(struct reply *r);
+
+/* The mouth's and the player's news, by whoever listens to them. */
+void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n);
+void reply_aligned(struct reply *r, uint32_t utterance, const char *text, size_t len, int start_ms,
+                   int end_ms);
+void reply_spoken_for(struct reply *r, uint32_t utterance, int err); /* mouth: done */
+void reply_voiced(struct reply *r, uint32_t piece);
+void reply_played(struct reply *r, uint32_t piece);
+/* Now and then: more may be given to the voice. */
+void reply_tick(struct reply *r);
+
+/* What has been heard by now, and all that was meant to be. Adds to out. */
+void reply_heard(const struct reply *r, struct pat_buf *out);
+void reply_text(const struct reply *r, struct pat_buf *out);
+const struct reply_times *reply_times(const struct reply *r);
+const struct llm_usage *reply_usage(const struct reply *r);
+const char *reply_model(const struct reply *r); /* "" : none answered */
+
+#endif
