@@ -52,8 +52,8 @@ struct pat_param {
 /* SignalWire, scheme A (JSON bodies): hex HMAC-SHA1 (32-byte SHA-256 form: hex HMAC-SHA256) over
  * url || raw body. Scheme B (form bodies): base64 HMAC-SHA1 over url || name value ... sorted by
  * name, repeated names in order. Several keys are separated by commas (rotation). url: the public
- * one as configured at the vendor, tried as it is, with and without the default port and with its
- * fragment (SignalWire docs, "Webhook security"; signalwire-python
+ * one as configured at the vendor, tried as it is, with and without the default port, its
+ * fragment and its user part (SignalWire docs, "Webhook security"; signalwire-python
  * core/security/webhook_validator.py). */
 int pat_sign_signalwire_json_verify(const char *signature, const char *keys, const char *url,
                                     const void *body, size_t len) PAT_MUST_CHECK;
