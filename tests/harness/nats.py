@@ -42,7 +42,7 @@ class Nats:
         self.process.kill()
 
     def pause(self) -> None:
-        self.process.signal(signal.SIGSTOP)
+        self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        self.process.signal(signal.SIGCONT)
+        self.process.send(signal.SIGCONT)

@@ -62,7 +62,7 @@ class Process:
                 raise TimeoutError(f"{self.name} was not {what} within {timeout_s} s:\n{self.tail()}")
             time.sleep(0.02)
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
     def wait(self, timeout_s: float) -> int:

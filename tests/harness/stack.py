@@ -298,4 +298,4 @@ class Stack:
         return wait(lambda: self.row(query, *params), timeout_s, f"the call's row is {state or 'there'}")
 
     def end_quickly(self, daemon: str) -> None:
-        self.daemons[daemon].process.signal(signal.SIGKILL)
+        self.daemons[daemon].process.send(signal.SIGKILL)
