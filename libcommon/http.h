@@ -29,7 +29,7 @@ struct pat_http_req {
     int64_t timeout_ms; /* whole transfer; with on_data: until the first byte of the answer */
     int64_t idle_ms;    /* with on_data: longest pause between bytes; 0: timeout_ms */
     int64_t connect_timeout_ms; /* 0: timeout_ms */
-    size_t max_body;            /* of the answer; more is PAT_E2BIG. 0: 1 MiB */
+    size_t max_body; /* of the answer; more is PAT_E2BIG. 0: 1 MiB, with on_data no limit */
 };
 
 struct pat_http_res {
@@ -50,6 +50,7 @@ typedef void pat_http_done_fn(int err, const struct pat_http_res *res, void *arg
 
 int pat_http_new(struct pat_http **out, struct pat_loop *l,
                  const struct pat_http_opts *opts) PAT_MUST_CHECK;
+/* Not inside a callback of its own. */
 void pat_http_free(struct pat_http *h);
 /* on_data may be NULL. The callbacks never run before this has returned. */
 int pat_http_start(struct pat_http *h, const struct pat_http_req *req, pat_http_data_fn *on_data,

@@ -5,6 +5,7 @@
  */
 #include "loop_private.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -294,6 +295,8 @@ int pat_loop_new(struct pat_loop **out)
 
     if (!l)
         return err;
+    /* A peer that has gone is an error of the call, never the end of the process. */
+    signal(SIGPIPE, SIG_IGN);
     pthread_mutex_init(&l->lock, NULL);
     l->posts_tail = &l->posts;
     l->tasks_tail = &l->tasks;

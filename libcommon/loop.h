@@ -18,6 +18,7 @@ struct uv_loop_s;
 
 typedef void pat_loop_fn(void *arg);
 
+/* Makes the process ignore SIGPIPE. */
 int pat_loop_new(struct pat_loop **out) PAT_MUST_CHECK;
 /* Returns after pat_loop_stop, or when nothing is left that could happen. */
 void pat_loop_run(struct pat_loop *l);

@@ -1,0 +1,63 @@
+/* http_text.c - the parts of the HTTP client that only look at text. */
+#include "buf.h"
+#include "http.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The value of a "Name: value" line, or NULL; *len without the blanks around it. */
+static const char *line_value(const char *line, size_t line_len, const char *name, size_t *len)
+{
+    size_t n = strlen(name);
+
+    if (line_len <= n || line[n] != ':' || strncasecmp(line, name, n))
+        return NULL;
+    line += n + 1;
+    line_len -= n + 1;
+    while (line_len && (*line == ' ' || *line == '\t')) {
+        line++;
+        line_len--;
+    }
+    while (line_len && (line[line_len - 1] == ' ' || line[line_len - 1] == '\t'))
+        line_len--;
+    *len = line_len;
+    return line;
+}
+
+const char *pat_http_header(const struct pat_http_res *res, const char *name, char *out, size_t cap)
+{
+    const char *line = res->headers;
+
+    while (line && *line) {
+        size_t len = strcspn(line, "\r\n"), value_len;
+        const char *value = line_value(line, len, name, &value_len);
+
+        if (value && cap) {
+            if (value_len >= cap)
+                value_len = cap - 1;
+            memcpy(out, value, value_len);
+            out[value_len] = '\0';
+            return out;
+        }
+        line += len;
+        line += strspn(line, "\r\n");
+    }
+    return NULL;
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+int pat_url_encode(struct pat_buf *out, const char *s)
+{
+    for (; *s; s++) {
+        if (is_unreserved(*s))
+            pat_buf_add(out, s, 1);
+        else
+            pat_buf_addf(out, "%%%02X", (unsigned)(unsigned char)*s);
+    }
+    return out->err;
+}

@@ -1,0 +1,677 @@
+/* httpd_test.c - the HTTP server against raw sockets and against our own client. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "http.h"
+#include "httpd.h"
+#include "test/net_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- routes of the server under test ---- */
+
+struct held {
+    struct pat_httpd_req *req;
+    int calls;
+};
+
+static void on_echo(struct pat_httpd_req *r, void *arg)
+{
+    size_t len;
+    const char *body = pat_httpd_body(r, &len);
+
+    (void)arg;
+    pat_httpd_reply(r, 200, "text/plain", body, len);
+}
+
+static void on_hello(struct pat_httpd_req *r, void *arg)
+{
+    char text[512];
+    const char *who = pat_httpd_query_param(r, "who");
+
+    (void)arg;
+    snprintf(text, sizeof text, "%s %s from %s q=%s who=%s", pat_httpd_method(r),
+             pat_httpd_param(r, "name"), pat_httpd_peer(r), pat_httpd_query(r), who ? who : "-");
+    pat_httpd_set_header(r, "X-Test", "yes");
+    pat_httpd_reply(r, 200, "text/plain", text, strlen(text));
+}
+
+static void on_hold(struct pat_httpd_req *r, void *arg)
+{
+    struct held *h = arg;
+
+    h->req = r;
+    h->calls++;
+}
+
+static void on_form(struct pat_httpd_req *r, void *arg)
+{
+    const struct pat_param *params;
+    struct pat_buf out;
+    size_t n;
+    int err = pat_httpd_form(r, &params, &n);
+
+    (void)arg;
+    if (err) {
+        pat_httpd_reply_error(r, err, "body", "not a form");
+        return;
+    }
+    pat_buf_init(&out, 4096);
+    for (size_t i = 0; i < n; i++)
+        pat_buf_addf(&out, "[%s|%s]", params[i].name, params[i].value);
+    pat_httpd_reply(r, 200, "text/plain", out.data, out.len);
+    pat_buf_fini(&out);
+}
+
+static void on_fail(struct pat_httpd_req *r, void *arg)
+{
+    (void)arg;
+    pat_httpd_reply_error(r, PAT_EPERM, "call.\"from\"", "no");
+}
+
+static void on_abort(struct pat_httpd_req *r, void *arg)
+{
+    (void)arg;
+    pat_httpd_abort(r);
+}
+
+static struct held held;
+
+static void routes(struct pat_httpd *s)
+{
+    held = (struct held){ 0 };
+    assert_int_equal(pat_httpd_route(s, "POST", "/echo", 0, on_echo, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "PUT", "/echo", 0, on_echo, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "POST", "/big", 1 << 20, on_echo, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "GET", "/hello/{name}", 0, on_hello, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "GET", "/files/{name*}", 0, on_hello, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "GET", "/hold", 0, on_hold, &held), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "POST", "/form", 0, on_form, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "GET", "/fail", 0, on_fail, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "GET", "/abort", 0, on_abort, NULL), PAT_OK);
+}
+
+static int setup(void **state)
+{
+    static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
+                                                .max_connections = 8,
+                                                .max_body = 4096 };
+
+    *state = fixture_new(&opts, routes);
+    return 0;
+}
+
+static int setup_impatient(void **state)
+{
+    static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
+                                                .header_timeout_ms = 50,
+                                                .idle_timeout_ms = 80 };
+
+    *state = fixture_new(&opts, routes);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
+/* ---- raw sockets ---- */
+
+#define HOST "Host: x\r\n"
+
+static void test_httpd__answers_each_raw_request_as_the_rfc_says(void **state)
+{
+    static const struct {
+        const char *why, *request;
+        const char *want;  /* how the answer begins */
+        const char *holds; /* what it holds, or NULL */
+        bool closes;
+    } rows[] = {
+        { "plain", "GET /hello/bob HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+          "GET bob from 127.0.0.1 q= who=-", false },
+        { "own header and length", "GET /hello/bob HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\n",
+          "X-Test: yes\r\nContent-Length: 31\r\n", false },
+        { "query", "GET /hello/a?who=a%20b+c&x=1 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+          "q=who=a%20b+c&x=1 who=a b c", false },
+        { "escapes in a segment", "GET /hello/%2b49%201 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+          "GET +49 1 from", false },
+        { "rest of the path", "GET /files/a/b.js HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+          "GET a/b.js from", false },
+        { "absolute form", "GET http://x/hello/z HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200",
+          "GET z from", false },
+        { "blank line before", "\r\nGET /hello/z HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200", NULL,
+          false },
+        { "HTTP/1.0 closes", "GET /hello/z HTTP/1.0\r\n\r\n", "HTTP/1.1 200",
+          "Connection: close\r\n", true },
+        { "HTTP/1.0 asked to stay", "GET /hello/z HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+          "HTTP/1.1 200", "Connection: keep-alive\r\n", false },
+        { "asked to close", "GET /hello/z HTTP/1.1\r\n" HOST "Connection: x, Close\r\n\r\n",
+          "HTTP/1.1 200", "Connection: close\r\n", true },
+        { "body by length", "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello",
+          "HTTP/1.1 200", "\r\n\r\nhello", false },
+        { "body in chunks",
+          "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+          "3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nT: x\r\n\r\n",
+          "HTTP/1.1 200", "\r\n\r\nhello", false },
+        { "no such path", "GET /nope HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404",
+          "{\"error\":{\"code\":\"not_found\"", false },
+        { "an empty segment is none", "GET /hello/ HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 404", NULL,
+          false },
+        { "other method", "GET /echo HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405",
+          "Allow: POST, PUT\r\n", false },
+        { "error with a field", "GET /fail HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 403",
+          "{\"error\":{\"code\":\"forbidden\",\"message\":\"no\",\"field\":\"call.\\\"from\\\"\"}}",
+          false },
+        { "too long by its length", "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4097\r\n\r\n",
+          "HTTP/1.1 413", "Connection: close\r\n", true },
+        { "expectation that is not ours",
+          "POST /echo HTTP/1.1\r\n" HOST "Expect: tea\r\nContent-Length: 1\r\n\r\n", "HTTP/1.1 417",
+          NULL, true },
+        { "slash in disguise", "GET /hello/a%2Fb HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", NULL,
+          true },
+        { "NUL in disguise", "GET /hello/a%00b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", NULL,
+          true },
+        { "broken escape", "GET /hello/a%2 HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", NULL, true },
+        { "dots", "GET /files/a/%2e%2e/b HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 400", NULL, true },
+        { "no host", "GET /hello/a HTTP/1.1\r\n\r\n", "HTTP/1.1 400", NULL, true },
+        { "two hosts", "GET /hello/a HTTP/1.1\r\n" HOST HOST "\r\n", "HTTP/1.1 400", NULL, true },
+        { "bare line feeds", "GET /hello/a HTTP/1.1\nHost: x\n\n", "HTTP/1.1 400", NULL, true },
+        { "blank before the colon", "GET /hello/a HTTP/1.1\r\nHost : x\r\n\r\n", "HTTP/1.1 400",
+          NULL, true },
+        { "folded line", "GET /hello/a HTTP/1.1\r\n" HOST "A: b\r\n c\r\n\r\n", "HTTP/1.1 400",
+          NULL, true },
+        { "control byte", "GET /hello/a HTTP/1.1\r\n" HOST "A: b\001\r\n\r\n", "HTTP/1.1 400", NULL,
+          true },
+        { "two lengths",
+          "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+          "HTTP/1.1 400", NULL, true },
+        { "signed length", "POST /echo HTTP/1.1\r\n" HOST "Content-Length: +1\r\n\r\nx",
+          "HTTP/1.1 400", NULL, true },
+        { "length and chunks",
+          "POST /echo HTTP/1.1\r\n" HOST
+          "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "HTTP/1.1 400", NULL, true },
+        { "unknown coding", "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip\r\n\r\n",
+          "HTTP/1.1 501", NULL, true },
+        { "chunk without a size",
+          "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n\r\n", "HTTP/1.1 400",
+          NULL, true },
+        { "chunk longer than its size",
+          "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n",
+          "HTTP/1.1 400", NULL, true },
+        { "chunk size that overflows",
+          "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+          "HTTP/1.1 400", NULL, true },
+        { "not HTTP", "\x16\x03\x01 garbage\r\n\r\n", "HTTP/1.1 400", NULL, true },
+        { "HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 505", NULL, true },
+        { "dropped by the handler", "GET /abort HTTP/1.1\r\n" HOST "\r\n", "", NULL, true },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct raw raw;
+        char *answer;
+
+        raw_open(&raw, f);
+        raw_sends(&raw, rows[i].request);
+        answer = raw_answer(&raw, rows[i].closes);
+        if (strncmp(answer, rows[i].want, strlen(rows[i].want)) ||
+            (rows[i].holds && !strstr(answer, rows[i].holds)))
+            fail_msg("%s: %s", rows[i].why, answer);
+        assert_true(strlen(rows[i].want) || !*answer);
+        raw_close(&raw);
+    }
+}
+
+static void test_httpd__head_gets_the_length_and_no_body(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+    char *answer;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "HEAD /hello/bob HTTP/1.1\r\n" HOST "\r\n");
+    answer = raw_answer(&raw, false);
+    assert_non_null(strstr(answer, "Content-Length: 32\r\n"));
+    assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    raw_close(&raw);
+}
+
+static void test_httpd__pipelined_requests_are_answered_in_order(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hello/one HTTP/1.1\r\n" HOST "\r\n"
+                    "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\ntwo"
+                    "GET /hello/three HTTP/1.1\r\n" HOST "\r\n"
+                    "rubbish\r\n\r\n");
+    raw_until_eof(&raw);
+    assert_non_null(strstr(raw.in.data, "GET one from"));
+    assert_non_null(strstr(strstr(raw.in.data, "GET one from"), "\r\n\r\ntwo"));
+    assert_non_null(strstr(strstr(raw.in.data, "\r\n\r\ntwo"), "GET three from"));
+    assert_non_null(strstr(strstr(raw.in.data, "GET three from"), "HTTP/1.1 400"));
+    raw_close(&raw);
+}
+
+static void test_httpd__a_request_may_come_byte_by_byte(void **state)
+{
+    static const char request[] =
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+        "5\r\nhello\r\n0\r\n\r\n";
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    for (size_t i = 0; i < sizeof request - 1; i++) {
+        raw_send(&raw, &request[i], 1);
+        pat_loop_run_once(f->loop, 0);
+    }
+    assert_non_null(strstr(raw_answer(&raw, false), "\r\n\r\nhello"));
+    raw_close(&raw);
+}
+
+static void test_httpd__a_head_over_16_kib_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+    char filler[1024];
+
+    memset(filler, 'a', sizeof filler);
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hello/a HTTP/1.1\r\n" HOST "X: ");
+    for (int i = 0; i < 17; i++)
+        raw_send(&raw, filler, sizeof filler);
+    assert_int_equal(strncmp(raw_answer(&raw, true), "HTTP/1.1 431", 12), 0);
+    raw_close(&raw);
+}
+
+static void test_httpd__a_chunked_body_over_the_limit_is_refused(void **state)
+{
+    static char filler[4097];
+    struct fixture *f = *state;
+    struct raw raw;
+
+    memset(filler, 'a', sizeof filler);
+    raw_open(&raw, f);
+    raw_sends(&raw, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1001\r\n");
+    raw_send(&raw, filler, sizeof filler);
+    assert_int_equal(strncmp(raw_answer(&raw, true), "HTTP/1.1 413", 12), 0);
+    raw_close(&raw);
+}
+
+static void test_httpd__too_many_headers_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hello/a HTTP/1.1\r\n" HOST);
+    for (int i = 0; i < 70; i++)
+        raw_sends(&raw, "A: b\r\n");
+    raw_sends(&raw, "\r\n");
+    assert_int_equal(strncmp(raw_answer(&raw, true), "HTTP/1.1 431", 12), 0);
+    raw_close(&raw);
+}
+
+static void test_httpd__continue_is_told_when_the_client_waits_for_it(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw,
+              "POST /echo HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    loop_until(f->loop, raw_pump(&raw) && strstr(raw.in.data, "\r\n\r\n"));
+    assert_string_equal(raw.in.data, "HTTP/1.1 100 Continue\r\n\r\n");
+    raw_sends(&raw, "ok");
+    loop_until(f->loop, raw_pump(&raw) && strstr(raw.in.data, "\r\n\r\nok"));
+    raw_close(&raw);
+}
+
+static void test_httpd__a_slow_head_or_body_times_out(void **state)
+{
+    static const char *const starts[] = { "GET /hel", "POST /echo HTTP/1.1\r\n" HOST
+                                                      "Content-Length: 5\r\n\r\nhe" };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct raw raw;
+
+        raw_open(&raw, f);
+        raw_sends(&raw, starts[i]);
+        assert_int_equal(strncmp(raw_answer(&raw, true), "HTTP/1.1 408", 12), 0);
+        raw_close(&raw);
+    }
+}
+
+static void test_httpd__an_idle_connection_is_closed_without_a_word(void **state)
+{
+    struct fixture *f = *state;
+    struct raw silent, kept;
+
+    raw_open(&silent, f);
+    raw_open(&kept, f);
+    raw_sends(&kept, "GET /hello/a HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(raw_answer(&kept, false), "200 OK"));
+    raw_until_eof(&silent);
+    assert_int_equal(silent.in.len, 0);
+    raw_until_eof(&kept);
+    raw_close(&silent);
+    raw_close(&kept);
+}
+
+static void test_httpd__connections_over_the_limit_are_closed_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw[9];
+
+    for (size_t i = 0; i < 9; i++)
+        raw_open(&raw[i], f);
+    raw_until_eof(&raw[8]);
+    assert_int_equal(raw[8].in.len, 0);
+    raw_sends(&raw[7], "GET /hello/a HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(raw_answer(&raw[7], false), "200 OK"));
+    for (size_t i = 0; i < 9; i++)
+        raw_close(&raw[i]);
+}
+
+/* ---- late replies ---- */
+
+static void test_httpd__a_late_reply_reaches_its_client(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\nGET /hello/next HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    assert_false(pat_httpd_gone(held.req));
+    pat_httpd_reply(held.req, 204, NULL, NULL, 0);
+    loop_until(f->loop, raw_pump(&raw) && strstr(raw.in.data, "GET next"));
+    assert_int_equal(strncmp(raw.in.data, "HTTP/1.1 204 No Content\r\n", 25), 0);
+    raw_close(&raw);
+}
+
+static void test_httpd__a_request_outlives_its_peer(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    raw_close(&raw);
+    loop_until(f->loop, pat_httpd_gone(held.req));
+    assert_string_equal(pat_httpd_path(held.req), "/hold");
+    pat_httpd_reply(held.req, 200, "text/plain", "nobody", 6);
+}
+
+static void test_httpd__a_peer_that_only_stopped_sending_gets_its_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    raw_half_close(&raw);
+    loop_until(f->loop, held.req && pat_httpd_gone(held.req));
+    pat_httpd_reply(held.req, 200, "text/plain", "late", 4);
+    raw_until_eof(&raw);
+    assert_non_null(strstr(raw.in.data, "\r\n\r\nlate"));
+    raw_close(&raw);
+}
+
+static void test_httpd__a_request_outlives_the_server(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    fixture_close_net(f);
+    assert_true(pat_httpd_gone(held.req));
+    pat_httpd_reply(held.req, 200, "text/plain", "nobody", 6);
+    raw_close(&raw);
+}
+
+/* ---- streams ---- */
+
+static void test_httpd__a_streamed_reply_pushes_back_and_ends(void **state)
+{
+    static char piece[64 * 1024];
+    struct fixture *f = *state;
+    struct raw raw;
+    size_t sent = 0;
+    int err = PAT_OK;
+
+    memset(piece, 's', sizeof piece);
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/event-stream"), PAT_OK);
+    while (!err && sent < 1000) {
+        err = pat_httpd_stream_send(held.req, piece, sizeof piece);
+        sent += !err;
+    }
+    assert_int_equal(err, PAT_EAGAIN);
+    loop_until(f->loop, raw_pump(&raw) && pat_httpd_stream_send(held.req, "last", 4) == PAT_OK);
+    pat_httpd_stream_end(held.req);
+    loop_until(f->loop, raw_pump(&raw) && raw.in.len > 10 &&
+                            !strcmp(raw.in.data + raw.in.len - 5, "0\r\n\r\n"));
+    assert_non_null(strstr(raw.in.data, "Transfer-Encoding: chunked\r\n\r\n10000\r\nsss"));
+    assert_non_null(strstr(raw.in.data, "\r\n4\r\nlast\r\n0\r\n\r\n"));
+    assert_true(raw.in.len > sent * sizeof piece);
+    raw_close(&raw);
+}
+
+static void test_httpd__a_stream_to_a_peer_that_left_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/event-stream"), PAT_OK);
+    raw_close(&raw);
+    loop_until(f->loop, pat_httpd_stream_send(held.req, "data: x\n\n", 9) == PAT_ECONN);
+    pat_httpd_stream_end(held.req);
+}
+
+static void test_httpd__a_stream_to_http_1_0_ends_with_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.0\r\n\r\n");
+    loop_until(f->loop, held.req);
+    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/plain"), PAT_OK);
+    assert_int_equal(pat_httpd_stream_send(held.req, "ab", 2), PAT_OK);
+    assert_int_equal(pat_httpd_stream_send(held.req, "cd", 2), PAT_OK);
+    pat_httpd_stream_end(held.req);
+    raw_until_eof(&raw);
+    assert_non_null(strstr(raw.in.data, "\r\n\r\nabcd"));
+    raw_close(&raw);
+}
+
+/* ---- forms ---- */
+
+static void test_httpd__forms_are_decoded_in_order(void **state)
+{
+    static const struct {
+        const char *type, *body;
+        int status;
+        const char *want;
+    } rows[] = {
+        { "application/x-www-form-urlencoded", "a=1&b=x+y%21&a=&c&=d", 200,
+          "[a|1][b|x y!][a|][c|][|d]" },
+        { "application/x-www-form-urlencoded; charset=utf-8", "&&a=%C3%A4&", 200, "[a|\xc3\xa4]" },
+        { "application/x-www-form-urlencoded", "a=%zz", 400, NULL },
+        { "application/x-www-form-urlencoded", "a=%00", 400, NULL },
+        { "application/x-www-form-urlencoded", "a=%4", 400, NULL },
+        { "application/json", "a=1", 400, NULL },
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct raw raw;
+        char request[1024], *answer;
+
+        snprintf(request, sizeof request,
+                 "POST /form HTTP/1.1\r\n" HOST "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+                 rows[i].type, strlen(rows[i].body), rows[i].body);
+        raw_open(&raw, f);
+        raw_sends(&raw, request);
+        answer = raw_answer(&raw, false);
+        assert_int_equal(atoi(answer + 9), rows[i].status);
+        if (rows[i].want)
+            assert_string_equal(strstr(answer, "\r\n\r\n") + 4, rows[i].want);
+        raw_close(&raw);
+    }
+}
+
+static void test_httpd__a_form_of_more_than_200_fields_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw,
+              "POST /form HTTP/1.1\r\n" HOST
+              "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 804\r\n\r\n");
+    for (int i = 0; i < 201; i++)
+        raw_sends(&raw, "a=1&");
+    assert_int_equal(strncmp(raw_answer(&raw, false), "HTTP/1.1 400", 12), 0);
+    raw_close(&raw);
+}
+
+/* ---- draining ---- */
+
+static void count(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void test_httpd__drain_waits_for_the_open_request(void **state)
+{
+    struct fixture *f = *state;
+    struct raw busy, idle;
+    int drained = 0;
+
+    raw_open(&busy, f);
+    raw_open(&idle, f);
+    raw_sends(&busy, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    pat_httpd_drain(f->server, LOOP_UNTIL_MS, count, &drained);
+    raw_until_eof(&idle);
+    assert_int_equal(drained, 0);
+    pat_httpd_reply(held.req, 200, "text/plain", "done", 4);
+    assert_int_equal(drained, 0);
+    loop_until(f->loop, drained);
+    raw_until_eof(&busy);
+    assert_non_null(strstr(busy.in.data, "Connection: close\r\n"));
+    assert_non_null(strstr(busy.in.data, "\r\n\r\ndone"));
+    assert_int_equal(drained, 1);
+    raw_close(&busy);
+    raw_close(&idle);
+}
+
+static void test_httpd__drain_gives_up_at_its_deadline(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+    int drained = 0;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    pat_httpd_drain(f->server, 20, count, &drained);
+    loop_until(f->loop, drained);
+    raw_until_eof(&raw);
+    assert_int_equal(raw.in.len, 0);
+    assert_true(pat_httpd_gone(held.req));
+    pat_httpd_reply(held.req, 200, NULL, NULL, 0);
+    assert_int_equal(drained, 1);
+    raw_close(&raw);
+}
+
+static void test_httpd__listens_where_it_can_and_says_when_not(void **state)
+{
+    static const struct {
+        const char *listen;
+        int err;
+    } rows[] = {
+        { "127.0.0.1:0", PAT_OK },
+        { "[::]:0", PAT_OK },
+        { ":0", PAT_OK },
+        { "localhost:0", PAT_OK },
+        { "127.0.0.1", PAT_EINVAL },
+        { "127.0.0.1:x", PAT_EINVAL },
+        { "127.0.0.1:99999", PAT_EINVAL },
+        { "[::1:0", PAT_EINVAL },
+        { "host.test:0", PAT_EINVAL },
+    };
+    struct fixture *f = *state;
+    char taken[32];
+    struct pat_httpd_opts opts = { .listen = taken };
+    struct pat_httpd *s;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        opts.listen = rows[i].listen;
+        assert_int_equal(pat_httpd_new(&s, f->net, &opts), PAT_OK);
+        assert_int_equal(pat_httpd_listen(s), rows[i].err);
+        assert_int_equal(pat_httpd_port(s) > 0, !rows[i].err);
+    }
+    snprintf(taken, sizeof taken, "127.0.0.1:%d", pat_httpd_port(f->server));
+    opts.listen = taken;
+    assert_int_equal(pat_httpd_new(&s, f->net, &opts), PAT_OK);
+    assert_int_equal(pat_httpd_listen(s), PAT_EEXIST);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_httpd__answers_each_raw_request_as_the_rfc_says),
+        T(test_httpd__head_gets_the_length_and_no_body),
+        T(test_httpd__pipelined_requests_are_answered_in_order),
+        T(test_httpd__a_request_may_come_byte_by_byte),
+        T(test_httpd__a_head_over_16_kib_is_refused),
+        T(test_httpd__a_chunked_body_over_the_limit_is_refused),
+        T(test_httpd__too_many_headers_are_refused),
+        T(test_httpd__continue_is_told_when_the_client_waits_for_it),
+        cmocka_unit_test_setup_teardown(test_httpd__a_slow_head_or_body_times_out, setup_impatient,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_httpd__an_idle_connection_is_closed_without_a_word,
+                                        setup_impatient, teardown),
+        T(test_httpd__connections_over_the_limit_are_closed_at_once),
+        T(test_httpd__a_late_reply_reaches_its_client),
+        T(test_httpd__a_request_outlives_its_peer),
+        T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),
+        T(test_httpd__a_request_outlives_the_server),
+        T(test_httpd__a_streamed_reply_pushes_back_and_ends),
+        T(test_httpd__a_stream_to_a_peer_that_left_says_so),
+        T(test_httpd__a_stream_to_http_1_0_ends_with_the_connection),
+        T(test_httpd__forms_are_decoded_in_order),
+        T(test_httpd__a_form_of_more_than_200_fields_is_refused),
+        T(test_httpd__drain_waits_for_the_open_request),
+        T(test_httpd__drain_gives_up_at_its_deadline),
+        T(test_httpd__listens_where_it_can_and_says_when_not),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
