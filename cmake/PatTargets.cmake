@@ -1,6 +1,8 @@
 # pat_daemon(name sources...)     a daemon, linked with libcommon
 # pat_test(name sources... LIBS)  a cmocka program registered with ctest under the label "unit";
 #                                 ALLOC: it walks failing allocations (libcommon/test/alloc.h)
+# pat_it(name sources...)         a cmocka program that needs servers: built beside the others, started by
+#                                 tests/integration, which has them
 # pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
 
 # -DPAT_BUILD_ID=... where the build has no .git (an image).
@@ -38,6 +40,12 @@ function(pat_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()
+
+function(pat_it name)
+  add_executable(${name} ${ARGN} ${CMAKE_SOURCE_DIR}/libcommon/test/ctl.c)
+  target_link_libraries(${name} PRIVATE libcommon pat_strict PkgConfig::CMOCKA)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
 endfunction()
 
 function(pat_fuzz name source)

@@ -111,17 +111,26 @@ static void handle(struct pat_bus *b, const struct wire_in *in)
     wire_msg_free(in->native);
 }
 
-static void handle_some(struct pat_bus *b)
+/* The wire wakes us for the first message of an empty list only: so never stop before the list is
+ * empty, or ask to be woken. */
+static bool next_in(struct pat_bus *b, struct wire_in *out)
 {
-    size_t n = 0;
-
     if (b->batch_at == b->batch.n) {
         b->batch.n = b->batch_at = 0;
         wire_take(b->wire, &b->batch);
     }
-    while (b->batch_at < b->batch.n && n < BUS_TURN_MAX) {
-        struct wire_in in = b->batch.v[b->batch_at++];
+    if (b->batch_at == b->batch.n)
+        return false;
+    *out = b->batch.v[b->batch_at++];
+    return true;
+}
 
+static void handle_some(struct pat_bus *b)
+{
+    struct wire_in in;
+    size_t n = 0;
+
+    while (n < BUS_TURN_MAX && next_in(b, &in)) {
         n++;
         handle(b, &in);
     }
@@ -145,6 +154,7 @@ static void on_gone(void *arg)
     uint32_t place = 0;
 
     pat_task_cancel(b->loop, &b->cancel_all);
+    pat_timer_fini(&b->give_up);
     bus_requests_cancel(b);
     bus_consumers_free(b);
     for (struct pat_sub *s; (s = pat_slots_next(&b->subs, &place));)
@@ -160,6 +170,12 @@ static void on_gone(void *arg)
         closed(closed_arg);
 }
 
+static void end_wire(struct pat_bus *b)
+{
+    pat_timer_stop(&b->give_up);
+    wire_free(b->wire, on_gone, b);
+}
+
 static void on_wake(void *arg)
 {
     struct pat_bus *b = arg;
@@ -167,7 +183,16 @@ static void on_wake(void *arg)
     look_at_state(b);
     handle_some(b);
     if (b->closing && wire_done(b->wire))
-        wire_free(b->wire, on_gone, b);
+        end_wire(b);
+}
+
+static void on_give_up(void *arg)
+{
+    struct pat_bus *b = arg;
+
+    pat_log(PAT_WARN, "bus.close", PAT_S("reason", "the server does not take what was written"));
+    wire_abandon(b->wire);
+    end_wire(b);
 }
 
 /* ---- life ---- */
@@ -186,8 +211,11 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l, const struct pat_bus_o
     b->state_arg = opts->arg;
     find_meters(b, opts->metrics);
     snprintf(b->inbox, sizeof b->inbox, "_INBOX.%s.", pat_id_new().s);
-    err = wire_new(&b->wire, l, opts, on_wake, b);
+    err = pat_timer_init(&b->give_up, l, on_give_up, b);
+    if (!err)
+        err = wire_new(&b->wire, l, opts, on_wake, b);
     if (err) {
+        pat_timer_fini(&b->give_up);
         free(b);
         return err;
     }
@@ -214,6 +242,7 @@ void pat_bus_close(struct pat_bus *b, int64_t timeout_ms, pat_loop_fn *closed, v
     b->closed = closed;
     b->closed_arg = arg;
     pat_loop_next_turn(b->loop, &b->cancel_all, cancel_all, b);
+    pat_timer_start(&b->give_up, timeout_ms + WIRE_FAREWELL_MS + WIRE_GRACE_MS);
     wire_close(b->wire, pat_now_ms() + timeout_ms);
 }
 

@@ -46,6 +46,7 @@ struct pat_bus {
     bool up;
     bool closing;
     struct pat_task cancel_all;
+    struct pat_timer give_up; /* of closing */
     pat_loop_fn *closed;
     void *closed_arg;
     void (*state)(bool up, void *arg);

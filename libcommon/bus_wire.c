@@ -105,6 +105,18 @@ bool wire_done(struct pat_wire *w)
     return done;
 }
 
+void wire_abandon(struct pat_wire *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (!w->done) {
+        w->done = true;
+        w->detached = true;
+        w->abandoned = true;
+        pthread_detach(w->thread);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void drop_inbox(struct wire_inbox *in)
 {
     for (size_t i = 0; i < in->n; i++)
@@ -113,13 +125,8 @@ static void drop_inbox(struct wire_inbox *in)
     *in = (struct wire_inbox){ 0 };
 }
 
-static void on_async_closed(uv_handle_t *h)
+static void drop_queue(struct pat_wire *w)
 {
-    struct pat_wire *w = h->data;
-    pat_loop_fn *freed = w->freed;
-    void *arg = w->freed_arg;
-
-    drop_inbox(&w->in);
     while (w->head) {
         struct wire_op *op = w->head;
 
@@ -129,6 +136,18 @@ static void on_async_closed(uv_handle_t *h)
     for (size_t i = 0; i < w->subs_cap; i++)
         free(w->subs[i].op);
     free(w->subs);
+}
+
+static void on_async_closed(uv_handle_t *h)
+{
+    struct pat_wire *w = h->data;
+    pat_loop_fn *freed = w->freed;
+    void *arg = w->freed_arg;
+
+    if (!w->detached) { /* else the writer still uses all of it */
+        drop_inbox(&w->in);
+        drop_queue(w);
+    }
     if (!w->abandoned)
         free_memory(w);
     freed(arg);
@@ -136,7 +155,8 @@ static void on_async_closed(uv_handle_t *h)
 
 void wire_free(struct pat_wire *w, pat_loop_fn *freed, void *arg)
 {
-    pthread_join(w->thread, NULL);
+    if (!w->detached)
+        pthread_join(w->thread, NULL);
     w->freed = freed;
     w->freed_arg = arg;
     uv_close((uv_handle_t *)&w->wake, on_async_closed);

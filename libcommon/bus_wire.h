@@ -15,8 +15,10 @@ struct pat_wire;
 
 enum {
     /* A write that takes longer is given up: the socket is shut, cnats reconnects and the message
-     * is sent again on the new connection. */
-    WIRE_WRITE_MS = 50,
+     * is sent again. What the kernel had already taken is lost with the connection, so this is
+     * patient: a server that is frozen for less than this loses nothing. Only the writer waits. */
+    WIRE_WRITE_MS = 15000,
+    WIRE_GRACE_MS = 1000, /* after the time for closing, for a writer that is stuck */
     WIRE_CONNECT_MS = 2000,
     WIRE_RECONNECT_MS = 200,
     WIRE_PING_MS = 10000, /* a silent server is noticed after WIRE_PINGS_OUT of these */
@@ -80,6 +82,9 @@ int wire_new(struct pat_wire **out, struct pat_loop *l, const struct pat_bus_opt
 /* Sends what is queued until by_ms (pat_now_ms time), then ends the connection and wakes. */
 void wire_close(struct pat_wire *w, int64_t by_ms);
 bool wire_done(struct pat_wire *w);
+/* The writer is stuck in a write: let it finish by itself, at the price of what it holds. From then
+ * on the wire is done. */
+void wire_abandon(struct pat_wire *w);
 /* After wire_done. */
 void wire_free(struct pat_wire *w, pat_loop_fn *freed, void *arg);
 

@@ -39,6 +39,7 @@ struct pat_wire {
     bool closing;
     int64_t close_by_ms;
     bool done;
+    bool detached;      /* nobody joins the writer: it may outlive the bus */
     bool abandoned;     /* a cnats thread would not let go: leak rather than crash */
     size_t listeners;   /* native subscriptions whose last callback has not run */
     size_t connections; /* made and not yet reported closed */
