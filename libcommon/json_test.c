@@ -1,11 +1,9 @@
-/* json_test.c - strict in, typed reading, building, printing. */
+/* json_test.c - strict in, and typed reading. */
 #include "test/cmocka.h"
 
 #include "json.h"
 #include "test/alloc.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +24,6 @@ static void assert_prints(const struct pat_json *j, const char *want)
     assert_non_null(text);
     assert_string_equal(text, want);
 }
-
-/* --- Parsing --- */
 
 static void test_json__prints_what_it_read(void **state)
 {
@@ -419,144 +415,6 @@ static void test_json__walks_items_and_members(void **state)
     assert_int_equal(pat_json_kind(NULL), PAT_JSON_NULL);
 }
 
-/* --- Building and printing --- */
-
-static void test_json__builds_in_the_order_of_the_sets(void **state)
-{
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *arr = pat_json_arr();
-
-    (void)state;
-    pat_json_set_str(j, "s", "a\"b");
-    pat_json_set_str(j, "absent", NULL);
-    pat_json_set_strn(j, "part", "abcdef", 3);
-    pat_json_set_strn(j, "none", NULL, 0);
-    pat_json_set_int(j, "i", -1764000000000);
-    pat_json_set_num(j, "f", 0.1);
-    pat_json_set_bool(j, "t", true);
-    pat_json_set_null(j, "z");
-    pat_json_add_str(arr, "x");
-    pat_json_add_take(arr, pat_json_obj());
-    pat_json_set_take(j, "arr", arr);
-    assert_prints(j, "{\"s\":\"a\\\"b\",\"absent\":null,\"part\":\"abc\",\"none\":\"\","
-                     "\"i\":-1764000000000,\"f\":0.1,\"t\":true,\"z\":null,\"arr\":[\"x\",{}]}");
-}
-
-static void test_json__a_set_replaces(void **state)
-{
-    PAT_AUTO_JSON j = pat_json_obj();
-
-    (void)state;
-    pat_json_set_int(j, "a", 1);
-    pat_json_set_int(j, "b", 2);
-    pat_json_set_str(j, "a", "three");
-    assert_prints(j, "{\"b\":2,\"a\":\"three\"}");
-}
-
-static void test_json__prints_only_json(void **state)
-{
-    PAT_AUTO_JSON j = pat_json_obj();
-    PAT_AUTO_JSON back = NULL;
-    PAT_AUTO_STR text = NULL;
-
-    (void)state;
-    pat_json_set_num(j, "nan", NAN);
-    pat_json_set_num(j, "inf", -INFINITY);
-    pat_json_set_str(j, "bytes", "a\xff\xc3z");
-    pat_json_set_strn(j, "nul", "a\0\0b", 4);
-    pat_json_set_num(j, "huge", 1e300);
-    pat_json_set_int(j, "min", INT64_MIN);
-    pat_json_set_str(j, "k\"\n", "");
-    text = pat_json_print(j);
-    assert_string_equal(text, "{\"nan\":null,\"inf\":null,\"bytes\":\"a\\ufffd\\ufffdz\","
-                              "\"nul\":\"a\xef\xbf\xbd\xef\xbf\xbd"
-                              "b\",\"huge\":1e+300,\"min\":-9.2233720368547758e+18,"
-                              "\"k\\\"\\n\":\"\"}");
-    assert_int_equal(pat_json_parse(&back, text, strlen(text), NULL), PAT_OK);
-}
-
-static void test_json__copies_long_parts(void **state)
-{
-    char part[1000];
-    PAT_AUTO_JSON j = pat_json_obj();
-
-    (void)state;
-    memset(part, 'p', sizeof part);
-    for (size_t len = 254; len <= 258; len++) {
-        pat_json_set_strn(j, "s", part, len);
-        assert_int_equal(strlen(pat_json_str_or(j, "s", "")), len);
-    }
-}
-
-static void test_json__dup_is_a_tree_of_its_own(void **state)
-{
-    struct pat_json *j = parse(CALL);
-    PAT_AUTO_JSON copy = pat_json_dup(j);
-    PAT_AUTO_JSON part = pat_json_dup(pat_json_at(j, "call"));
-
-    (void)state;
-    pat_json_free(j);
-    assert_string_equal(pat_json_str_or(copy, "call.from", ""), "+1555");
-    assert_int_equal(pat_json_int_or(part, "n", 0), 3);
-    assert_null(pat_json_dup(NULL));
-}
-
-static void test_json__print_to_stops_at_the_buffers_maximum(void **state)
-{
-    PAT_AUTO_JSON j = parse("[\"0123456789\"]");
-    struct pat_buf b;
-
-    (void)state;
-    pat_buf_init(&b, 13);
-    assert_int_equal(pat_json_print_to(j, &b), PAT_E2BIG);
-    pat_buf_fini(&b);
-    pat_buf_init(&b, 14);
-    assert_int_equal(pat_json_print_to(j, &b), PAT_OK);
-    assert_string_equal(b.data, "[\"0123456789\"]");
-    pat_buf_fini(&b);
-}
-
-static void test_json__a_tree_too_deep_is_not_printed(void **state)
-{
-    PAT_AUTO_JSON j = pat_json_arr();
-
-    (void)state;
-    for (int i = 0; i < 3 * PAT_JSON_DEPTH; i++) {
-        struct pat_json *outer = pat_json_arr();
-
-        pat_json_add_take(outer, j);
-        j = outer;
-    }
-    assert_null(pat_json_print(j));
-}
-
-static void test_json__a_failed_child_spoils_the_tree_until_print(void **state)
-{
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *arr = pat_json_arr();
-
-    (void)state;
-    pat_json_add_take(arr, NULL);
-    pat_json_set_take(j, "arr", arr);
-    pat_json_set_int(j, "n", 1);
-    assert_null(pat_json_print(j));
-    pat_json_set_take(NULL, "x", pat_json_obj()); /* frees it all the same */
-    pat_json_add_take(NULL, pat_json_obj());
-    assert_null(pat_json_print(NULL));
-}
-
-static void test_json__quote_escapes_everything_that_must_be(void **state)
-{
-    struct pat_buf b;
-
-    (void)state;
-    pat_buf_init(&b, 100);
-    pat_buf_adds(&b, "x=");
-    assert_int_equal(pat_json_quote(&b, "a\0\"\\\n\x1f\xc3\xa9\xff", 9), PAT_OK);
-    assert_string_equal(b.data, "x=\"a\\u0000\\\"\\\\\\n\\u001f\xc3\xa9\\ufffd\"");
-    pat_buf_fini(&b);
-}
-
 static void test_utf8__valid_is_what_rfc_3629_says(void **state)
 {
     static const struct {
@@ -584,8 +442,6 @@ static void test_utf8__valid_is_what_rfc_3629_says(void **state)
     for (size_t i = 0; i < PAT_COUNT(rows); i++)
         assert_int_equal(pat_utf8_valid(rows[i].s, strlen(rows[i].s)), rows[i].valid);
 }
-
-/* --- Out of memory --- */
 
 static int read_and_write(void *arg)
 {
@@ -615,32 +471,6 @@ static void test_json__reading_survives_each_allocation_failing(void **state)
     pat_test_alloc_walk(read_and_write, many);
 }
 
-static int build(void *arg)
-{
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *arr = pat_json_arr();
-    char big[400];
-    PAT_AUTO_STR text = NULL;
-
-    (void)arg;
-    memset(big, 'b', sizeof big);
-    pat_json_set_str(j, "s", "text");
-    pat_json_set_strn(j, "big", big, sizeof big);
-    pat_json_set_strn(j, "nul", "\0", 1);
-    pat_json_set_int(j, "s", 2);
-    pat_json_add_str(arr, "x");
-    pat_json_set_take(j, "arr", arr);
-    pat_json_set_bool(j, "b", true);
-    text = pat_json_print(j);
-    return text ? PAT_OK : PAT_ENOMEM;
-}
-
-static void test_json__building_survives_each_allocation_failing(void **state)
-{
-    (void)state;
-    pat_test_alloc_walk(build, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -659,18 +489,8 @@ int main(void)
         cmocka_unit_test(test_json__a_path_too_long_for_the_error_is_cut),
         cmocka_unit_test(test_json__or_gives_the_fallback),
         cmocka_unit_test(test_json__walks_items_and_members),
-        cmocka_unit_test(test_json__builds_in_the_order_of_the_sets),
-        cmocka_unit_test(test_json__a_set_replaces),
-        cmocka_unit_test(test_json__prints_only_json),
-        cmocka_unit_test(test_json__copies_long_parts),
-        cmocka_unit_test(test_json__dup_is_a_tree_of_its_own),
-        cmocka_unit_test(test_json__print_to_stops_at_the_buffers_maximum),
-        cmocka_unit_test(test_json__a_tree_too_deep_is_not_printed),
-        cmocka_unit_test(test_json__a_failed_child_spoils_the_tree_until_print),
-        cmocka_unit_test(test_json__quote_escapes_everything_that_must_be),
         cmocka_unit_test(test_utf8__valid_is_what_rfc_3629_says),
         cmocka_unit_test(test_json__reading_survives_each_allocation_failing),
-        cmocka_unit_test(test_json__building_survives_each_allocation_failing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
