@@ -753,7 +753,7 @@ static void test_restart__keeps_subscriptions_and_delivers_what_waited(void **st
     assert_int_equal(pat_bus_subscribe(f->bus, &s, "restart", NULL, on_message, &h), PAT_OK);
     assert_int_equal(publish_number(f, "restart", 1), PAT_OK);
     loop_until(f->loop, h.n == 1);
-    ctl(f->loop, "nats halt");
+    ctl(f->loop, "nats stop");
     loop_until(f->loop, !pat_bus_up(f->bus));
     for (int i = 2; i <= 1000; i++)
         assert_int_equal(publish_number(f, "restart", i), PAT_OK);
@@ -778,7 +778,8 @@ static void test_restart__makes_buckets_and_consumers_again(void **state)
     fill(f, "disk.a", 5);
     c = consume(&w, "DISK", "d", 10, 5000);
     loop_until(f->loop, w.h.n == 5);
-    ctl(f->loop, "nats restart");
+    ctl(f->loop, "nats stop");
+    ctl(f->loop, "nats start");
     loop_until(f->loop, f->ups == 2);
     for (begun = pat_now_ms(); put(f, "memory", "k", "v", PAT_KV_ANY).err != PAT_OK;)
         assert_true(pat_now_ms() - begun < 5000);
@@ -795,7 +796,7 @@ static void test_absent__starts_without_a_server_and_finds_it_later(void **state
     struct answer a = { 0 };
     struct pat_sub *s;
 
-    ctl(f->loop, "nats halt");
+    ctl(f->loop, "nats stop");
     open_bus(&late, 0);
     assert_int_equal(pat_bus_subscribe(late.bus, &s, "late", NULL, on_message, &h), PAT_OK);
     for (int i = 1; i <= 100; i++)
@@ -820,7 +821,7 @@ static void test_absent__closes_although_there_is_no_server(void **state)
     struct fixture late = { .loop = f->loop };
     int64_t begun = pat_now_ms();
 
-    ctl(f->loop, "nats halt");
+    ctl(f->loop, "nats stop");
     open_bus(&late, 0);
     assert_int_equal(publish_number(&late, "never", 1), PAT_OK);
     ctl_pass(f->loop, 200);
@@ -866,9 +867,9 @@ static void test_frozen__costs_the_loop_nothing_and_loses_nothing(void **state)
     frozen(f, 2000, 1000, 2, &calm, &calm_us);
     assert_int_equal(pat_bus_subscribe(f->bus, &s, "frozen", NULL, on_message, &h), PAT_OK);
     ctl_pass(f->loop, 100);
-    ctl(f->loop, "nats sigstop");
+    ctl(f->loop, "nats pause");
     frozen(f, 10000, 1000, 2, &sent, &lag_us); /* 20 MB: more than the kernel's buffers take */
-    ctl(f->loop, "nats sigcont");
+    ctl(f->loop, "nats resume");
     print_message("sent %d, loop late by %lld us (%lld us without the freeze)\n", sent,
                   (long long)lag_us, (long long)calm_us);
     loop_until(f->loop, h.last == sent);
@@ -888,7 +889,7 @@ static void test_frozen__closes_although_a_write_is_stuck(void **state)
     assert_non_null(text);
     open_bus(&stuck, 0);
     loop_until(f->loop, pat_bus_up(stuck.bus));
-    ctl(f->loop, "nats sigstop");
+    ctl(f->loop, "nats pause");
     while (!pat_bus_publish(stuck.bus, "stuck", text, 100000))
         ;
     ctl_pass(f->loop, 200);
@@ -896,7 +897,7 @@ static void test_frozen__closes_although_a_write_is_stuck(void **state)
     pat_bus_close(stuck.bus, 300, on_true, &stuck.closed);
     loop_until(f->loop, stuck.closed);
     assert_true(pat_now_ms() - begun < 8000);
-    ctl(f->loop, "nats sigcont");
+    ctl(f->loop, "nats resume");
     free(text);
 }
 
@@ -909,7 +910,7 @@ static void test_frozen__says_when_the_queue_is_full(void **state)
 
     open_bus(&small, 100000);
     loop_until(f->loop, pat_bus_up(small.bus));
-    ctl(f->loop, "nats halt");
+    ctl(f->loop, "nats stop");
     loop_until(f->loop, !pat_bus_up(small.bus));
     while (taken < 1000 && !(err = pat_bus_publish(small.bus, "full", text, sizeof text)))
         taken++;

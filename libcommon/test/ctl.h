@@ -7,7 +7,7 @@
 
 #include "loop.h"
 
-/* "nats sigstop". Runs the loop until it is done. Fails the test when it does not succeed. */
+/* "nats pause". Runs the loop until it is done. Fails the test when it does not succeed. */
 void ctl(struct pat_loop *l, const char *command);
 /* Starts it and returns; done becomes true on the loop. */
 struct ctl_job {

@@ -25,8 +25,8 @@ def run(program: str, pattern: str, servers: dict, timeout_s: float, **env: str)
 
 
 @pytest.fixture
-def nats():
-    with Nats() as server:
+def nats(tmp_path):
+    with Nats(tmp_path / "nats") as server:
         yield server
 
 
