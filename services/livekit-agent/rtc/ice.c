@@ -206,8 +206,6 @@ void ice_candidate(struct ice *i, const struct sdp_candidate *c)
 
 int ice_send(struct ice *i, const uint8_t *data, size_t len)
 {
-    if (!i->up)
-        return PAT_EAGAIN;
     gint n = nice_agent_send(i->agent, i->stream, COMPONENT, (guint)len, (const gchar *)data);
     return n == (gint)len ? PAT_OK : PAT_EAGAIN;
 }

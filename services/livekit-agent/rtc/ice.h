@@ -25,7 +25,7 @@ struct ice_opts {
     bool tcp;      /* also dial TCP candidates: when UDP did not work */
 };
 
-/* A TURN server. Addresses must be numeric. */
+/* A TURN server; libnice resolves a name off the loop. */
 struct ice_relay {
     const char *address;
     uint16_t port;
