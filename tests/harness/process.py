@@ -7,7 +7,7 @@
 
 import atexit
 import os
-import signal
+import signal as signals
 import socket
 import subprocess
 import time
@@ -68,13 +68,13 @@ class Process:
     def wait(self, timeout_s: float) -> int:
         return self.child.wait(timeout_s)
 
-    def stop(self, timeout_s: float = 20, number: int = signal.SIGTERM) -> int | None:
+    def stop(self, timeout_s: float = 20, number: int = signals.SIGTERM) -> int | None:
         """Asks, waits, then kills. Returns the exit status; None when it never ran."""
         if self.child is None:
             return None
         if self.child.poll() is None:
             self.child.send_signal(number)
-            self.child.send_signal(signal.SIGCONT)
+            self.child.send_signal(signals.SIGCONT)
             try:
                 self.child.wait(timeout_s)
             except subprocess.TimeoutExpired:

@@ -89,7 +89,7 @@ static void on_dcep(struct datachannels *d, uint16_t stream, const uint8_t *data
     static const uint8_t ack[] = { DCEP_ACK };
     struct dcep_open open;
 
-    if (len == 1 && data[0] == DCEP_ACK) {
+    if (len && data[0] == DCEP_ACK) { /* one byte by the RFC, four from pion */
         on_ack(d, stream);
         return;
     }

@@ -55,9 +55,10 @@ static void on_recv(NiceAgent *agent, guint stream, guint component, guint len, 
     i->ev.data((uint8_t *)buf, len, i->arg);
 }
 
-static bool link_local(const NiceAddress *a)
+/* fe80::/10 and 169.254/16 reach nobody who is not on the same wire. */
+static bool link_local(const char *text)
 {
-    return nice_address_is_linklocal((NiceAddress *)a);
+    return g_ascii_strncasecmp(text, "fe80:", 5) == 0 || strncmp(text, "169.254.", 8) == 0;
 }
 
 static void add_address(struct ice *i, const char *text)
@@ -65,7 +66,7 @@ static void add_address(struct ice *i, const char *text)
     NiceAddress a;
 
     nice_address_init(&a);
-    if (nice_address_set_from_string(&a, text) && !link_local(&a))
+    if (!link_local(text) && nice_address_set_from_string(&a, text))
         nice_agent_add_local_address(i->agent, &a);
 }
 

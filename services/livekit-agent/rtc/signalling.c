@@ -66,8 +66,10 @@ static int wrap_packed(struct pat_buf *out, struct pat_buf *packed)
     int err = pb_pack(&wrapped.base, &data, &len);
     if (err)
         return err;
-    err = pat_base64(out, data, len);
+    err = pat_base64url(out, data, len);
     free(data);
+    while (!err && out->len % 4) /* the server insists on the padding */
+        err = pat_buf_adds(out, "=");
     return err;
 }
 
@@ -170,7 +172,7 @@ static int build_url(struct pat_buf *url, const struct signalling_opts *opts)
     pat_buf_init(&query, URL_MAX);
     err = signalling_wrap(&query, opts->join);
     if (!err)
-        err = pat_url_encode(url, query.data);
+        err = pat_buf_add(url, query.data, query.len);
     pat_buf_fini(&query);
     return err;
 }

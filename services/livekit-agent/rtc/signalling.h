@@ -36,7 +36,8 @@ void signalling_set_ping(struct signalling *s, int interval_s, int timeout_s);
 /* Without further callbacks. NULL is fine. */
 void signalling_free(struct signalling *s);
 
-/* The query value of a JoinRequest: WrappedJoinRequest with gzip, base64. For tests too. */
+/* The query value of a JoinRequest: WrappedJoinRequest with gzip, in base64url with padding. out
+ * is empty at first. */
 int signalling_wrap(struct pat_buf *out, const struct Livekit__JoinRequest *join) PAT_MUST_CHECK;
 
 #endif
