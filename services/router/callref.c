@@ -58,12 +58,12 @@ static int number(const char *s, int64_t *out)
 static int fill(struct callref *c, char *fields[FIELDS])
 {
     int64_t stack, tried;
-    bool fits = pat_strcpy(c->call.s, sizeof c->call.s, fields[F_CALL]) &
-                pat_strcpy(c->carrier_call, sizeof c->carrier_call, fields[F_CARRIER]) &
-                pat_strcpy(c->user, sizeof c->user, fields[F_USER]) &
-                pat_strcpy(c->agent_config, sizeof c->agent_config, fields[F_AGENT]) &
-                pat_strcpy(c->retell_call, sizeof c->retell_call, fields[F_RETELL]) &
-                pat_strcpy(c->from, sizeof c->from, fields[F_FROM]) &
+    bool fits = pat_strcpy(c->call.s, sizeof c->call.s, fields[F_CALL]) &&
+                pat_strcpy(c->carrier_call, sizeof c->carrier_call, fields[F_CARRIER]) &&
+                pat_strcpy(c->user, sizeof c->user, fields[F_USER]) &&
+                pat_strcpy(c->agent_config, sizeof c->agent_config, fields[F_AGENT]) &&
+                pat_strcpy(c->retell_call, sizeof c->retell_call, fields[F_RETELL]) &&
+                pat_strcpy(c->from, sizeof c->from, fields[F_FROM]) &&
                 pat_strcpy(c->to, sizeof c->to, fields[F_TO]);
 
     if (!fits || !pat_id_valid(c->call.s) || number(fields[F_STACK], &stack) ||
