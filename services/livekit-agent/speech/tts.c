@@ -1,0 +1,535 @@
+/* tts.c - see tts.h: order, deadlines, and who speaks when a voice fails.
+ *
+ * How: utterances stand in a queue; only the first one's samples go out, those of the next wait.
+ * Each knows its text and how much of it was surely heard, so that another voice can say the rest.
+ * Providers are behind tts_provider.h. It does not pace: samples leave as they come. */
+#include "tts.h"
+
+#include "tts_provider.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FIRST_MS = 2500,          /* from the first text to the first sample, then another voice */
+    FIRST_FALLBACK_MS = 6000, /* the last resort gets more time */
+    IDLE_MS = 4000,           /* between samples once the text is complete */
+    MAX_TRIES = 3,            /* per utterance, both voices together */
+};
+#define MAX_TEXT ((size_t)64 << 10)
+#define MAX_HELD ((size_t)16 << 20) /* samples that wait: about 170 s */
+
+enum { VOICE, FALLBACK };
+
+struct utterance {
+    uint32_t id;
+    struct pat_buf text; /* all of it */
+    size_t given;        /* of text, to the present provider */
+    size_t spoken;       /* of text, surely heard: by alignment */
+    bool ended, finished;
+    int err;
+    int tries;
+    int64_t n_samples; /* from all providers */
+    int64_t base_ms;   /* of the present provider's times */
+    int64_t characters;
+    struct pat_buf held;
+    struct utterance *next;
+};
+
+struct tts {
+    struct pat_loop *loop;
+    struct pat_net *net;
+    struct pat_http *http;
+    struct tts_events ev;
+    void *arg;
+    struct tts_opts o;
+    char *strings[7]; /* copies of o's */
+    struct tts_provider *provider;
+    int which; /* VOICE, FALLBACK */
+    bool gone; /* both are unusable */
+    struct utterance *first;
+    struct pat_timer timer; /* of the first utterance */
+    int busy;               /* inside callbacks of the provider or of ours */
+    bool closed;
+    struct pat_task later;        /* closing, and utterances that end without a provider */
+    struct tts_provider *retired; /* closed in the next turn */
+};
+
+static void on_later(void *arg);
+
+static void do_later(struct tts *t)
+{
+    pat_loop_next_turn(t->loop, &t->later, on_later, t);
+}
+
+static struct utterance *find(struct tts *t, uint32_t id)
+{
+    for (struct utterance *u = t->first; u; u = u->next)
+        if (u->id == id)
+            return u;
+    return NULL;
+}
+
+static void remove_utterance(struct tts *t, struct utterance *u)
+{
+    struct utterance **at = &t->first;
+
+    while (*at != u)
+        at = &(*at)->next;
+    *at = u->next;
+    pat_buf_fini(&u->text);
+    pat_buf_fini(&u->held);
+    free(u);
+}
+
+static int64_t count_characters(const char *p, size_t len)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += ((uint8_t)p[i] & 0xC0) != 0x80;
+    return n;
+}
+
+/* The first utterance's deadline: to its first sample, or to its last. */
+static void watch(struct tts *t)
+{
+    const struct utterance *u = t->first;
+
+    pat_timer_stop(&t->timer);
+    if (!u || u->finished || !u->given)
+        return;
+    if (!u->n_samples || u->base_ms == u->n_samples / 48)
+        pat_timer_start(&t->timer, t->which == VOICE ? FIRST_MS : FIRST_FALLBACK_MS);
+    else if (u->ended)
+        pat_timer_start(&t->timer, IDLE_MS);
+}
+
+/* Hands out what the first ones have; ends with the first that is still being spoken. */
+static void advance(struct tts *t)
+{
+    while (t->first && !t->closed) {
+        struct utterance *u = t->first;
+        uint32_t id = u->id;
+
+        if (u->held.len) {
+            struct pat_buf held = u->held;
+
+            pat_buf_init(&u->held, MAX_HELD);
+            t->ev.audio(id, (const int16_t *)(const void *)held.data, held.len / 2, t->arg);
+            pat_buf_fini(&held);
+            continue; /* it may have been canceled meanwhile */
+        }
+        if (!u->finished)
+            break;
+        {
+            int err = u->err;
+            int64_t characters = u->characters;
+
+            remove_utterance(t, u);
+            t->ev.done(id, err, characters, t->arg);
+        }
+    }
+    if (!t->closed)
+        watch(t);
+}
+
+/* What the present provider has not been given goes there. */
+static void give(struct tts *t, struct utterance *u)
+{
+    size_t len = u->text.len - u->given;
+
+    if (!t->provider || u->finished)
+        return;
+    if (len) {
+        int err = t->provider->ops->text(t->provider, u->id, u->text.data + u->given, len);
+
+        if (err) {
+            u->finished = true;
+            u->err = err;
+            do_later(t);
+            return;
+        }
+        u->characters += count_characters(u->text.data + u->given, len);
+        u->given = u->text.len;
+    }
+    if (u->ended && u->given)
+        t->provider->ops->end(t->provider, u->id);
+    if (u->ended && !u->given) { /* nothing to say */
+        u->finished = true;
+        do_later(t);
+    }
+}
+
+/* From the next word behind what was heard: half a word is never said twice. */
+static void rewind_to_unspoken(struct utterance *u)
+{
+    size_t at = u->spoken;
+
+    while (at && at < u->text.len && !isspace((unsigned char)u->text.data[at - 1]) &&
+           !isspace((unsigned char)u->text.data[at]))
+        at++;
+    while (at < u->text.len && isspace((unsigned char)u->text.data[at]))
+        at++;
+    u->given = at;
+    u->base_ms = u->n_samples / 48;
+}
+
+/* False: it is known neither what was heard nor what is left, or nothing is left. */
+static bool can_resume(struct utterance *u)
+{
+    if (u->n_samples && !u->spoken)
+        return false;
+    rewind_to_unspoken(u);
+    return u->given < u->text.len || !u->ended;
+}
+
+static void finish(struct utterance *u, int err)
+{
+    u->finished = true;
+    u->err = err;
+}
+
+static int provider_open(struct tts *t);
+
+static const char *voice_name(const struct tts *t, int which, char out[100])
+{
+    const struct voice *v = which == VOICE ? &t->o.voice : &t->o.fallback;
+
+    snprintf(out, 100, "%s:%s", v->provider == VOICE_OPENAI ? "openai" : "elevenlabs", v->id);
+    return out;
+}
+
+static bool has_fallback(const struct tts *t)
+{
+    return t->which == VOICE && *t->o.fallback.id &&
+           (t->o.fallback.provider != t->o.voice.provider ||
+            strcmp(t->o.fallback.id, t->o.voice.id) != 0);
+}
+
+static void retire_provider(struct tts *t)
+{
+    /* At most one waits at a time: voice, then fallback, in different turns or not at all. */
+    if (t->retired)
+        t->retired->ops->close(t->retired);
+    t->retired = t->provider;
+    t->provider = NULL;
+    do_later(t);
+}
+
+/* Every open utterance goes on with the other voice from where it was heard. */
+static void fall_back(struct tts *t, int err, const char *why)
+{
+    char from[100], to[100];
+    bool can = has_fallback(t);
+
+    voice_name(t, t->which, from);
+    if (t->provider)
+        retire_provider(t);
+    if (can) {
+        t->which = FALLBACK;
+        can = !provider_open(t);
+    }
+    t->gone = !can;
+    for (struct utterance *u = t->first; u; u = u->next) {
+        if (u->finished)
+            continue;
+        if (can && can_resume(u))
+            give(t, u);
+        else
+            finish(u, can && u->ended && u->spoken ? PAT_OK : err);
+    }
+    if (can) {
+        pat_log(PAT_WARN, "tts.fell_back", PAT_S("from", from), PAT_ERR(err), PAT_S("why", why));
+        if (t->ev.fell_back)
+            t->ev.fell_back(from, voice_name(t, FALLBACK, to), why, t->arg);
+    }
+}
+
+static void enter(struct tts *t)
+{
+    t->busy++;
+}
+
+static void leave(struct tts *t)
+{
+    t->busy--;
+}
+
+static void p_ready(void *arg)
+{
+    struct tts *t = arg;
+
+    if (t->closed || !t->ev.ready)
+        return;
+    enter(t);
+    t->ev.ready(t->arg);
+    leave(t);
+}
+
+static void p_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
+{
+    struct tts *t = arg;
+    struct utterance *u = t->closed ? NULL : find(t, id);
+
+    if (!u || u->finished || !n)
+        return;
+    enter(t);
+    u->n_samples += (int64_t)n;
+    if (u == t->first) {
+        t->ev.audio(id, samples, n, t->arg);
+        if (!t->closed)
+            watch(t);
+    } else if (pat_buf_add(&u->held, samples, n * 2)) {
+        finish(u, u->held.err); /* it said more than anyone waits for */
+        t->provider->ops->cancel(t->provider, id);
+    }
+    leave(t);
+}
+
+/* Alignment repeats our text, blanks apart: it is followed character by character. */
+static void follow(struct utterance *u, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (isspace((unsigned char)text[i]))
+            continue;
+        while (u->spoken < u->text.len && isspace((unsigned char)u->text.data[u->spoken]))
+            u->spoken++;
+        if (u->spoken < u->text.len)
+            u->spoken++;
+    }
+}
+
+static void p_aligned(uint32_t id, const char *text, size_t len, int start_ms, int end_ms,
+                      void *arg)
+{
+    struct tts *t = arg;
+    struct utterance *u = t->closed ? NULL : find(t, id);
+
+    if (!u || u->finished)
+        return;
+    follow(u, text, len);
+    if (!t->ev.aligned)
+        return;
+    enter(t);
+    t->ev.aligned(id, text, len, start_ms + (int)u->base_ms, end_ms + (int)u->base_ms, t->arg);
+    leave(t);
+}
+
+static void failed(struct tts *t, struct utterance *u, int err, const char *why)
+{
+    /* One broken connection is no reason for another voice; the same one says the rest. */
+    if (++u->tries == 1 && err == PAT_ECONN && t->provider) {
+        if (can_resume(u))
+            give(t, u);
+        else
+            finish(u, u->ended && u->spoken ? PAT_OK : err);
+    } else if (u->tries <= MAX_TRIES && has_fallback(t)) {
+        fall_back(t, err, why);
+    } else {
+        finish(u, err);
+    }
+}
+
+static void p_done(uint32_t id, int err, const char *why, void *arg)
+{
+    struct tts *t = arg;
+    struct utterance *u = t->closed ? NULL : find(t, id);
+
+    if (!u || u->finished)
+        return;
+    enter(t);
+    if (err)
+        failed(t, u, err, why);
+    else
+        finish(u, PAT_OK);
+    advance(t);
+    leave(t);
+}
+
+static void p_unusable(int err, const char *why, void *arg)
+{
+    struct tts *t = arg;
+
+    if (t->closed)
+        return;
+    enter(t);
+    fall_back(t, err, why);
+    advance(t);
+    leave(t);
+}
+
+static void on_deadline(void *arg)
+{
+    struct tts *t = arg;
+    struct utterance *u = t->first;
+
+    if (!u)
+        return;
+    enter(t);
+    if (t->provider)
+        t->provider->ops->cancel(t->provider, u->id);
+    failed(t, u, PAT_ETIMEDOUT, "no sound in time");
+    advance(t);
+    leave(t);
+}
+
+static int provider_open(struct tts *t)
+{
+    static const struct tts_provider_events ev = { p_ready, p_audio, p_aligned, p_done,
+                                                   p_unusable };
+    const struct voice *v = t->which == VOICE ? &t->o.voice : &t->o.fallback;
+
+    if (v->provider == VOICE_OPENAI)
+        return tts_openai_open(&t->provider, t->loop, t->http, &t->o, v, &ev, t);
+    return tts_elevenlabs_open(&t->provider, t->loop, t->net, &t->o, v, &ev, t);
+}
+
+static void tts_free(struct tts *t)
+{
+    while (t->first)
+        remove_utterance(t, t->first);
+    if (t->provider)
+        t->provider->ops->close(t->provider);
+    if (t->retired)
+        t->retired->ops->close(t->retired);
+    pat_task_cancel(t->loop, &t->later);
+    pat_timer_fini(&t->timer);
+    for (size_t i = 0; i < sizeof t->strings / sizeof t->strings[0]; i++)
+        free(t->strings[i]);
+    free(t);
+}
+
+static void on_later(void *arg)
+{
+    struct tts *t = arg;
+
+    if (t->closed) {
+        tts_free(t);
+        return;
+    }
+    if (t->retired)
+        t->retired->ops->close(t->retired);
+    t->retired = NULL;
+    enter(t);
+    advance(t);
+    leave(t);
+    if (t->closed)
+        do_later(t);
+}
+
+static int copy_strings(struct tts *t)
+{
+    const char **from[] = { &t->o.elevenlabs_url, &t->o.elevenlabs_key, &t->o.elevenlabs_model,
+                            &t->o.openai_url,     &t->o.openai_key,     &t->o.openai_model,
+                            &t->o.language };
+
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
+        t->strings[i] = strdup(*from[i] ? *from[i] : "");
+        if (!t->strings[i])
+            return PAT_ENOMEM;
+        *from[i] = t->strings[i];
+    }
+    return PAT_OK;
+}
+
+int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct pat_http *http,
+             const struct tts_opts *o, const struct tts_events *ev, void *arg)
+{
+    struct tts *t = calloc(1, sizeof *t);
+    int err;
+
+    if (!t)
+        return PAT_ENOMEM;
+    *t = (struct tts){ .loop = l, .net = net, .http = http, .ev = *ev, .arg = arg, .o = *o };
+    err = copy_strings(t);
+    if (!err)
+        err = pat_timer_init(&t->timer, l, on_deadline, t);
+    if (!err)
+        err = provider_open(t);
+    if (err) {
+        tts_free(t);
+        return err;
+    }
+    *out = t;
+    return PAT_OK;
+}
+
+static struct utterance *utterance_new(struct tts *t, uint32_t id)
+{
+    struct utterance *u = calloc(1, sizeof *u), **at = &t->first;
+
+    if (!u)
+        return NULL;
+    u->id = id;
+    pat_buf_init(&u->text, MAX_TEXT);
+    pat_buf_init(&u->held, MAX_HELD);
+    while (*at)
+        at = &(*at)->next;
+    *at = u;
+    return u;
+}
+
+int tts_text(struct tts *t, uint32_t id, const char *text, size_t len)
+{
+    struct utterance *u = find(t, id);
+
+    if (t->gone)
+        return PAT_EUNAVAIL;
+    if (!u)
+        u = utterance_new(t, id);
+    if (!u)
+        return PAT_ENOMEM;
+    if (u->ended)
+        return PAT_EINVAL;
+    if (u->text.len && !isspace((unsigned char)u->text.data[u->text.len - 1]))
+        pat_buf_adds(&u->text, " ");
+    if (pat_buf_add(&u->text, text, len))
+        return u->text.err;
+    give(t, u);
+    watch(t);
+    return PAT_OK;
+}
+
+void tts_end(struct tts *t, uint32_t id)
+{
+    struct utterance *u = find(t, id);
+
+    if (!u)
+        u = utterance_new(t, id); /* without text: it still wants its done */
+    if (!u || u->ended)
+        return;
+    u->ended = true;
+    give(t, u);
+    if (t->gone && !u->finished)
+        finish(u, PAT_EUNAVAIL);
+    if (u->finished)
+        do_later(t);
+    watch(t);
+}
+
+void tts_cancel(struct tts *t, uint32_t id)
+{
+    struct utterance *u = find(t, id);
+
+    if (!u)
+        return;
+    if (t->provider && !u->finished)
+        t->provider->ops->cancel(t->provider, id);
+    remove_utterance(t, u);
+    do_later(t); /* those behind it have waited */
+}
+
+void tts_close(struct tts *t)
+{
+    if (!t)
+        return;
+    t->closed = true;
+    pat_timer_stop(&t->timer);
+    if (t->busy)
+        do_later(t);
+    else
+        tts_free(t);
+}
