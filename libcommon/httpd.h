@@ -27,8 +27,8 @@ struct pat_httpd_opts {
 /* Replies exactly once, now or later; the request stays valid until it has replied, also when the
  * peer left. */
 typedef void pat_httpd_fn(struct pat_httpd_req *r, void *arg);
-/* Upgrade asked for: PAT_OK accepts, then the events run with *ws_arg as their arg. Else the status
- * of the error. */
+/* Upgrade asked for: PAT_OK accepts, then the events run as pat_ws_set said. A PAT_E*: refused with
+ * the status of the error; 1: refused, fn has replied itself. */
 typedef int pat_httpd_ws_fn(struct pat_httpd_req *r, struct pat_ws *ws, void *arg);
 
 int pat_httpd_new(struct pat_httpd **out, struct pat_net *n,

@@ -218,7 +218,8 @@ static void upgrade(struct conn *c)
     err = r->route->ws_fn(r, ws, r->route->arg);
     if (err) {
         ws_server_drop(ws);
-        pat_httpd_reply_error(r, err, NULL, pat_err_text(err));
+        if (err < 0) /* else it has replied itself */
+            pat_httpd_reply_error(r, err, NULL, pat_err_text(err));
         return;
     }
     /* A browser that offered protocols gives up unless one comes back. */
