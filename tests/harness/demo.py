@@ -101,7 +101,7 @@ def texts(watch: Watch, kind: str, call: str) -> list[str]:
 def once_livekit(stack: Stack, watch: Watch, sentence: str) -> dict:
     stack.control("deepgram", grammar=candidates(sentence))
     sid = stack.place_call(LEO.number)
-    leg = stack.gate.wait_for_leg()
+    leg = stack.leg(sid)
     talk = Conversation(leg, sentence)
     talk.hold()
     user = watch.wait_for("turn.user", leg.call)

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import tempfile
 import urllib.request
 import uuid
@@ -26,7 +25,7 @@ from harness.nats import Nats
 from harness.patdb import add_user, migrate
 from harness.postgres import DAEMON, OWNER, Postgres
 from harness.process import Process, free_port, http_status
-from harness.sip_leg import SipGate, wait
+from harness.sip_leg import Leg, SipGate, wait
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLER = "+15550109999"
@@ -297,5 +296,11 @@ class Stack:
         params = (sid, state) if state else (sid,)
         return wait(lambda: self.row(query, *params), timeout_s, f"the call's row is {state or 'there'}")
 
-    def end_quickly(self, daemon: str) -> None:
-        self.daemons[daemon].process.send(signal.SIGKILL)
+    def dialled(self, sid: str, timeout_s: float = 20) -> str:
+        """The user part of the SIP address the carrier was told to dial: LiveKit's is our call id."""
+        uri = self.wait_story(sid, "dial", timeout_s)["uri"]
+        return uri.partition(":")[2].partition("@")[0]
+
+    def leg(self, sid: str, timeout_s: float = 20) -> Leg:
+        """The phone of a call that was sent to LiveKit."""
+        return self.gate.wait_for_leg(self.dialled(sid, timeout_s), timeout_s)

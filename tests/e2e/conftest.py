@@ -1,0 +1,34 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.stack import ROOT, Stack
+from harness.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """Everything, up. A module shares one; what it breaks it mends."""
+    with Stack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")),
+               daemons={"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}}) as s:
+        yield s
+        ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
+        assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
+
+
+@pytest.fixture
+def watch(stack):
+    with Watch(stack.nats.url) as w:
+        yield w
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failure shows what the daemons logged."""
+    report = (yield).get_result()
+    stack = item.funcargs.get("stack") if hasattr(item, "funcargs") else None
+    if report.when == "call" and report.failed and stack:
+        for d in stack.daemons.values():
+            if d.process:
+                report.sections.append((f"log of {d.name}", d.process.tail(60)))
