@@ -39,7 +39,7 @@ void room_set_state(struct rtc_room *r, enum room_state to)
     if (!(states[r->state].next & TO(to))) {
         pat_log(PAT_ERROR, "rtc.impossible_state", PAT_S("from", states[r->state].name),
                 PAT_S("to", states[to].name));
-        assert(!"impossible transition");
+        assert(0 && "impossible transition");
         return;
     }
     pat_log(PAT_DEBUG, "rtc.state", PAT_S("from", states[r->state].name),
