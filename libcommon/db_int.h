@@ -35,7 +35,7 @@ struct pat_db_result {
 
 enum db_unit_kind {
     DB_UNIT,    /* somebody's */
-    DB_PREPARE, /* ours: prepares stmts[0] for the unit right behind it */
+    DB_PREPARE, /* ours: prepares stmts[0] */
     DB_LISTEN,  /* ours: LISTEN, then the listeners are told to look */
     DB_PING,    /* ours */
 };
@@ -59,6 +59,13 @@ struct db_unit {
     bool got;        /* a result for it */
 };
 TAILQ_HEAD(db_units, db_unit);
+
+enum db_prepared_state { DB_PREPARING, DB_PREPARED, DB_UNPREPARABLE };
+
+struct db_prepared {
+    char *name;
+    enum db_prepared_state state;
+};
 
 enum db_conn_state {
     DB_CONN_IDLE,      /* waits to try again */
@@ -86,7 +93,7 @@ struct db_conn {
     int64_t heard_ms;
     struct db_units flying;
     size_t n_flying;
-    char **prepared; /* names known to the server */
+    struct db_prepared *prepared;
     size_t n_prepared, cap_prepared;
     bool recycle; /* a prepared statement went stale: connect anew when nothing flies */
 };

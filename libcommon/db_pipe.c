@@ -1,8 +1,9 @@
 /* db_pipe.c - pipeline mode: units out, results in, one sync each.
  *
  * Results of one statement end with a NULL; a unit ends with the result of its sync, behind which
- * there is no NULL (PostgreSQL manual, "Pipeline Mode"). Named statements are prepared in a sync of
- * their own in front of the unit that needs them first: there, nothing else can abort them.
+ * there is no NULL (PostgreSQL manual, "Pipeline Mode"). A named statement is prepared in a sync of
+ * its own in front of the unit that brings it first, where nothing else can abort it; until the
+ * server has said yes, units send it unnamed.
  */
 #include "db_int.h"
 
@@ -13,43 +14,38 @@
 
 /* ---- what is prepared ---- */
 
-static bool is_prepared(const struct db_conn *c, const char *name)
+static struct db_prepared *find_prepared(const struct db_conn *c, const char *name)
 {
     for (size_t i = 0; i < c->n_prepared; i++)
-        if (!strcmp(c->prepared[i], name))
-            return true;
-    return false;
+        if (!strcmp(c->prepared[i].name, name))
+            return &c->prepared[i];
+    return NULL;
 }
 
-static int note_prepared(struct db_conn *c, const char *name)
+static int note_preparing(struct db_conn *c, const char *name)
 {
+    char *copy;
+
     if (c->n_prepared == c->cap_prepared) {
         size_t cap = c->cap_prepared ? c->cap_prepared * 2 : 16;
-        char **v = realloc(c->prepared, cap * sizeof *v);
+        struct db_prepared *v = realloc(c->prepared, cap * sizeof *v);
 
         if (!v)
             return PAT_ENOMEM;
         c->prepared = v;
         c->cap_prepared = cap;
     }
-    c->prepared[c->n_prepared] = strdup(name);
-    return c->prepared[c->n_prepared] ? (c->n_prepared++, PAT_OK) : PAT_ENOMEM;
-}
-
-static void unnote_prepared(struct db_conn *c, const char *name)
-{
-    for (size_t i = 0; i < c->n_prepared; i++)
-        if (!strcmp(c->prepared[i], name)) {
-            free(c->prepared[i]);
-            c->prepared[i] = c->prepared[--c->n_prepared];
-            return;
-        }
+    copy = strdup(name);
+    if (!copy)
+        return PAT_ENOMEM;
+    c->prepared[c->n_prepared++] = (struct db_prepared){ copy, DB_PREPARING };
+    return PAT_OK;
 }
 
 void db_pipe_forget(struct db_conn *c)
 {
     while (c->n_prepared)
-        free(c->prepared[--c->n_prepared]);
+        free(c->prepared[--c->n_prepared].name);
     free(c->prepared);
     c->prepared = NULL;
     c->cap_prepared = 0;
@@ -101,20 +97,22 @@ static void fly(struct db_conn *c, struct db_unit *u)
 
 static bool send_stmt(struct db_conn *c, const struct pat_db_stmt *s)
 {
-    if (s->name && c->db->prepared && is_prepared(c, s->name))
+    const struct db_prepared *p = s->name && c->db->prepared ? find_prepared(c, s->name) : NULL;
+
+    if (p && p->state == DB_PREPARED)
         return PQsendQueryPrepared(c->pg, s->name, s->n, s->params, NULL, NULL, 0);
     return PQsendQueryParams(c->pg, s->sql, s->n, NULL, s->params, NULL, NULL, 0);
 }
 
-/* Without memory for the note the statement is sent unnamed. */
+/* Without memory for the note the statement stays unnamed. */
 static bool send_prepare(struct db_conn *c, const struct pat_db_stmt *s)
 {
     struct db_unit *u;
 
-    if (note_prepared(c, s->name))
+    if (db_unit_new(&u, c->db, DB_PREPARE, &(struct pat_db_stmt){ s->name, s->sql, 0, NULL }, 1))
         return true;
-    if (db_unit_new(&u, c->db, DB_PREPARE, &(struct pat_db_stmt){ s->name, s->sql, 0, NULL }, 1)) {
-        unnote_prepared(c, s->name);
+    if (note_preparing(c, s->name)) {
+        db_unit_free(u);
         return true;
     }
     fly(c, u);
@@ -126,7 +124,7 @@ void db_pipe_send(struct db_conn *c, struct db_unit *u)
     bool ok = true;
 
     for (size_t i = 0; ok && c->db->prepared && i < u->n; i++)
-        if (u->stmts[i].name && !is_prepared(c, u->stmts[i].name))
+        if (u->stmts[i].name && !find_prepared(c, u->stmts[i].name))
             ok = send_prepare(c, &u->stmts[i]);
     fly(c, u);
     for (size_t i = 0; ok && i < u->n; i++)
@@ -147,20 +145,17 @@ static bool stale(const char *sqlstate)
     return sqlstate && (!strcmp(sqlstate, "26000") || !strcmp(sqlstate, "0A000"));
 }
 
-static void fail_prepare(struct db_conn *c, struct db_unit *u)
+/* One that failed is not tried again on this connection: its units meet the reason themselves. */
+static void end_prepare(struct db_conn *c, const struct db_unit *u)
 {
-    struct db_unit *next = TAILQ_NEXT(u, link);
+    struct db_prepared *p = find_prepared(c, u->stmts[0].name);
 
-    pat_log(PAT_ERROR, "db.prepare", PAT_S("name", u->stmts[0].name),
-            PAT_S("sqlstate", PQresultErrorField(u->error, PG_DIAG_SQLSTATE)),
-            PAT_S("reason", PQresultErrorField(u->error, PG_DIAG_MESSAGE_PRIMARY)));
-    unnote_prepared(c, u->stmts[0].name);
-    while (next && next->kind == DB_PREPARE)
-        next = TAILQ_NEXT(next, link);
-    if (next && !next->error) { /* the true reason why it is about to fail */
-        next->error = u->error;
-        u->error = NULL;
-    }
+    if (p)
+        p->state = u->error ? DB_UNPREPARABLE : DB_PREPARED;
+    if (u->error)
+        pat_log(PAT_ERROR, "db.prepare", PAT_S("name", u->stmts[0].name),
+                PAT_S("sqlstate", PQresultErrorField(u->error, PG_DIAG_SQLSTATE)),
+                PAT_S("reason", PQresultErrorField(u->error, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
 static void land(struct db_conn *c, struct db_unit *u)
@@ -168,8 +163,8 @@ static void land(struct db_conn *c, struct db_unit *u)
     const char *sqlstate = u->error ? PQresultErrorField(u->error, PG_DIAG_SQLSTATE) : NULL;
     int err = u->error ? db_err_of_sqlstate(sqlstate) : PAT_OK;
 
-    if (u->kind == DB_PREPARE && err)
-        fail_prepare(c, u);
+    if (u->kind == DB_PREPARE)
+        end_prepare(c, u);
     if (u->kind == DB_UNIT && c->db->prepared && stale(sqlstate))
         c->recycle = true;
     TAILQ_REMOVE(&c->flying, u, link);

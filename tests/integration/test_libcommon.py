@@ -1,27 +1,58 @@
 """libcommon's bus, db and journal against real servers: their C tests, with servers that come, go and freeze."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness.control import Control  # noqa: E402
 from harness.nats import Nats  # noqa: E402
+from harness.patdb import migrate  # noqa: E402
+from harness.pgbouncer import PgBouncer  # noqa: E402
+from harness.postgres import DAEMON, OWNER, Postgres  # noqa: E402
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", Path(__file__).resolve().parents[2] / "build/dev"))
 
 
-def run(program: str, pattern: str, servers: dict, timeout_s: float, **env: str) -> None:
+def run(program: str, pattern: str, servers: dict, folder: Path, timeout_s: float, **env: str) -> None:
     """The tests whose names match the pattern; their output is shown when one fails."""
     with Control(servers) as control:
         done = subprocess.run([BUILD / "test" / program, pattern], env=os.environ | control.env | env, timeout=timeout_s,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+                              cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     print(done.stdout)
     assert done.returncode == 0, f"{program} {pattern} ended with {done.returncode}"
     assert "[       OK ]" in done.stdout, f"no test of {program} matches {pattern}"
+
+
+class Stoppable:
+    """What a C test may do to PostgreSQL."""
+
+    def __init__(self, pg: Postgres):
+        self.pg = pg
+
+    def halt(self):
+        self.pg.stop(keep=True)
+
+    def start(self):
+        self.pg.start()
+
+    def pause(self):
+        """Every process of it: the sessions' ones are children in sessions of their own."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int):
+        pid = self.pg.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for p in [pid, *map(int, children)]:
+            os.kill(p, number)
 
 
 @pytest.fixture
@@ -30,7 +61,55 @@ def nats(tmp_path):
         yield server
 
 
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres() as server:
+        server.create_database("patchbay")
+        yield server
+
+
+@pytest.fixture
+def stoppable(pg):
+    """Runs again after the test, whatever that left behind."""
+    server = Stoppable(pg)
+    yield server
+    if pg.process is None or pg.process.poll() is not None:
+        server.start()
+    server.resume()
+
+
+@pytest.fixture(scope="module")
+def schema(pg):
+    pg.create_database("journal")
+    migrate(pg.url(OWNER, "journal"))
+    with psycopg.connect(pg.url(OWNER, "journal"), autocommit=True) as c:
+        c.execute("create table public.journal_it (call uuid primary key, s text not null)")
+        c.execute(f"grant select, insert, update on public.journal_it to {DAEMON}")
+    return pg.url(DAEMON, "journal")
+
+
 @pytest.mark.parametrize("pattern", ["test_bus*", "test_request*", "test_rpc*", "test_js*", "test_consumer*", "test_kv*",
                                      "test_restart*", "test_absent*", "test_frozen*"])
-def test_bus(nats, pattern):
-    run("bus_it", pattern, {"nats": nats}, 110, PAT_TEST_NATS_URL=nats.url)
+def test_bus(nats, tmp_path, pattern):
+    run("bus_it", pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url)
+
+
+@pytest.mark.parametrize("pattern", ["test_db*", "test_deadline*", "test_cancel*", "test_close*", "test_listen*",
+                                     "test_restart*", "test_stale*", "test_frozen*"])
+def test_db(pg, stoppable, tmp_path, pattern):
+    url = pg.url(OWNER)
+    run("db_it", pattern, {"postgres": stoppable}, tmp_path, 110, PAT_TEST_DB_URL=url, PAT_TEST_LISTEN_URL=url)
+
+
+@pytest.mark.parametrize("pattern", ["test_db*", "test_deadline*", "test_cancel*", "test_close*", "test_listen*"])
+def test_db_through_a_transaction_pooler(pg, tmp_path, pattern):
+    with PgBouncer(pg) as bouncer:
+        run("db_it", pattern, {}, tmp_path, 110, PAT_TEST_DB_URL=bouncer.url(OWNER),
+            PAT_TEST_LISTEN_URL=pg.url(OWNER), PAT_TEST_POOLER="1")
+
+
+@pytest.mark.parametrize("pattern", ["test_journal*", "test_outage__of_postgres*", "test_outage__of_nats*",
+                                     "test_spool*"])
+def test_journal(stoppable, schema, nats, tmp_path, pattern):
+    run("journal_it", pattern, {"nats": nats, "postgres": stoppable}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url,
+        PAT_TEST_DB_URL=schema)
