@@ -60,6 +60,7 @@ struct call {
     bool reply_counted; /* they were reported */
     bool greet_waiting; /* for the voice to have prepared it */
     int failures;       /* replies in a row */
+    bool voice_down;    /* the last utterance could not be spoken */
     enum prompt_phrase bye;
     struct turn_times times;
 

@@ -9,6 +9,7 @@ enum {
     MESSAGES_MAX = 48 * 1024, /* bytes of history given to the model */
     FAILURES_MAX = 3,         /* replies in a row: then we say so and hang up */
     PARTIAL_US = 250 * 1000,  /* live text at most this often */
+    PAUSE_US = 60 * 1000,     /* no voice for so long, and the recogniser says the same */
 };
 
 /* ---- replies ---- */
@@ -17,7 +18,8 @@ static void on_made(bool sounds, void *arg)
 {
     struct call *c = arg;
 
-    c->failures = 0;
+    if (c->reply_answers)
+        c->failures = 0;
     call_turn(c, (struct turn_event){ .kind = TURN_REPLY_DONE, .reply = c->reply_no, .n = sounds });
 }
 
@@ -129,7 +131,7 @@ void call_say(struct call *c, enum prompt_phrase which)
     struct phrase *known = c->mouth ? mouth_known(c->mouth, text) : NULL;
     struct reply_opts o = begin(c);
 
-    if (!known && (!c->mouth || c->failures))
+    if (!known && (!c->mouth || c->voice_down))
         known = phrase_ref(c->env->canned[which]);
     if (known && !c->mouth)
         o.mouth = NULL;
@@ -246,6 +248,16 @@ static int count_words(const struct call *c, const char *text)
     return prompt_words(text, c->turn.state == TURN_LISTENING || c->turn.state == TURN_MAYBE_DONE);
 }
 
+/* Our detector waits a little longer before it calls silence silence. When the recogniser has
+ * heard the pause too, there is nothing to wait for. */
+static void believe_pause(struct call *c)
+{
+    int64_t voiced_us = ear_voiced_us(c->ear);
+
+    if (c->turn.voice && voiced_us && pat_now_us() - voiced_us >= PAUSE_US)
+        on_voice_stopped(voiced_us, c);
+}
+
 static void on_transcript(const struct stt_transcript *t, void *arg)
 {
     struct call *c = arg;
@@ -265,8 +277,10 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
     if (t->is_final) {
         e.end = t->speech_final;
         e.open = c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
-        if (t->speech_final)
-            c->times.final_us = pat_now_us();
+    }
+    if (t->speech_final) {
+        c->times.final_us = pat_now_us();
+        believe_pause(c);
     }
     call_turn(c, e);
     if (!c->ending && n)
@@ -340,6 +354,7 @@ static void on_spoken_for(uint32_t utterance, int err, void *arg)
 {
     struct call *c = arg;
 
+    c->voice_down = err != PAT_OK;
     if (err) {
         pat_counter_add(env_provider_error(c->env, "tts"), 1);
         pat_log(PAT_WARN, "call.tts_failed", PAT_S("call", c->id), PAT_ERR(err));

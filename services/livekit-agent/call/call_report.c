@@ -23,6 +23,12 @@ static struct pat_id id_for(const struct call *c, const char *what)
     return pat_id_at(pat_id_time_ms(c->id) > 0 ? pat_id_time_ms(c->id) : c->began_ms, hash);
 }
 
+static void add_whose(const struct call *c, struct pat_json *data)
+{
+    pat_json_set_str(data, "call_id", c->id);
+    pat_json_set_str(data, "user_id", c->ctx ? c->ctx->user_id : NULL);
+}
+
 static void put(struct call *c, const char *area, const char *name, const struct pat_id *id,
                 struct pat_json *data_take, const struct pat_db_stmt *stmt)
 {
@@ -33,7 +39,7 @@ static void put(struct call *c, const char *area, const char *name, const struct
                            .source = source,
                            .id = id };
 
-    pat_json_set_str(data_take, "call_id", c->id);
+    add_whose(c, data_take);
     if (pat_journal_add(c->env->journal, &e, data_take, stmt, stmt ? 1 : 0))
         pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("event", name));
 }
@@ -76,6 +82,8 @@ void report_answered(struct call *c, int64_t greeting_ms)
     pat_json_set_str(data, "agent_config_id", c->ctx->agent_config_id);
     if (greeting_ms >= 0)
         pat_json_set_int(data, "greeting_ms", greeting_ms);
+    else
+        pat_json_set_null(data, "greeting_ms");
     add_answered_row(c, row, greeting_ms);
     text = pat_json_print(row);
     const char *params[] = { text };
@@ -88,7 +96,9 @@ void report_answered(struct call *c, int64_t greeting_ms)
 
 void report_user(struct call *c, const char *text)
 {
+    int64_t ended_ms = (ear_voiced_us(c->ear) - c->began_us) / 1000;
     struct pat_json *data;
+    char code[3];
 
     pat_log(PAT_INFO, "call.caller_said", PAT_S("call", c->id), PAT_I("turn", c->turns),
             PAT_I("words", prompt_words(text, true)));
@@ -97,9 +107,9 @@ void report_user(struct call *c, const char *text)
     data = pat_json_obj();
     pat_json_set_int(data, "turn", c->turns);
     pat_json_set_str(data, "text", text);
-    pat_json_set_int(data, "start_ms", c->said_at_ms);
-    pat_json_set_int(data, "end_ms",
-                     c->times.voiced_us ? (c->times.voiced_us - c->began_us) / 1000 : call_ms(c));
+    pat_json_set_int(data, "started_ms", c->said_at_ms);
+    pat_json_set_int(data, "ended_ms", ended_ms > c->said_at_ms ? ended_ms : call_ms(c));
+    pat_json_set_str(data, "language", prompt_language(c->ctx->language, code));
     put(c, "turn", "user", NULL, data, NULL);
 }
 
@@ -113,7 +123,8 @@ void report_partial(struct call *c, const char *text)
     struct pat_json *data = pat_json_obj();
     struct pat_event_text t;
 
-    pat_json_set_str(data, "call_id", c->id);
+    add_whose(c, data);
+    pat_json_set_int(data, "turn", c->turns + 1);
     pat_json_set_str(data, "role", "user");
     pat_json_set_str(data, "text", text);
     if (pat_event_make(&t, &e, data))
@@ -123,24 +134,47 @@ void report_partial(struct call *c, const char *text)
     pat_event_text_fini(&t);
 }
 
+/* null for a stage that did not take place. */
 static void add_ms(struct pat_json *o, const char *name, int64_t from_us, int64_t to_us)
 {
     if (from_us && to_us && to_us >= from_us)
         pat_json_set_int(o, name, (to_us - from_us) / 1000);
+    else
+        pat_json_set_null(o, name);
+}
+
+/* What neither the recogniser, nor the model's first sentence, nor the voice took; µs. */
+static bool own_share(const struct call *c, int64_t *own_us)
+{
+    const struct reply_times *r = reply_times(c->reply);
+
+    if (!c->reply_answers || !c->times.voiced_us || !r->voiced_us || !r->sentence_us ||
+        !r->sound_us)
+        return false;
+    *own_us = (r->asked_us - c->times.final_us) + (r->voiced_us - r->sound_us);
+    return true;
 }
 
 static struct pat_json *timings(const struct call *c)
 {
-    const struct reply_times *r = reply_times(c->reply);
-    struct pat_json *t = pat_json_obj();
+    static const struct reply_times none;
+    static const struct turn_times no_turn;
+    const struct reply_times *r = c->reply_answers ? reply_times(c->reply) : &none;
+    const struct turn_times *t = c->reply_answers ? &c->times : &no_turn;
+    struct pat_json *o = pat_json_obj();
+    int64_t own_us;
 
-    add_ms(t, "stt_ms", c->times.voiced_us, c->times.final_us);
-    add_ms(t, "end_of_turn_ms", c->times.voiced_us, c->times.commit_us);
-    add_ms(t, "llm_first_token_ms", r->asked_us, r->token_us);
-    add_ms(t, "llm_first_sentence_ms", r->asked_us, r->sentence_us);
-    add_ms(t, "tts_first_audio_ms", r->sentence_us, r->sound_us);
-    add_ms(t, "response_ms", c->times.voiced_us, r->voiced_us);
-    return t;
+    add_ms(o, "eot_ms", t->voiced_us, t->commit_us);
+    add_ms(o, "stt_ms", t->voiced_us, t->final_us);
+    add_ms(o, "llm_first_ms", r->asked_us, r->token_us);
+    add_ms(o, "llm_sentence_ms", r->asked_us, r->sentence_us);
+    add_ms(o, "tts_first_ms", r->sentence_us, r->sound_us);
+    add_ms(o, "response_ms", t->voiced_us, r->voiced_us);
+    if (own_share(c, &own_us))
+        pat_json_set_int(o, "own_ms", own_us > 0 ? own_us / 1000 : 0);
+    else
+        pat_json_set_null(o, "own_ms");
+    return o;
 }
 
 void report_agent(struct call *c, const char *text, const char *heard, bool cut)
@@ -162,15 +196,14 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
         pat_json_set_str(data, "voice", mouth_voice(c->mouth));
         pat_json_set_str(data, "voice_provider", mouth_provider(c->mouth));
     }
-    if (c->reply_answers) {
+    if (c->reply_answers)
         pat_json_set_str(data, "model", reply_model(c->reply));
-        pat_json_set_take(data, "timings", timings(c));
-    }
+    pat_json_set_take(data, "timings", timings(c));
     put(c, "turn", "agent", NULL, data, NULL);
     if (cut) {
         data = pat_json_obj();
         pat_json_set_int(data, "turn", c->turns);
-        pat_json_set_str(data, "heard", heard);
+        pat_json_set_int(data, "heard_ms", reply_heard_ms(c->reply));
         put(c, "turn", "interrupted", NULL, data, NULL);
     }
 }
@@ -178,24 +211,20 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
 void report_turn_figures(struct call *c)
 {
     const struct reply_times *r = reply_times(c->reply);
-    int64_t response, own;
+    int64_t response_us = r->voiced_us - c->times.voiced_us, own_us;
 
-    if (!c->times.voiced_us || !r->voiced_us || !r->sentence_us || !r->sound_us)
+    if (!own_share(c, &own_us))
         return;
-    response = r->voiced_us - c->times.voiced_us;
-    /* What neither the recogniser, nor the model's first sentence, nor the voice took. */
-    own = response - (c->times.final_us - c->times.voiced_us) - (r->sentence_us - r->asked_us) -
-          (r->sound_us - r->sentence_us);
-    pat_histogram_observe(c->env->response_s, (double)response / 1e6);
-    pat_histogram_observe(c->env->own_s, own > 0 ? (double)own / 1e6 : 0);
+    pat_histogram_observe(c->env->response_s, (double)response_us / 1e6);
+    pat_histogram_observe(c->env->own_s, own_us > 0 ? (double)own_us / 1e6 : 0);
     pat_log(PAT_INFO, "call.responded", PAT_S("call", c->id), PAT_I("turn", c->turns),
-            PAT_I("response_ms", response / 1000), PAT_I("own_ms", own / 1000),
+            PAT_I("response_ms", response_us / 1000), PAT_I("own_ms", own_us / 1000),
             PAT_I("stt_ms", (c->times.final_us - c->times.voiced_us) / 1000),
             PAT_I("llm_ms", (r->sentence_us - r->asked_us) / 1000),
             PAT_I("tts_ms", (r->sound_us - r->sentence_us) / 1000));
 }
 
-static void usage(struct call *c, const char *component, const char *unit, int64_t quantity,
+static void usage(struct call *c, const char *component, const char *unit, double quantity,
                   const char *provider, const char *model)
 {
     struct pat_json *data;
@@ -204,12 +233,11 @@ static void usage(struct call *c, const char *component, const char *unit, int64
     if (quantity <= 0)
         return;
     data = pat_json_obj();
-    pat_json_set_str(data, "leg", "agent");
+    pat_json_set_str(data, "leg", "livekit");
     pat_json_set_int(data, "segment", 1);
-    pat_json_set_str(data, "stack", "livekit");
     pat_json_set_str(data, "component", component);
     pat_json_set_str(data, "unit", unit);
-    pat_json_set_int(data, "quantity", quantity);
+    pat_json_set_num(data, "quantity", quantity);
     pat_json_set_str(data, "provider", provider);
     pat_json_set_str(data, "model", model);
     put(c, "usage", "recorded", &id, data, NULL);
@@ -220,13 +248,15 @@ void report_usage(struct call *c)
     if (!c->ctx)
         return;
     if (c->stt)
-        usage(c, "stt", "ms", stt_audio_ms(c->stt), "deepgram", c->env->conf->deepgram_model);
-    usage(c, "llm_input", "tokens", c->prompt_tokens - c->cached_tokens, "openai", c->model);
-    usage(c, "llm_cached_input", "tokens", c->cached_tokens, "openai", c->model);
-    usage(c, "llm_output", "tokens", c->completion_tokens, "openai", c->model);
+        usage(c, "stt", "second", (double)stt_audio_ms(c->stt) / 1000, "deepgram",
+              c->env->conf->deepgram_model);
+    usage(c, "llm_in", "token", (double)(c->prompt_tokens - c->cached_tokens), "openai", c->model);
+    usage(c, "llm_cached", "token", (double)c->cached_tokens, "openai", c->model);
+    usage(c, "llm_out", "token", (double)c->completion_tokens, "openai", c->model);
     if (c->mouth)
-        usage(c, "tts", "characters", mouth_characters(c->mouth), mouth_provider(c->mouth),
-              mouth_model(c->mouth));
-    if (c->answered_us)
-        usage(c, "agent", "ms", (pat_now_us() - c->answered_us) / 1000, "patchbay", "");
+        usage(c, "tts_chars", "character", (double)mouth_characters(c->mouth),
+              mouth_provider(c->mouth), mouth_model(c->mouth));
+    if (c->hears_us)
+        usage(c, "room", "second", (double)((pat_now_us() - c->hears_us) / 1000) / 1000, "livekit",
+              NULL);
 }

@@ -333,6 +333,18 @@ void reply_text(const struct reply *r, struct pat_buf *out)
         add_spaced(out, l->text, l->len);
 }
 
+int64_t reply_heard_ms(const struct reply *r)
+{
+    int64_t ms = 0;
+
+    for (const struct line *l = r->first; l; l = l->next)
+        if (l->played)
+            ms += (int64_t)(l->samples / SOUND_PER_MS);
+        else if (l->progress != WAITING)
+            ms += player_played_ms(r->player, l->id);
+    return ms;
+}
+
 const struct reply_times *reply_times(const struct reply *r)
 {
     return &r->times;

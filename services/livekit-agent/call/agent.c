@@ -1,0 +1,220 @@
+/* agent.c - the parts in order up, and in order down.
+ *
+ * Going down is a chain: calls end, what they said is stored, the worker's socket closes, then the
+ * media library. Each step has a deadline of its own.
+ */
+#include "agent_int.h"
+
+#include <stdlib.h>
+
+enum { LLM_IDLE_MS = 5000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
+
+static int make_llm(struct agent *a, const struct agent_conf *f)
+{
+    const struct llm_opts o = { f->openai_url, f->openai_key, f->openai_models, f->first_token_ms,
+                                LLM_IDLE_MS };
+
+    return llm_new(&a->env.llm, a->env.loop, a->env.http, &o);
+}
+
+static int make_worker(struct agent *a, const struct agent_conf *f)
+{
+    const struct worker_opts o = { f->livekit_url, f->livekit_key, f->livekit_secret, f->agent_name,
+                                   (int)f->max_calls };
+
+    return worker_new(&a->env.worker, a->env.loop, a->env.net, &o, &agent_worker_events, a);
+}
+
+static void make_metrics(struct env *e)
+{
+    size_t n = sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0];
+    struct pat_metrics *m = e->metrics;
+
+    e->calls = pat_gauge(m, "pat_agent_calls", "Calls being served", NULL);
+    e->answered = pat_counter(m, "pat_agent_calls_answered_total", "Calls answered", NULL);
+    e->failed = pat_counter(m, "pat_agent_replies_failed_total", "Replies that failed", NULL);
+    e->interruptions =
+        pat_counter(m, "pat_agent_interruptions_total", "Replies cut by the caller", NULL);
+    e->late_frames = pat_counter(m, "pat_agent_late_frames_total",
+                                 "Packets sent more than 5 ms behind their time", NULL);
+    e->greeting_s = pat_histogram(m, "pat_agent_greeting_seconds",
+                                  "From the caller can hear to the greeting's first sound", NULL,
+                                  pat_buckets_latency_s, n);
+    e->response_s = pat_histogram(m, "pat_agent_response_seconds",
+                                  "From the caller's last voice to the reply's first sound", NULL,
+                                  pat_buckets_latency_s, n);
+    e->own_s = pat_histogram(m, "pat_agent_own_seconds",
+                             "Of a response, what was not waiting for a provider", NULL,
+                             pat_buckets_latency_s, n);
+}
+
+/* The phrases for the worst case, one after the other, in the fallback voice. */
+static void can_next(struct agent *a);
+
+static void on_canned(struct phrase *p, void *arg)
+{
+    struct agent *a = arg;
+
+    if (!p)
+        pat_log(PAT_WARN, "agent.phrase_not_made", PAT_I("phrase", a->canned_next));
+    phrase_unref(a->env.canned[a->canned_next]);
+    a->env.canned[a->canned_next++] = phrase_ref(p);
+    can_next(a);
+}
+
+static void can_next(struct agent *a)
+{
+    static const struct mouth_events ev = { .prepared = on_canned };
+
+    if (a->canned_next == PROMPT_PHRASES)
+        return; /* the mouth is freed with the agent: it is calling us just now */
+    mouth_listen(a->canned_mouth, &ev, a);
+    if (mouth_prepare(a->canned_mouth, prompt_phrase((enum prompt_phrase)a->canned_next, "en")))
+        pat_log(PAT_WARN, "agent.phrase_not_made", PAT_I("phrase", a->canned_next));
+}
+
+static void on_bucket(int err, const struct pat_msg *m, void *arg)
+{
+    (void)m, (void)arg;
+    if (err)
+        pat_log(PAT_WARN, "agent.bucket", PAT_ERR(err));
+}
+
+static int make_shared(struct agent *a, const struct agent_conf *f)
+{
+    struct env *e = &a->env;
+    const struct pat_journal_opts jo = { .spool_file = *f->spool_file ? f->spool_file : NULL,
+                                         .metrics = e->metrics };
+    int err = pat_journal_new(&e->journal, e->loop, e->db, e->bus, &jo);
+
+    if (!err)
+        err = rtc_new(&e->rtc, e->loop, e->net, e->metrics);
+    if (!err)
+        err = roomapi_new(&e->rooms, e->http, f->livekit_url, f->livekit_key, f->livekit_secret);
+    if (!err)
+        err = phrases_new(&e->phrases, e->loop, (size_t)f->phrase_cache_bytes);
+    if (!err)
+        err = make_llm(a, f);
+    return err;
+}
+
+static void on_drain_limit(void *arg);
+
+int agent_start(struct agent **out, struct pat_daemon *d)
+{
+    struct agent *a = calloc(1, sizeof *a);
+    int err;
+
+    if (!a)
+        return PAT_ENOMEM;
+    a->d = d;
+    a->env = (struct env){ .loop = d->loop,
+                           .net = d->net,
+                           .http = d->http,
+                           .bus = d->bus,
+                           .db = d->db,
+                           .metrics = d->metrics,
+                           .conf = d->conf };
+    make_metrics(&a->env);
+    *out = a;
+    err = pat_health_check(d->health, "livekit", true);
+    if (!err)
+        err = pat_timer_init(&a->drain_timer, d->loop, on_drain_limit, a);
+    if (!err)
+        err = make_shared(a, d->conf);
+    if (!err)
+        err = make_worker(a, d->conf);
+    if (!err)
+        err = agent_serve_rpc(a);
+    if (err)
+        return err;
+    if (env_mouth(&a->canned_mouth, &a->env, NULL) == PAT_OK)
+        can_next(a);
+    if (pat_kv_ensure(d->bus, AGENT_BUCKET, 3600 * 1000, 5000, on_bucket, NULL))
+        pat_log(PAT_WARN, "agent.bucket");
+    return PAT_OK;
+}
+
+static void rtc_closed(void *arg)
+{
+    struct agent *a = arg;
+
+    a->env.rtc = NULL;
+    a->drained(a->drained_arg);
+}
+
+static void worker_closed(void *arg)
+{
+    struct agent *a = arg;
+
+    a->env.worker = NULL;
+    rtc_close(a->env.rtc, rtc_closed, a);
+}
+
+static void journal_closed(void *arg)
+{
+    struct agent *a = arg;
+
+    a->env.journal = NULL;
+    worker_close(a->env.worker, worker_closed, a);
+}
+
+void agent_drain_step(struct agent *a)
+{
+    if (!a->draining || a->closing || a->n_calls)
+        return;
+    a->closing = true;
+    pat_timer_stop(&a->drain_timer);
+    agent_drop_prepared(a);
+    pat_journal_close(a->env.journal, JOURNAL_MS, journal_closed, a);
+}
+
+static void on_drain_limit(void *arg)
+{
+    struct agent *a = arg;
+
+    pat_log(PAT_WARN, "agent.drain_limit", PAT_I("calls", a->n_calls));
+    for (struct served *s = a->calls; s; s = s->next)
+        call_hang_up(s->call, "shutdown", false);
+}
+
+void agent_drain(struct agent *a, pat_loop_fn *drained, void *arg)
+{
+    int64_t limit_ms = a->d->drain_ms - END_CALLS_BEFORE_MS - JOURNAL_MS;
+
+    a->draining = true;
+    a->drained = drained;
+    a->drained_arg = arg;
+    agent_stop_rpc(a);
+    worker_drain(a->env.worker);
+    pat_timer_start(&a->drain_timer, limit_ms > 0 ? limit_ms : 0);
+    agent_drain_step(a);
+}
+
+static void ignore(void *arg)
+{
+    (void)arg;
+}
+
+void agent_free(struct agent *a)
+{
+    if (!a)
+        return;
+    agent_stop_rpc(a);
+    agent_drop_calls(a);
+    agent_drop_prepared(a);
+    mouth_free(a->canned_mouth);
+    for (int i = 0; i < PROMPT_PHRASES; i++)
+        phrase_unref(a->env.canned[i]);
+    if (a->env.journal && !a->closing)
+        pat_journal_close(a->env.journal, 0, ignore, NULL);
+    if (a->env.worker)
+        worker_close(a->env.worker, ignore, NULL);
+    if (a->env.rtc)
+        rtc_close(a->env.rtc, ignore, NULL);
+    phrases_free(a->env.phrases);
+    llm_free(a->env.llm);
+    roomapi_free(a->env.rooms);
+    pat_timer_fini(&a->drain_timer);
+    free(a);
+}

@@ -1,0 +1,104 @@
+/* agent_lookup.c - the context of a call prepared elsewhere, or not at all.
+ *
+ * First the bucket where the agent that prepared it has put it; then, when the SIP leg shows our
+ * signed headers, the settings in Postgres. Answers are taken by call id: the call may have ended.
+ */
+#include "agent_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KV_MS = 500, DB_MS = 2500 };
+
+struct question {
+    struct agent *agent;
+    char call_id[PAT_ID_LEN + 1];
+    struct context_headers headers;
+};
+
+static struct question *ask(struct agent *a, const char *call_id_text)
+{
+    struct question *q = calloc(1, sizeof *q);
+
+    if (q) {
+        q->agent = a;
+        pat_strcpy(q->call_id, sizeof q->call_id, call_id_text);
+    }
+    return q;
+}
+
+static void found(struct call *c, const struct pat_json *params, const char *where)
+{
+    struct pat_json_err err = { { 0 }, { 0 } };
+    struct context *ctx;
+    int rc = context_parse(&ctx, params, &err);
+
+    if (!rc && strcmp(ctx->call_id, call_id(c)) != 0) {
+        context_free(ctx);
+        rc = PAT_EPROTO;
+    }
+    pat_log(rc ? PAT_WARN : PAT_INFO, "call.context", PAT_S("call", call_id(c)),
+            PAT_S("from", where), PAT_S("field", rc ? err.path : NULL),
+            PAT_S("error", rc ? pat_err_name(rc) : NULL));
+    if (!rc)
+        call_context(c, ctx);
+}
+
+static void on_kv(int err, uint64_t revision, const char *data, size_t len, void *arg)
+{
+    struct question *q = arg;
+    struct call *c = agent_find(q->agent, q->call_id);
+    PAT_AUTO_JSON params = NULL;
+
+    (void)revision;
+    free(q);
+    if (!c || err)
+        return; /* the headers may still come; the call has its own deadline */
+    if (pat_json_parse(&params, data, len, NULL) == PAT_OK)
+        found(c, params, "kv");
+}
+
+void agent_look_up(struct agent *a, const char *call_id_text)
+{
+    struct question *q = ask(a, call_id_text);
+
+    if (q && pat_kv_get(a->env.bus, AGENT_BUCKET, call_id_text, KV_MS, on_kv, q))
+        free(q);
+}
+
+static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct question *q = arg;
+    struct call *c = agent_find(q->agent, q->call_id);
+    struct pat_json *settings = NULL;
+    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    if (err)
+        pat_log(PAT_WARN, "call.settings_not_read", PAT_S("call", q->call_id), PAT_ERR(err));
+    if (c && text && pat_json_parse(&settings, text, strlen(text), NULL) == PAT_OK) {
+        PAT_AUTO_JSON params = context_params(&q->headers, settings);
+        found(c, params, "headers");
+    } else if (c && !err) {
+        call_context(c, NULL); /* no such agent: nothing more to hope for */
+    }
+    free(q);
+}
+
+void agent_look_up_headers(struct agent *a, struct call *c, const struct context_headers *h)
+{
+    static const char sql[] = "select to_jsonb(s) from patchbay.agent_settings s "
+                              "where s.agent_config_id = $1 and s.user_id = $2";
+    const char *params[] = { h->agent, h->user };
+    struct question *q;
+
+    if (context_headers_verify(h, call_id(c), a->env.conf->call_secret)) {
+        pat_log(PAT_WARN, "call.headers_forged", PAT_S("call", call_id(c)));
+        return;
+    }
+    q = ask(a, call_id(c));
+    if (!q)
+        return;
+    q->headers = *h;
+    if (pat_db_run1(a->env.db, "agent_settings", sql, params, 2, DB_MS, on_row, q, NULL))
+        free(q);
+}

@@ -1,0 +1,338 @@
+/* agent_prepare.c - a call is announced: everything slow happens now, while the phone still rings.
+ *
+ * The room is made (which sends out the job), the context goes where any agent finds it, the
+ * voice connects and speaks the greeting into the cache. A job can be lost without a word; so
+ * when nobody serves the call after a moment, whoever prepared it takes it without one.
+ */
+#include "agent_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ROOM_MS = 3000,
+    KV_MS = 1000,
+    CLAIM_MS = 1500,
+    KEEP_MS = 180000, /* a carrier gives up ringing long before */
+    EMPTY_S = 120,    /* of the room: until somebody comes */
+    DEPARTURE_S = 20, /* and after the last one left */
+    TOKEN_S = 3600,
+    PREPARED_MAX = 500,
+};
+
+static struct prepared **place_of(struct agent *a, const char *call_id_text)
+{
+    struct prepared **at = &a->prepared;
+
+    while (*at && strcmp((*at)->call_id, call_id_text) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+struct prepared *agent_take_prepared(struct agent *a, const char *call_id_text)
+{
+    struct prepared **at = place_of(a, call_id_text);
+    struct prepared *p = *at;
+
+    if (!p)
+        return NULL;
+    *at = p->next;
+    a->n_prepared--;
+    pat_timer_stop(&p->claim);
+    pat_timer_stop(&p->expiry);
+    return p;
+}
+
+static void answer(struct prepared *p, int err)
+{
+    struct pat_rpc_req *r = p->request;
+    struct pat_json *result;
+
+    p->request = NULL;
+    if (!r)
+        return;
+    if (err) {
+        pat_rpc_fail(r, err, NULL, "the room could not be made");
+        return;
+    }
+    result = pat_json_obj();
+    pat_json_set_str(result, "room", p->room);
+    pat_rpc_reply(r, result);
+}
+
+void prepared_free(struct prepared *p)
+{
+    if (!p)
+        return;
+    answer(p, PAT_OK); /* a job came first: the room is there */
+    pat_timer_fini(&p->claim);
+    pat_timer_fini(&p->expiry);
+    mouth_free(p->mouth);
+    context_free(p->ctx);
+    free(p);
+}
+
+void agent_drop_prepared(struct agent *a)
+{
+    while (a->prepared)
+        prepared_free(agent_take_prepared(a, a->prepared->call_id));
+}
+
+/* ---- the key-value bucket ---- */
+
+static void on_put(int err, uint64_t revision, const char *data, size_t len, void *arg)
+{
+    (void)revision, (void)data, (void)len, (void)arg;
+    if (err)
+        pat_log(PAT_WARN, "agent.kv_put", PAT_ERR(err));
+}
+
+static void served_key(char out[64], const char *call_id_text)
+{
+    (void)snprintf(out, 64, "%.36s.served", call_id_text);
+}
+
+void agent_mark_served(struct agent *a, const char *call_id_text)
+{
+    char key[64];
+
+    served_key(key, call_id_text);
+    if (pat_kv_put(a->env.bus, AGENT_BUCKET, key, "1", 1, PAT_KV_ANY, KV_MS, on_put, NULL))
+        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
+}
+
+static void store(struct agent *a, const char *call_id_text, const struct pat_json *params)
+{
+    PAT_AUTO_STR text = pat_json_print(params);
+
+    if (!text || pat_kv_put(a->env.bus, AGENT_BUCKET, call_id_text, text, strlen(text), PAT_KV_ANY,
+                            KV_MS, on_put, NULL))
+        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
+}
+
+/* ---- claiming ---- */
+
+/* Carried across a wait in place of pointers. */
+struct question {
+    struct agent *agent;
+    char call_id[PAT_ID_LEN + 1];
+};
+
+static void claim(struct agent *a, struct prepared *p)
+{
+    char identity[129];
+    char *token;
+    struct call_start s = { p->call_id, p->room, a->env.conf->livekit_url, NULL, NULL };
+
+    (void)snprintf(identity, sizeof identity, "agent-%s-1", p->call_id);
+    token = roomapi_token(a->env.rooms, p->room, identity, TOKEN_S);
+    if (!token)
+        return;
+    pat_log(PAT_WARN, "agent.job_lost", PAT_S("call", p->call_id));
+    s.token = token;
+    char id[PAT_ID_LEN + 1], room[64];
+    pat_strcpy(id, sizeof id, p->call_id); /* p is gone when the call begins */
+    pat_strcpy(room, sizeof room, p->room);
+    s.call_id = id;
+    s.room = room;
+    (void)agent_serve(a, &s);
+    free(token);
+}
+
+static void on_claimed(int err, uint64_t revision, const char *data, size_t len, void *arg)
+{
+    struct question *q = arg;
+    struct agent *a = q->agent;
+    struct prepared *p = *place_of(a, q->call_id);
+
+    (void)revision, (void)data, (void)len;
+    free(q);
+    if (!p || a->draining)
+        return;
+    if (err == PAT_OK)
+        claim(a, p);
+    else if (err == PAT_EEXIST) /* another agent has the job */
+        prepared_free(agent_take_prepared(a, p->call_id));
+}
+
+static void on_claim_time(void *arg)
+{
+    struct prepared *p = arg;
+    struct agent *a = p->agent;
+    struct question *q = calloc(1, sizeof *q);
+    char key[64];
+
+    if (!q)
+        return;
+    q->agent = a;
+    pat_strcpy(q->call_id, sizeof q->call_id, p->call_id);
+    served_key(key, p->call_id);
+    if (pat_kv_put(a->env.bus, AGENT_BUCKET, key, "1", 1, 0, KV_MS, on_claimed, q))
+        free(q);
+}
+
+static void on_expiry(void *arg)
+{
+    struct prepared *p = arg;
+
+    pat_log(PAT_INFO, "agent.prepared_in_vain", PAT_S("call", p->call_id));
+    prepared_free(agent_take_prepared(p->agent, p->call_id));
+}
+
+/* ---- preparing ---- */
+
+static void on_room(int err, void *arg)
+{
+    struct question *q = arg;
+    struct agent *a = q->agent;
+    struct prepared *p = *place_of(a, q->call_id);
+
+    if (err)
+        pat_log(PAT_WARN, "agent.room_not_made", PAT_S("call", q->call_id), PAT_ERR(err));
+    free(q);
+    if (!p)
+        return;
+    answer(p, err);
+    if (!err)
+        pat_timer_start(&p->claim, CLAIM_MS);
+}
+
+static void make_room(struct agent *a, struct prepared *p)
+{
+    struct roomapi_room room = { p->room, p->call_id, a->env.conf->agent_name, EMPTY_S,
+                                 DEPARTURE_S };
+    struct question *q = calloc(1, sizeof *q);
+    int err = PAT_ENOMEM;
+
+    if (q) {
+        q->agent = a;
+        pat_strcpy(q->call_id, sizeof q->call_id, p->call_id);
+        err = roomapi_create(a->env.rooms, &room, ROOM_MS, on_room, q);
+    }
+    if (err) {
+        free(q);
+        answer(p, err);
+    }
+}
+
+static void on_greeting(struct phrase *phrase, void *arg)
+{
+    const struct prepared *p = arg;
+
+    pat_log(PAT_INFO, "agent.greeting_ready", PAT_S("call", p->call_id),
+            PAT_I("sound_ms", phrase ? phrase_ms(phrase) : 0),
+            PAT_I("after_ms", (pat_now_us() - p->at_us) / 1000));
+}
+
+static void make_greeting(struct agent *a, struct prepared *p)
+{
+    static const struct mouth_events ev = { .prepared = on_greeting };
+    struct phrase *known;
+
+    if (env_mouth(&p->mouth, &a->env, p->ctx)) {
+        pat_log(PAT_WARN, "agent.voice_not_opened", PAT_S("call", p->call_id));
+        return;
+    }
+    mouth_listen(p->mouth, &ev, p);
+    if (!*p->ctx->greeting)
+        return;
+    known = mouth_known(p->mouth, p->ctx->greeting);
+    if (!known && mouth_prepare(p->mouth, p->ctx->greeting))
+        pat_log(PAT_WARN, "agent.greeting_not_made", PAT_S("call", p->call_id));
+    phrase_unref(known);
+}
+
+static int add_prepared(struct agent *a, struct prepared **out, struct context *ctx_take)
+{
+    struct prepared *p = a->n_prepared < PREPARED_MAX ? calloc(1, sizeof *p) : NULL;
+
+    if (!p || pat_timer_init(&p->claim, a->env.loop, on_claim_time, p) ||
+        pat_timer_init(&p->expiry, a->env.loop, on_expiry, p)) {
+        if (p)
+            pat_timer_fini(&p->claim);
+        free(p);
+        context_free(ctx_take);
+        return PAT_EAGAIN;
+    }
+    p->agent = a;
+    p->ctx = ctx_take;
+    p->at_us = pat_now_us();
+    pat_strcpy(p->call_id, sizeof p->call_id, ctx_take->call_id);
+    (void)snprintf(p->room, sizeof p->room, "call_%s", p->call_id);
+    p->next = a->prepared;
+    a->prepared = p;
+    a->n_prepared++;
+    pat_timer_start(&p->expiry, KEEP_MS);
+    *out = p;
+    return PAT_OK;
+}
+
+static void reply_room(struct pat_rpc_req *r, const char *call_id_text)
+{
+    struct pat_json *result = pat_json_obj();
+    char room[64];
+
+    (void)snprintf(room, sizeof room, "call_%s", call_id_text);
+    pat_json_set_str(result, "room", room);
+    pat_rpc_reply(r, result);
+}
+
+static void on_prepare(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
+{
+    struct agent *a = arg;
+    struct pat_json_err err = { { 0 }, { 0 } };
+    struct context *ctx;
+    struct prepared *p;
+    int rc = context_parse(&ctx, params, &err);
+
+    if (rc) {
+        pat_log(PAT_WARN, "agent.prepare_refused", PAT_S("field", err.path), PAT_ERR(rc));
+        pat_rpc_fail(r, rc, err.path, err.what);
+        return;
+    }
+    if (*place_of(a, ctx->call_id) || agent_find(a, ctx->call_id)) { /* said twice */
+        reply_room(r, ctx->call_id);
+        context_free(ctx);
+        return;
+    }
+    store(a, ctx->call_id, params);
+    rc = add_prepared(a, &p, ctx);
+    if (rc) {
+        pat_rpc_fail(r, rc, NULL, "too many calls are being prepared");
+        return;
+    }
+    pat_log(PAT_INFO, "call.prepared", PAT_S("call", p->call_id), PAT_S("user", p->ctx->user_id),
+            PAT_S("agent_config", p->ctx->agent_config_id));
+    p->request = r;
+    make_room(a, p);
+    make_greeting(a, p);
+}
+
+/* What the switcher asks before it sends a user here. */
+static void on_verify(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
+{
+    struct agent *a = arg;
+    struct pat_json *result = pat_json_obj();
+    struct voice v = voice_resolve(pat_json_str_or(params, "voice_id", NULL));
+
+    pat_json_set_bool(result, "registered", a->worker_up);
+    pat_json_set_int(result, "calls", a->n_calls);
+    pat_json_set_int(result, "max_calls", a->env.conf->max_calls);
+    pat_json_set_bool(result, "voice_substituted", v.substitute);
+    pat_rpc_reply(r, result);
+}
+
+int agent_serve_rpc(struct agent *a)
+{
+    int err = pat_rpc_serve(a->env.bus, &a->prepare_sub, "agent", "prepare", on_prepare, a);
+
+    return err ? err : pat_rpc_serve(a->env.bus, &a->verify_sub, "agent", "verify", on_verify, a);
+}
+
+void agent_stop_rpc(struct agent *a)
+{
+    pat_bus_unsubscribe(a->prepare_sub);
+    pat_bus_unsubscribe(a->verify_sub);
+    a->prepare_sub = a->verify_sub = NULL;
+}

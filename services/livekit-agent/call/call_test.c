@@ -1,0 +1,549 @@
+/* call_test.c - whole calls against a room, recogniser, model and voice of the test's own. */
+#include "call.h"
+#include "test/fakes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CALL  "01934d8e-5a00-7000-8000-0000000000aa"
+#define USER  "11111111-1111-4111-8111-111111111111"
+#define AGENT "22222222-2222-4222-8222-222222222222"
+
+struct rig {
+    struct pat_loop *loop;
+    struct pat_metrics *metrics;
+    struct env env;
+    struct agent_conf conf;
+    struct call *call;
+    bool over;
+    int headers;
+};
+
+static void on_ended(struct call *c, void *arg)
+{
+    struct rig *r = arg;
+
+    call_free(c);
+    r->call = NULL;
+    r->over = true;
+}
+
+static void on_headers(struct call *c, const struct context_headers *h, void *arg)
+{
+    struct rig *r = arg;
+
+    (void)c;
+    assert_string_equal(h->user, USER);
+    r->headers++;
+}
+
+static const struct call_events events = { on_headers, on_ended };
+
+static struct context *context(const char *greeting)
+{
+    char text[1000];
+    struct pat_json *j;
+    struct context *c;
+
+    (void)snprintf(text, sizeof text,
+                   "{\"call_id\":\"" CALL "\",\"user_id\":\"" USER "\",\"agent_config_id\":\"" AGENT
+                   "\",\"settings\":{\"user_name\":\"Ada\",\"greeting_template\":\"%s\","
+                   "\"voice\":{\"responsiveness\":1,\"interruption_sensitivity\":1}}}",
+                   greeting);
+    assert_int_equal(pat_json_parse(&j, text, strlen(text), NULL), PAT_OK);
+    assert_int_equal(context_parse(&c, j, NULL), PAT_OK);
+    pat_json_free(j);
+    return c;
+}
+
+static int set_up(void **state)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct env *e = &r->env;
+    static char none[] = "";
+
+    assert_int_equal(pat_loop_new(&r->loop), PAT_OK);
+    assert_int_equal(pat_metrics_new(&r->metrics), PAT_OK);
+    fake_reset(r->loop);
+    r->conf = (struct agent_conf){ .deepgram_url = none,
+                                   .deepgram_key = none,
+                                   .deepgram_model = none,
+                                   .elevenlabs_model = none,
+                                   .openai_tts_model = none,
+                                   .event_log_dir = none,
+                                   .voice_fallback = none,
+                                   .max_call_ms = 60000 };
+    e->loop = r->loop;
+    e->metrics = r->metrics;
+    e->conf = &r->conf;
+    assert_int_equal(phrases_new(&e->phrases, r->loop, 1 << 20), PAT_OK);
+    e->answered = e->failed = e->interruptions = e->late_frames =
+        pat_counter(r->metrics, "c_total", "c", NULL);
+    e->greeting_s = e->response_s = e->own_s =
+        pat_histogram(r->metrics, "h", "h", NULL, pat_buckets_latency_s, 14);
+    *state = r;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct rig *r = *state;
+
+    call_free(r->call);
+    for (int i = 0; i < PROMPT_PHRASES; i++)
+        phrase_unref(r->env.canned[i]);
+    phrases_free(r->env.phrases);
+    for (int i = 0; i < 100 && pat_loop_free(r->loop); i++)
+        pat_loop_run_once(r->loop, 10); /* an encoder's job may be on its way back */
+    pat_metrics_free(r->metrics);
+    fake_free();
+    free(r);
+    return 0;
+}
+
+static void begin(struct rig *r, struct context *ctx)
+{
+    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1" };
+
+    assert_int_equal(call_new(&r->call, &r->env, &s, ctx, NULL, &events, r), PAT_OK);
+}
+
+static struct rtc_participant caller(bool gone, int reason)
+{
+    return (struct rtc_participant){ .sid = "PA_1",
+                                     .identity = "sip_caller",
+                                     .name = "Phone",
+                                     .kind = RTC_SIP,
+                                     .gone = gone,
+                                     .disconnect_reason = reason };
+}
+
+static void attribute(const char *name, const char *value)
+{
+    struct rtc_participant p = caller(false, 0);
+
+    fake.rtc->attribute(&p, name, value, fake.rtc_arg);
+}
+
+static void connect(struct rig *r)
+{
+    struct rtc_participant p = caller(false, 0);
+
+    (void)r;
+    fake.rtc->joined(fake.rtc_arg);
+    fake.rtc->participant(&p, fake.rtc_arg);
+    attribute("sip.callStatus", "ringing");
+    fake.rtc->subscribed(fake.rtc_arg);
+    attribute("sip.callStatus", "active");
+}
+
+static void turn_until(struct rig *r, bool (*cond)(struct rig *), int timeout_ms)
+{
+    int64_t end = pat_now_ms() + timeout_ms;
+
+    while (!cond(r)) {
+        if (pat_now_ms() > end)
+            fail_msg("the awaited did not come within %d ms", timeout_ms);
+        pat_loop_run_once(r->loop, 5);
+    }
+}
+
+static bool is_answered(struct rig *r)
+{
+    (void)r;
+    return fake_event("call.answered") != NULL;
+}
+
+static bool is_listening(struct rig *r)
+{
+    (void)r;
+    return strcmp(fake.state, "listening") == 0;
+}
+
+static bool is_speaking(struct rig *r)
+{
+    (void)r;
+    return strcmp(fake.state, "speaking") == 0;
+}
+
+static bool is_over(struct rig *r)
+{
+    return r->over;
+}
+
+static bool has_agent_turn(struct rig *r)
+{
+    (void)r;
+    return fake_count("turn.agent") >= 2;
+}
+
+/* Greeted, and waiting for the caller's word. */
+static void greeted(struct rig *r)
+{
+    begin(r, context("Hi {name}."));
+    connect(r);
+    turn_until(r, is_answered, 1000);
+    turn_until(r, is_listening, 1000);
+}
+
+static int64_t int_in(const char *json, const char *path)
+{
+    struct pat_json *j;
+    int64_t v;
+
+    assert_non_null(json);
+    assert_int_equal(pat_json_parse(&j, json, strlen(json), NULL), PAT_OK);
+    v = pat_json_int_or(j, path, -1);
+    pat_json_free(j);
+    return v;
+}
+
+static void test_call__greets_once_the_caller_can_hear(void **state)
+{
+    struct rig *r = *state;
+    int64_t from;
+
+    begin(r, context("Hi {name}."));
+    fake.rtc->joined(fake.rtc_arg);
+    from = pat_now_ms();
+    while (pat_now_ms() < from + 100)
+        pat_loop_run_once(r->loop, 10);
+    assert_true(fake.packets >= 4); /* silence, so that the phone is answered */
+    assert_int_equal(fake.voiced, 0);
+    connect(r);
+    turn_until(r, is_answered, 1000);
+    assert_in_range(int_in(fake_event("call.answered"), "greeting_ms"), 150, 290);
+    assert_string_equal(fake.tts_said, "Hi Ada.;");
+    turn_until(r, is_listening, 1000);
+    assert_non_null(strstr(fake_event("turn.agent"), "\"heard\":\"Hi Ada.\""));
+    assert_non_null(strstr(fake.texts, "lk.transcription>Hi Ada.;"));
+}
+
+static void test_call__a_ringing_phone_is_not_greeted(void **state)
+{
+    struct rig *r = *state;
+    struct rtc_participant p = caller(false, 0);
+    int64_t from = pat_now_ms();
+
+    begin(r, context("Hi."));
+    fake.rtc->joined(fake.rtc_arg);
+    fake.rtc->participant(&p, fake.rtc_arg);
+    fake.rtc->subscribed(fake.rtc_arg);
+    attribute("sip.callStatus", "ringing");
+    while (pat_now_ms() < from + 400)
+        pat_loop_run_once(r->loop, 10);
+    assert_int_equal(fake.voiced, 0);
+    assert_null(fake_event("call.answered"));
+}
+
+static void ask(const char *text)
+{
+    fake_speak(20, true);
+    fake_heard(text, false, false);
+    fake_speak(8, false);
+    fake_heard(text, true, true);
+}
+
+static void test_call__answers_sentence_by_sentence(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    ask("what time is it");
+    assert_int_equal(fake.llm_runs, 1);
+    assert_non_null(strstr(fake.messages, "{\"role\":\"assistant\",\"content\":\"Hi Ada.\"}"));
+    assert_non_null(strstr(fake.messages, "{\"role\":\"user\",\"content\":\"what time is it\"}"));
+    fake_model("It is three o'clock now. And ");
+    turn_until(r, is_speaking, 500); /* while the model still writes */
+    fake_model("it is a sunny day outside.");
+    fake_model_done(PAT_OK);
+    turn_until(r, has_agent_turn, 3000);
+    assert_non_null(
+        strstr(fake.tts_said, ";It is three o'clock now.;And it is a sunny day outside.;"));
+    assert_non_null(strstr(fake_event("turn.user"), "\"text\":\"what time is it\""));
+    assert_non_null(
+        strstr(fake_event("turn.agent"),
+               "\"heard\":\"It is three o'clock now. And it is a sunny day outside.\""));
+    assert_in_range(int_in(fake_event("turn.agent"), "timings.own_ms"), 0, 40);
+    assert_true(fake.stt_packets >= 28);
+}
+
+static void test_call__stops_for_the_caller_and_keeps_what_was_heard(void **state)
+{
+    struct rig *r = *state;
+    int64_t stopped_us, began_us;
+
+    greeted(r);
+    ask("tell me a story");
+    fake.ms_per_char = 60;
+    fake_model("Once upon a time there was a very old king who lived alone. The end.");
+    fake_model_done(PAT_OK);
+    turn_until(r, is_speaking, 500);
+    fake_speak(20, false);
+    began_us = pat_now_us();
+    fake_speak(20, true); /* over it */
+    stopped_us = fake.last_voiced_us;
+    assert_in_range(stopped_us - began_us, 0, 200 * 1000); /* 100 ms wanted + one packet + VAD */
+    fake_heard("no stop", false, false);
+    fake_speak(12, false);
+    fake_heard("no stop please", true, true);
+    assert_non_null(fake_event("turn.interrupted"));
+    assert_non_null(strstr(fake_event("turn.agent"), "\"heard\":\"Once"));
+    assert_null(strstr(fake_event("turn.agent"), "alone.\",\"interrupted\""));
+    assert_int_equal(fake.llm_runs, 2);
+    assert_non_null(strstr(fake.messages, "\"content\":\"Once"));
+    assert_null(strstr(fake.messages, "The end"));
+}
+
+static void test_call__goes_on_after_a_cough(void **state)
+{
+    struct rig *r = *state;
+    int before;
+
+    greeted(r);
+    ask("tell me a story");
+    fake.ms_per_char = 30;
+    fake_model("Once upon a time there was a very old king who lived alone.");
+    fake_model_done(PAT_OK);
+    turn_until(r, is_speaking, 500);
+    fake_speak(10, false);
+    fake_speak(12, true);
+    before = fake.voiced;
+    fake_speak(30, false);
+    assert_in_range(fake.voiced - before, 0, 2); /* it waits */
+    turn_until(r, has_agent_turn, 4000);
+    assert_non_null(strstr(fake_event("turn.agent"), "lived alone.\",\"interrupted\":false"));
+}
+
+static void test_call__a_failing_model_is_apologised_for(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    ask("what time is it");
+    fake_model_done(PAT_EUPSTREAM);
+    turn_until(r, has_agent_turn, 4000);
+    assert_non_null(strstr(fake_event("turn.agent"), "sorry"));
+    turn_until(r, is_listening, 500);
+}
+
+static void test_call__gives_up_after_three_failures_in_a_row(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    fake.ms_per_char = 2;
+    for (int i = 0; i < 3; i++) {
+        ask("what time is it");
+        fake_model_done(PAT_EUPSTREAM);
+        turn_until(r, i < 2 ? is_listening : is_over, 4000);
+    }
+    assert_int_equal(fake.room_deleted, 1);
+}
+
+static void test_call__ends_with_the_caller(void **state)
+{
+    struct rig *r = *state;
+    struct rtc_participant gone = caller(true, 1);
+
+    greeted(r);
+    fake.rtc->participant(&gone, fake.rtc_arg);
+    turn_until(r, is_over, 1000);
+    assert_int_equal(fake.job_done, 1);
+    assert_int_equal(fake.room_deleted, 1);
+    assert_int_equal(fake.stt_closed, 1);
+    assert_true(fake_count("usage.recorded") >= 2);
+}
+
+static void test_call__waits_for_a_caller_whose_line_broke(void **state)
+{
+    struct rig *r = *state;
+    struct rtc_participant broke = caller(true, 14), back = caller(false, 0);
+    int64_t from;
+
+    greeted(r);
+    fake.rtc->participant(&broke, fake.rtc_arg);
+    from = pat_now_ms();
+    while (pat_now_ms() < from + 200)
+        pat_loop_run_once(r->loop, 10);
+    assert_false(r->over);
+    fake.rtc->participant(&back, fake.rtc_arg);
+    ask("are you there");
+    assert_int_equal(fake.llm_runs, 1);
+}
+
+static void test_call__a_room_that_is_closed_ends_it(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    fake_leave(RTC_LEFT_ROOM_GONE);
+    turn_until(r, is_over, 1000);
+    assert_int_equal(fake.job_done, 1);
+}
+
+static void test_call__replaced_by_another_agent_it_leaves_the_room_alone(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    fake_leave(RTC_LEFT_DUPLICATE);
+    turn_until(r, is_over, 1000);
+    assert_int_equal(fake.room_deleted, 0);
+}
+
+static void test_call__hears_what_was_said_before_the_context_came(void **state)
+{
+    struct rig *r = *state;
+
+    begin(r, NULL);
+    connect(r);
+    fake_speak(10, true);
+    assert_int_equal(fake.stt_packets, 0);
+    call_context(r->call, context("Hi."));
+    assert_int_equal(fake.stt_packets, 10);
+    turn_until(r, is_answered, 1000);
+}
+
+static void test_call__shows_the_headers_of_the_leg_once(void **state)
+{
+    struct rig *r = *state;
+
+    begin(r, NULL);
+    connect(r);
+    attribute("sip.h.x-pat-call", CALL);
+    attribute("sip.h.x-pat-user", USER);
+    attribute("sip.h.x-pat-agent", AGENT);
+    attribute("sip.h.x-pat-version", "3");
+    assert_int_equal(r->headers, 0);
+    attribute("sip.h.x-pat-sig", "abc");
+    attribute("sip.h.x-pat-sig", "abc");
+    assert_int_equal(r->headers, 1);
+}
+
+static struct phrase *tone(void)
+{
+    const uint8_t packet[] = { 0xf8, 0xff, 0xfe };
+    struct phrase *p;
+
+    assert_int_equal(phrase_new(&p), PAT_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(phrase_add(p, packet, sizeof packet, 20), PAT_OK);
+    return p;
+}
+
+static void test_call__without_a_context_it_apologises_and_hangs_up(void **state)
+{
+    struct rig *r = *state;
+
+    r->env.canned[PROMPT_OUT_OF_ORDER] = tone();
+    begin(r, NULL);
+    connect(r);
+    call_context(r->call, NULL);
+    turn_until(r, is_over, 3000);
+    assert_int_equal(fake.voiced, 10);
+    assert_int_equal(fake.room_deleted, 1);
+    assert_int_equal(fake.tts_texts, 0);
+}
+
+static void test_call__a_voice_that_fails_is_replaced_by_the_kept_phrase(void **state)
+{
+    struct rig *r = *state;
+
+    r->env.canned[PROMPT_SORRY] = tone();
+    greeted(r);
+    fake.tts_fails = true;
+    fake.voiced = 0;
+    ask("what time is it");
+    fake_model("It is three o'clock now.");
+    fake_model_done(PAT_OK);
+    turn_until(r, is_speaking, 1000);
+    turn_until(r, is_listening, 1000);
+    assert_int_equal(fake.voiced, 10);
+}
+
+static void test_call__a_deaf_recogniser_ends_the_call(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    fake.ms_per_char = 2;
+    fake.stt->failed(PAT_EAUTH, false, "bad key", fake.stt_arg);
+    turn_until(r, is_over, 4000);
+    assert_non_null(strstr(fake_event("turn.agent"), "sorry"));
+}
+
+static void test_call__the_longest_call_ends_with_a_goodbye(void **state)
+{
+    struct rig *r = *state;
+
+    r->conf.max_call_ms = 700;
+    fake.ms_per_char = 2;
+    greeted(r);
+    turn_until(r, is_over, 4000);
+    assert_non_null(strstr(fake_event("turn.agent"), "Goodbye"));
+}
+
+static void test_call__media_that_comes_back_goes_on_where_it_stopped(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    ask("tell me a story");
+    fake_model("Once upon a time there was a very old king who lived alone.");
+    fake_model_done(PAT_OK);
+    turn_until(r, is_speaking, 500);
+    fake.media_down = true;
+    fake_speak(10, false);
+    fake.media_down = false;
+    turn_until(r, has_agent_turn, 3000);
+    assert_non_null(strstr(fake_event("turn.agent"), "lived alone.\",\"interrupted\":false"));
+}
+
+static void test_call__can_be_freed_at_any_time(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    ask("tell me a story");
+    fake_model("Once upon a time there was a very old king who lived alone. He ");
+    turn_until(r, is_speaking, 500);
+    call_free(r->call);
+    r->call = NULL;
+    assert_int_equal(fake.llm_canceled, 1);
+}
+
+#define CALL_TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CALL_TEST(test_call__greets_once_the_caller_can_hear),
+        CALL_TEST(test_call__a_ringing_phone_is_not_greeted),
+        CALL_TEST(test_call__answers_sentence_by_sentence),
+        CALL_TEST(test_call__stops_for_the_caller_and_keeps_what_was_heard),
+        CALL_TEST(test_call__goes_on_after_a_cough),
+        CALL_TEST(test_call__a_failing_model_is_apologised_for),
+        CALL_TEST(test_call__gives_up_after_three_failures_in_a_row),
+        CALL_TEST(test_call__ends_with_the_caller),
+        CALL_TEST(test_call__waits_for_a_caller_whose_line_broke),
+        CALL_TEST(test_call__a_room_that_is_closed_ends_it),
+        CALL_TEST(test_call__replaced_by_another_agent_it_leaves_the_room_alone),
+        CALL_TEST(test_call__hears_what_was_said_before_the_context_came),
+        CALL_TEST(test_call__shows_the_headers_of_the_leg_once),
+        CALL_TEST(test_call__without_a_context_it_apologises_and_hangs_up),
+        CALL_TEST(test_call__a_voice_that_fails_is_replaced_by_the_kept_phrase),
+        CALL_TEST(test_call__a_deaf_recogniser_ends_the_call),
+        CALL_TEST(test_call__the_longest_call_ends_with_a_goodbye),
+        CALL_TEST(test_call__media_that_comes_back_goes_on_where_it_stopped),
+        CALL_TEST(test_call__can_be_freed_at_any_time),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

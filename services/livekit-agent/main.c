@@ -1,0 +1,59 @@
+/* main.c - livekit-agent: settings, the agent up, the agent down. */
+#include "call/agent.h"
+#include "call/conf.h"
+
+struct process {
+    struct pat_daemon *d;
+    struct agent *agent;
+};
+
+static int start(struct pat_daemon *d, void *arg)
+{
+    struct process *p = arg;
+
+    p->d = d;
+    return agent_start(&p->agent, d);
+}
+
+static void drained(void *arg)
+{
+    struct process *p = arg;
+
+    pat_daemon_drained(p->d);
+}
+
+static void drain(struct pat_daemon *d, void *arg)
+{
+    struct process *p = arg;
+
+    (void)d;
+    agent_drain(p->agent, drained, p);
+}
+
+static void stop(struct pat_daemon *d, void *arg)
+{
+    struct process *p = arg;
+
+    (void)d;
+    agent_free(p->agent);
+    p->agent = NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct process p = { 0 };
+    const struct pat_daemon_spec spec = {
+        .name = "livekit-agent",
+        .summary = "answers calls in LiveKit rooms and holds the conversation",
+        .rows = agent_rows,
+        .n_rows = agent_rows_n,
+        .conf_size = sizeof(struct agent_conf),
+        .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
+        .check = agent_conf_check,
+        .start = start,
+        .drain = drain,
+        .stop = stop,
+    };
+
+    return pat_daemon_main(argc, argv, &spec, &p);
+}
