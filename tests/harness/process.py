@@ -40,9 +40,11 @@ class Process:
         atexit.register(self.stop)
 
     def start(self) -> "Process":
+        # Its settings are those it was given: the tools' own PAT_ variables are not for our daemons.
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("PAT_")}
         with self.log.open("ab") as out:
             # A group of its own: Ctrl-C at the terminal reaches us, and we end it in order.
-            self.child = subprocess.Popen(self.argv, env=os.environ | self.env, stdin=subprocess.DEVNULL, stdout=out,
+            self.child = subprocess.Popen(self.argv, env=outside | self.env, stdin=subprocess.DEVNULL, stdout=out,
                                           stderr=out, start_new_session=True)
         return self
 
