@@ -536,7 +536,7 @@ static void test_httpd__forms_are_decoded_in_order(void **state)
         raw_open(&raw, f);
         raw_sends(&raw, request);
         answer = raw_answer(&raw, false);
-        assert_int_equal(atoi(answer + 9), rows[i].status);
+        assert_int_equal((int)strtol(answer + 9, NULL, 10), rows[i].status);
         if (rows[i].want)
             assert_string_equal(strstr(answer, "\r\n\r\n") + 4, rows[i].want);
         raw_close(&raw);

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "loop.h"
+
+#include "buf.h"
 #include "test/loop_until.h"
 
 #include <pthread.h>
@@ -573,7 +575,7 @@ static void on_answer(int err, const char *address, void *arg)
     a->calls++;
     a->err = err;
     if (address)
-        strcpy(a->address, address);
+        assert_true(pat_strcpy(a->address, sizeof a->address, address));
 }
 
 static void test_resolve__gives_numeric_text(void **state)
