@@ -313,10 +313,9 @@ static void on_stt_failed(int err, bool retrying, const char *why, void *arg)
     struct call *c = arg;
 
     pat_counter_add(env_provider_error(c->env, "stt"), 1);
-    pat_log(retrying ? PAT_WARN : PAT_ERROR, "call.stt_failed", PAT_S("call", c->id), PAT_ERR(err),
-            PAT_S("why", why), PAT_B("retrying", retrying));
     if (retrying || c->ending)
-        return;
+        return; /* it has logged why, and goes on trying */
+    pat_log(PAT_ERROR, "call.cannot_hear", PAT_S("call", c->id), PAT_ERR(err), PAT_S("why", why));
     /* A call in which we cannot hear is no call. */
     c->bye = PROMPT_OUT_OF_ORDER;
     pat_strcpy(c->reason, sizeof c->reason, "stt_failed");

@@ -11,7 +11,7 @@ enum {
     /* Let the other end's jitter buffer settle on silence first. A telephone gateway drops what
      * comes before its own first packet after the answer. */
     SETTLE_MS = 60,
-    SETTLE_SIP_MS = 180,
+    SETTLE_SIP_MS = 100,
     RETURN_MS = 10000,    /* a lost connection may come back */
     REJOIN_MS = 5000,     /* after our own, everybody is told anew */
     NO_CONTEXT_MS = 3000, /* then the caller hears an apology */
