@@ -14,6 +14,7 @@
 #define RESUME_MS    4000  /* socket and answer of one resume */
 #define GIVE_UP_MS   30000 /* without a room after having been in it; nobody holds longer */
 #define LEAVE_MS     1500
+#define REASON_MS    500 /* media closed: a leave that says why may be on its way */
 #define RETRY_MS     300
 #define RETRY_MAX_MS 7000
 #define RESUMES      3 /* failed attempts before a full reconnect */
@@ -227,6 +228,7 @@ void room_lost_signal(struct rtc_room *r)
 
     signalling_free(r->sig);
     r->sig = NULL;
+    pat_timer_stop(&r->answer); /* a resume offers again */
     if (r->state == ROOM_JOINED && media) {
         pat_log(PAT_INFO, "rtc.resume", PAT_S("participant", r->sid));
         room_set_state(r, ROOM_RESUMING);
@@ -240,6 +242,17 @@ void room_lost_signal(struct rtc_room *r)
         return;
     }
     pat_timer_start(&r->attempt, pat_retry_next_ms(&r->retry, pat_random32()));
+}
+
+void room_lost_media(struct rtc_room *r, int err)
+{
+    if (r->state == ROOM_JOINED && err == PAT_ECONN) {
+        pat_timer_start(&r->attempt, REASON_MS);
+        return;
+    }
+    if (r->state == ROOM_CONNECTING)
+        r->try_tcp = true;
+    room_reconnect(r, err == PAT_EAUTH ? "wrong_certificate" : "media_lost");
 }
 
 void room_resumed(struct rtc_room *r)
@@ -277,6 +290,9 @@ static void on_attempt(void *arg)
         if (r->sid[0])
             r->try_tcp = true;
         room_reconnect(r, "attempt_timed_out");
+        return;
+    case ROOM_JOINED:
+        room_reconnect(r, "media_lost");
         return;
     default:
         return;

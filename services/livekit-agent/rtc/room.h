@@ -95,6 +95,8 @@ void room_end(struct rtc_room *r, enum rtc_left reason);
 void room_check_joined(struct rtc_room *r); /* JOINED when everything for it is there */
 /* The socket is of no use any more: resume when media flows, else reconnect. */
 void room_lost_signal(struct rtc_room *r);
+/* The peer connection is down. */
+void room_lost_media(struct rtc_room *r, int err);
 void room_reconnect(struct rtc_room *r, const char *why);
 void room_resumed(struct rtc_room *r);
 

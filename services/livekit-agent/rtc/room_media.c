@@ -25,11 +25,7 @@ static void on_data(bool reliable, const uint8_t *data, size_t len, void *arg)
 
 static void on_down(int err, void *arg)
 {
-    struct rtc_room *r = arg;
-
-    if (r->state == ROOM_CONNECTING)
-        r->try_tcp = true;
-    room_reconnect(r, err == PAT_EAUTH ? "wrong_certificate" : "media_lost");
+    room_lost_media(arg, err);
 }
 
 static const char *speaker(struct rtc_room *r, const struct track *t)

@@ -373,11 +373,9 @@ static void on_reconnect(struct rtc_room *r)
     send_sync_state(r);
     room_resumed(r);
     room_send_attributes(r);
-    /* An offer the old socket may have swallowed, or what came up meanwhile. */
-    if (r->neg.in_flight || r->neg.again) {
-        r->neg.in_flight = false;
-        room_negotiate(r);
-    }
+    /* What the old socket swallowed: our offer's answer, or a call for more sections. */
+    r->neg.in_flight = false;
+    room_negotiate(r);
 }
 
 static enum rtc_left left_reason(Livekit__DisconnectReason reason)
