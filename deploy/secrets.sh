@@ -15,7 +15,7 @@ keep() {
   chmod 444 "$1"
 }
 
-for name in postgres_password db_owner_password db_daemon_password livekit_api_secret callback_key; do
+for name in postgres_password db_owner_password db_daemon_password livekit_api_secret call_secret inside_token supabase_jwt_secret; do
   keep "$name" "$(random)"
 done
 for vendor in signalwire_signing_key retell_api_key deepgram_api_key openai_api_key elevenlabs_api_key; do

@@ -68,17 +68,17 @@ static void note_mark(struct pat_journal *j, const struct pat_id *id)
 {
     if (!j->db)
         return;
-    if (!j->marks) {
-        j->marks = malloc(JOURNAL_MARKS * (PAT_ID_LEN + 1) + 2);
-        if (!j->marks)
+    if (j->n_marks == j->cap_marks) {
+        size_t cap = j->cap_marks ? j->cap_marks * 2 : 64;
+        struct pat_id *v = cap > j->max_entries * 2 ? NULL : realloc(j->marks, cap * sizeof *v);
+
+        if (!v)
             return;
+        j->marks = v;
+        j->cap_marks = cap;
     }
-    if (j->n_marks == JOURNAL_MARKS)
-        return;
-    j->marks[j->n_marks * (PAT_ID_LEN + 1)] = j->n_marks ? ',' : '{';
-    memcpy(j->marks + j->n_marks * (PAT_ID_LEN + 1) + 1, id->s, PAT_ID_LEN);
-    j->n_marks++;
-    flush_soon(j, j->n_marks == JOURNAL_MARKS ? 0 : JOURNAL_MARK_MS);
+    j->marks[j->n_marks++] = *id;
+    flush_soon(j, j->n_marks >= JOURNAL_MARKS ? 0 : JOURNAL_MARK_MS);
 }
 
 static void on_published(int err, const struct pat_msg *m, void *arg)
@@ -154,13 +154,27 @@ static size_t gather(struct pat_journal *j, struct pat_db_stmt *stmts, size_t *n
     return n;
 }
 
+/* "{id,id,...}" of the oldest marks. */
+static size_t gather_marks(struct pat_journal *j)
+{
+    size_t n = j->n_marks < JOURNAL_MARKS ? j->n_marks : JOURNAL_MARKS;
+
+    pat_buf_reset(&j->mark_text);
+    for (size_t i = 0; i < n; i++) {
+        pat_buf_add(&j->mark_text, i ? "," : "{", 1);
+        pat_buf_add(&j->mark_text, j->marks[i].s, PAT_ID_LEN);
+    }
+    pat_buf_add(&j->mark_text, "}", 1);
+    return j->mark_text.err ? 0 : n;
+}
+
 static void on_stored(int err, const struct pat_db_result *const *results, size_t n, void *arg);
 
 static int send_batch(struct pat_journal *j)
 {
     struct pat_db_stmt stmts[JOURNAL_BATCH_STMTS + JOURNAL_BATCH + 2];
     const char *rows[1];
-    const char *marks[1] = { j->marks };
+    const char *marks[1];
     size_t n_stmts;
     size_t n = gather(j, stmts, &n_stmts);
     int err = j->batch.err;
@@ -169,12 +183,13 @@ static int send_batch(struct pat_journal *j)
         rows[0] = j->batch.data;
         stmts[n_stmts++] = (struct pat_db_stmt){ "pat_journal_store", store_sql, 1, rows };
     }
-    if (j->n_marks && !j->solo) {
-        memcpy(j->marks + j->n_marks * (PAT_ID_LEN + 1), "}", 2);
+    if (j->n_marks && !j->solo)
+        j->marks_flying = gather_marks(j);
+    if (j->marks_flying) {
+        marks[0] = j->mark_text.data;
         stmts[n_stmts++] = (struct pat_db_stmt){ "pat_journal_mark", mark_sql, 1, marks };
-        j->marks_flying = j->n_marks;
     }
-    if (!err)
+    if (!err && n_stmts)
         err = pat_db_run(j->db, stmts, n_stmts, JOURNAL_STORE_MS, on_stored, j, &j->unit);
     if (err)
         j->marks_flying = 0;
@@ -293,16 +308,11 @@ static void on_refused(struct pat_journal *j, int err, const struct pat_db_resul
     pat_timer_start(&j->timer, pat_retry_next_ms(&j->retry, pat_random32()));
 }
 
-static void keep_late_marks(struct pat_journal *j)
+static void drop_marks(struct pat_journal *j)
 {
-    size_t left = j->n_marks - j->marks_flying;
-    size_t width = PAT_ID_LEN + 1;
-
-    if (left) {
-        memmove(j->marks, j->marks + j->marks_flying * width, left * width);
-        j->marks[0] = '{';
-    }
-    j->n_marks = left;
+    j->n_marks -= j->marks_flying;
+    memmove(j->marks, j->marks + j->marks_flying, j->n_marks * sizeof *j->marks);
+    j->marks_flying = 0;
 }
 
 static void on_stored(int err, const struct pat_db_result *const *results, size_t n, void *arg)
@@ -323,14 +333,14 @@ static void on_stored(int err, const struct pat_db_result *const *results, size_
         return;
     }
     pat_retry_reset(&j->retry);
-    keep_late_marks(j);
-    j->marks_flying = 0;
+    if (j->marks_flying)
+        drop_marks(j);
     settle_stored(j);
     show(j);
     if (!TAILQ_EMPTY(&j->waiting) || j->closing)
         flush_soon(j, j->n >= JOURNAL_BATCH || j->closing ? 0 : JOURNAL_LINGER_MS);
     else if (j->n_marks)
-        flush_soon(j, JOURNAL_MARK_MS);
+        flush_soon(j, j->n_marks >= JOURNAL_MARKS ? 0 : JOURNAL_MARK_MS);
 }
 
 /* ---- adding ---- */
@@ -431,6 +441,7 @@ static void free_journal(struct pat_journal *j)
     drop_entries(&j->told);
     journal_spool_close(j);
     pat_buf_fini(&j->batch);
+    pat_buf_fini(&j->mark_text);
     free(j->marks);
     free(j);
 }
@@ -452,6 +463,7 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
     TAILQ_INIT(&j->waiting);
     TAILQ_INIT(&j->told);
     pat_buf_init(&j->batch, JOURNAL_BATCH_BYTES + 2 * PAT_EVENT_MAX);
+    pat_buf_init(&j->mark_text, (JOURNAL_MARKS + 1) * (PAT_ID_LEN + 1));
     find_meters(j, opts ? opts->metrics : NULL);
     err = pat_timer_init(&j->timer, l, on_timer, j);
     if (!err)

@@ -14,7 +14,7 @@ enum {
     JOURNAL_BATCH_STMTS = 500, /* of theirs, likewise */
     JOURNAL_LINGER_MS = 3,     /* for a batch to fill, and for NATS to acknowledge before the row */
     JOURNAL_MARK_MS = 200,     /* for acknowledged events to gather before they are marked */
-    JOURNAL_MARKS = 1000,      /* more of them are marked at once */
+    JOURNAL_MARKS = 1000,      /* in one statement */
     JOURNAL_STORE_MS = 10000,
     JOURNAL_PUBLISH_MS = 30000, /* longer than NATS is usually away; then the sweep takes over */
     JOURNAL_RETRY_BASE_MS = 50,
@@ -57,9 +57,10 @@ struct pat_journal {
     size_t flying;
     size_t solo; /* entries to be tried one by one, because a batch was refused */
     pat_db_id unit;
-    size_t marks_flying;
-    char *marks; /* "{id,id,..." of acknowledged events whose rows do not say so */
-    size_t n_marks;
+    struct pat_id *marks; /* acknowledged events whose rows do not say so */
+    size_t n_marks, cap_marks;
+    size_t marks_flying; /* the first of them, in a unit */
+    struct pat_buf mark_text;
     struct pat_timer timer;
     bool hurry; /* the timer is a linger, not a pause after a failure */
     struct pat_retry retry;

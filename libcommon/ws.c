@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #define MAX_MESSAGE     (1024 * 1024)
 #define MAX_QUEUE       (1024 * 1024)
@@ -21,6 +22,8 @@
 #define UNANSWERED_MAX  2
 #define ABNORMAL        1006 /* RFC 6455, 7.1.5: closed without a close frame */
 #define MAX_REASON      123
+#define MAX_KEPT        8
+#define MAX_KEPT_LEN    512
 
 enum ws_state { WS_CONNECTING, WS_OPEN, WS_CLOSING, WS_ENDED };
 
@@ -58,9 +61,15 @@ struct pat_ws {
     int close_code;
     char close_reason[MAX_REASON + 1];
     bool peer_closed;
-    char header[256]; /* what pat_ws_header gave last */
-    int busy;         /* its callback is on the stack */
-    bool dead;        /* to be freed when that returns */
+    bool is_server;
+    bool close_sent;
+    bool given_up; /* closed before it was open */
+    struct kept {
+        char *name; /* "x-request-id:" */
+        char *value;
+    } kept[MAX_KEPT];
+    int busy;  /* its callback is on the stack */
+    bool dead; /* to be freed when that returns */
     struct pat_ws *next;
     struct pat_ws **prev;
 };
@@ -124,6 +133,10 @@ static void ws_free(struct pat_ws *ws)
     free(ws->path);
     free(ws->protocol);
     free(ws->headers);
+    for (size_t i = 0; i < MAX_KEPT; i++) {
+        free(ws->kept[i].name);
+        free(ws->kept[i].value);
+    }
     free(ws);
 }
 
@@ -217,8 +230,9 @@ void pat_ws_close(struct pat_ws *ws, int code, const char *reason)
     pat_strcpy(ws->close_reason, sizeof ws->close_reason, reason ? reason : "");
     if (ws->state == WS_CONNECTING) {
         /* closed must not run before this has returned. */
-        pat_timer_start(&ws->timer, 0);
+        ws->given_up = true;
         ws->state = WS_CLOSING;
+        pat_timer_start(&ws->timer, 0);
         return;
     }
     ws->state = WS_CLOSING;
@@ -241,6 +255,34 @@ static bool write_frame(struct pat_ws *ws)
     return sent;
 }
 
+/* A close frame made by hand (RFC 6455, 5.5.1). Asked to close, the library on libuv does so at
+ * once and sends nothing: lws_service_fd_tsi of 4.1.6 closes a second time, which overrides its own
+ * waiting. */
+static bool send_close(struct pat_ws *ws, int code, const char *reason)
+{
+    unsigned char frame[LWS_PRE + 6 + 2 + MAX_REASON], *at = frame + LWS_PRE, *payload;
+    unsigned char mask[4] = { 0 };
+    size_t len = 2 + strlen(reason);
+
+    *at++ = 0x88;
+    *at++ = (unsigned char)(len | (ws->is_server ? 0 : 0x80));
+    if (!ws->is_server) {
+        if (getrandom(mask, sizeof mask, 0) != sizeof mask)
+            return false;
+        memcpy(at, mask, sizeof mask);
+        at += sizeof mask;
+    }
+    payload = at;
+    *at++ = (unsigned char)(code >> 8);
+    *at++ = (unsigned char)code;
+    memcpy(at, reason, len - 2);
+    for (size_t i = 0; i < len; i++)
+        payload[i] ^= mask[i % 4];
+    len += (size_t)(payload - frame) - LWS_PRE;
+    ws->close_sent = true;
+    return lws_write(ws->wsi, frame + LWS_PRE, len, LWS_WRITE_RAW) >= 0;
+}
+
 /* As many frames as the socket takes; -1 ends the connection. */
 static int on_writable(struct pat_ws *ws)
 {
@@ -261,11 +303,8 @@ static int on_writable(struct pat_ws *ws)
         if (!write_frame(ws))
             return -1;
     }
-    if (ws->state == WS_CLOSING) {
-        lws_close_reason(ws->wsi, (enum lws_close_status)ws->close_code,
-                         (unsigned char *)ws->close_reason, strlen(ws->close_reason));
-        return -1;
-    }
+    if (ws->state == WS_CLOSING)
+        return ws->close_sent || send_close(ws, ws->close_code, ws->close_reason) ? 0 : -1;
     if (had && ws->ev.drained)
         ws->ev.drained(ws, ws->arg);
     return 0;
@@ -275,7 +314,7 @@ static int on_writable(struct pat_ws *ws)
 
 static int too_big(struct pat_ws *ws)
 {
-    lws_close_reason(ws->wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, NULL, 0);
+    send_close(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "");
     finish(ws, PAT_E2BIG, 0, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too large");
     return -1;
 }
@@ -307,12 +346,18 @@ static int on_piece(struct pat_ws *ws, const char *data, size_t len)
     return 0;
 }
 
-static void on_peer_close(struct pat_ws *ws, const unsigned char *data, size_t len)
+/* The library answers with a close frame of its own and ends; an answer to ours ends at once. */
+static int on_peer_close(struct pat_ws *ws, const unsigned char *data, size_t len)
 {
+    if (ws->close_sent) {
+        finish(ws, PAT_OK, 0, ws->close_code, ws->close_reason);
+        return -1;
+    }
     ws->peer_closed = true;
     ws->close_code = len >= 2 ? data[0] << 8 | data[1] : 1005;
     snprintf(ws->close_reason, sizeof ws->close_reason, "%.*s", len > 2 ? (int)len - 2 : 0,
              len > 2 ? (const char *)data + 2 : "");
+    return 0;
 }
 
 static void on_gone(struct pat_ws *ws)
@@ -337,15 +382,67 @@ static void on_refused(struct pat_ws *ws, const char *why, size_t len)
 
 static void on_open(struct pat_ws *ws)
 {
-    if (ws->state == WS_CLOSING) {
-        lws_callback_on_writable(ws->wsi);
-        return;
-    }
+    if (ws->given_up)
+        return; /* the timer ends it */
     ws->state = WS_OPEN;
     pat_timer_stop(&ws->timer);
     if (ws->ping_ms)
         pat_timer_start(&ws->ping, ws->ping_ms);
     ws->ev.open(ws, ws->arg);
+}
+
+/* ---- headers of the answer ---- */
+
+static int copy_header(struct lws *wsi, const char *name, char *out, int cap)
+{
+    /* Names the library knows are stored by number, others by name. */
+    for (int i = 0; i < WSI_TOKEN_COUNT; i++) {
+        const unsigned char *known = lws_token_to_string((enum lws_token_indexes)i);
+
+        if (known && !strcmp((const char *)known, name))
+            return lws_hdr_copy(wsi, out, cap, (enum lws_token_indexes)i) > 0 ? 0 : -1;
+    }
+    return lws_hdr_custom_copy(wsi, out, cap, name, (int)strlen(name)) >= 0 ? 0 : -1;
+}
+
+/* The library forgets them before it says "established". */
+static void keep_headers(struct pat_ws *ws)
+{
+    char value[MAX_KEPT_LEN];
+
+    for (size_t i = 0; i < MAX_KEPT && ws->kept[i].name; i++)
+        if (!ws->kept[i].value && !copy_header(ws->wsi, ws->kept[i].name, value, sizeof value))
+            ws->kept[i].value = strdup(value);
+}
+
+static int want_headers(struct pat_ws *ws, const char *const *names)
+{
+    static const char *const usual[] = { "X-Request-Id", "Retry-After", NULL };
+
+    if (!names)
+        names = usual;
+    for (size_t i = 0; names[i]; i++) {
+        if (i == MAX_KEPT)
+            return PAT_E2BIG;
+        if (asprintf(&ws->kept[i].name, "%s:", names[i]) < 0) {
+            ws->kept[i].name = NULL;
+            return PAT_ENOMEM;
+        }
+        for (char *c = ws->kept[i].name; *c; c++)
+            if (*c >= 'A' && *c <= 'Z')
+                *c = (char)(*c - 'A' + 'a');
+    }
+    return PAT_OK;
+}
+
+const char *pat_ws_header(struct pat_ws *ws, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < MAX_KEPT && ws->kept[i].name; i++)
+        if (!strncasecmp(ws->kept[i].name, name, len) && ws->kept[i].name[len] == ':')
+            return ws->kept[i].value;
+    return NULL;
 }
 
 /* ---- the library's callback ---- */
@@ -386,9 +483,12 @@ static int on_event(struct pat_ws *ws, enum lws_callback_reasons reason, void *i
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(ws);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        on_peer_close(ws, in, len);
+        return on_peer_close(ws, in, len);
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
+        keep_headers(ws);
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        keep_headers(ws);
         on_refused(ws, in, len);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
@@ -451,8 +551,8 @@ static void on_timeout(void *arg)
 {
     struct pat_ws *ws = arg;
 
-    if (ws->state == WS_CLOSING && ws->close_code)
-        finish(ws, PAT_ETIMEDOUT, 0, ws->close_code, ws->close_reason);
+    if (ws->given_up)
+        finish(ws, PAT_ECANCELED, 0, ABNORMAL, "");
     else
         finish(ws, PAT_ETIMEDOUT, 0, ABNORMAL, "");
 }
@@ -597,6 +697,8 @@ int pat_ws_connect(struct pat_ws **out, struct pat_net *n, const struct pat_ws_o
     err = parse_url(ws, opts->url, name, sizeof name);
     if (!err)
         err = copy_headers(ws, opts->headers);
+    if (!err)
+        err = want_headers(ws, opts->keep_headers);
     if (!err && opts->protocol) {
         ws->protocol = strdup(opts->protocol);
         err = ws->protocol ? PAT_OK : PAT_ENOMEM;
@@ -613,25 +715,15 @@ int pat_ws_connect(struct pat_ws **out, struct pat_net *n, const struct pat_ws_o
     return PAT_OK;
 }
 
-const char *pat_ws_header(struct pat_ws *ws, const char *name)
-{
-    char token[64];
-    int len;
-
-    if (!ws->wsi || (size_t)snprintf(token, sizeof token, "%s:", name) >= sizeof token)
-        return NULL;
-    for (char *c = token; *c; c++)
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
-    len = lws_hdr_custom_copy(ws->wsi, ws->header, sizeof ws->header, token, (int)strlen(token));
-    return len >= 0 ? ws->header : NULL;
-}
-
 /* ---- server ---- */
 
 int ws_server_new(struct pat_ws **out, struct pat_net *n, size_t max_message)
 {
-    return ws_new(out, n, max_message, 0);
+    int err = ws_new(out, n, max_message, 0);
+
+    if (!err)
+        (*out)->is_server = true;
+    return err;
 }
 
 void ws_server_drop(struct pat_ws *ws)

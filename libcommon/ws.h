@@ -23,8 +23,9 @@ struct pat_ws_events {
     /* One whole message, at most max_message bytes. Borrowed. */
     void (*message)(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg);
     /* err PAT_OK: a close frame was seen (code, reason); PAT_ECONN, PAT_ETIMEDOUT, PAT_E2BIG,
-     * PAT_EPROTO. status: the HTTP status when the server refused the upgrade (401, 404 ...), else
-     * 0; reason is then the start of the body. */
+     * PAT_EPROTO; PAT_ECANCELED when our net closed or it was closed before it opened.
+     * PAT_EUPSTREAM: the server refused the upgrade with this HTTP status (401, 404 ...), else
+     * status is 0. code is 1006 without a close frame, 1005 when it held none. */
     void (*closed)(struct pat_ws *ws, int err, int status, int code, const char *reason, void *arg);
     /* The send queue has run empty. May be NULL. */
     void (*drained)(struct pat_ws *ws, void *arg);
@@ -34,6 +35,9 @@ struct pat_ws_opts {
     const char *url;            /* ws:// or wss://, with path and query */
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     const char *protocol;       /* Sec-WebSocket-Protocol, or NULL */
+    /* Names of answer headers to keep for pat_ws_header, at most 8, NULL-terminated. NULL:
+     * X-Request-Id and Retry-After. */
+    const char *const *keep_headers;
     int64_t connect_timeout_ms; /* DNS, TCP, TLS and upgrade together */
     int64_t ping_ms;    /* a PING this often; two unanswered: closed with PAT_ETIMEDOUT. 0: none */
     size_t max_message; /* 0: 1 MiB */
@@ -51,7 +55,8 @@ void pat_ws_close(struct pat_ws *ws, int code, const char *reason);
 /* Gone at once, without closed. NULL is fine. */
 void pat_ws_abort(struct pat_ws *ws);
 void pat_ws_set(struct pat_ws *ws, const struct pat_ws_events *ev, void *arg);
-/* A header of the server's answer to the upgrade; NULL when absent. Only in open and closed. */
+/* Client side: a header of the server's answer, if it was to be kept; NULL when absent. Also when
+ * the upgrade was refused. */
 const char *pat_ws_header(struct pat_ws *ws, const char *name);
 
 #endif

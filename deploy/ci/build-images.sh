@@ -33,3 +33,7 @@ build --target livekit -t livekit/livekit-server:v1.13.5 "$context"
 id=$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 build --build-arg "PAT_BUILD_ID=$id" --target runtime -t patchbay:dev .
 build --build-arg "PAT_BUILD_ID=$id" --target demo -t patchbay-demo:dev .
+
+# What earlier builds left.
+$docker image prune -f >/dev/null
+$docker builder prune -f --keep-storage 4GB >/dev/null

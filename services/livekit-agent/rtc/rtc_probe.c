@@ -7,8 +7,10 @@
  *   rtc_probe api URL KEY SECRET create|dispatch|delete|remove|token ROOM [ARG]
  *
  * Commands: tone HZ | echo | silent | attr NAME VALUE | text TOPIC TEXT | dtmf D | stats | leave |
- * abort | done | drain | quit
+ * abort | simulate FAULT | done | drain | quit
  */
+#include "livekit.pb-c.h"
+#include "room.h"
 #include "roomapi.h"
 #include "rtc.h"
 #include "worker.h"
@@ -43,7 +45,10 @@ struct probe {
     double hz, phase;
     int64_t due_us;
     OpusEncoder *encoder;
-    uint64_t sent, received;
+    uint64_t sent, received, levels; /* levels: packets that told theirs */
+    int level;
+    char voices[8][64]; /* identities heard */
+    size_t n_voices;
     int64_t last_received_us, longest_gap_us;
     bool quitting;
 };
@@ -95,16 +100,32 @@ static void on_subscribed(void *arg)
     SAY("subscribed");
 }
 
+/* Says each voice the first time it is heard. */
+static void note_voice(struct probe *p, const char *identity)
+{
+    for (size_t i = 0; i < p->n_voices; i++)
+        if (strcmp(p->voices[i], identity) == 0)
+            return;
+    if (!*identity || p->n_voices == 8 || !pat_strcpy(p->voices[p->n_voices], 64, identity))
+        return;
+    p->n_voices++;
+    SAY("voice", PAT_S("identity", identity));
+}
+
 static void on_packet(const struct rtc_packet *packet, void *arg)
 {
     struct probe *p = arg;
 
+    note_voice(p, packet->identity);
+    if (packet->audio_level >= 0) {
+        p->levels++;
+        p->level = packet->audio_level;
+    }
     if (p->last_received_us && packet->received_us - p->last_received_us > p->longest_gap_us)
         p->longest_gap_us = packet->received_us - p->last_received_us;
     p->last_received_us = packet->received_us;
     if (p->received++ == 0)
-        SAY("first_packet", PAT_S("identity", packet->identity), PAT_S("track", packet->track_sid),
-            PAT_I("level", packet->audio_level));
+        SAY("first_packet", PAT_S("identity", packet->identity), PAT_S("track", packet->track_sid));
     if (p->sound == ECHO &&
         rtc_room_send(
             p->room, packet->opus, packet->len,
@@ -282,10 +303,30 @@ static void quit(struct probe *p)
 
 static void stats(struct probe *p)
 {
-    SAY("stats", PAT_I("sent", p->sent), PAT_I("received", p->received),
-        PAT_I("gap_ms", p->longest_gap_us / 1000),
+    SAY("stats", PAT_I("sent", p->sent), PAT_I("received", p->received), PAT_I("levels", p->levels),
+        PAT_I("level", p->level), PAT_I("gap_ms", p->longest_gap_us / 1000),
         PAT_I("media_up", p->room && rtc_room_media_up(p->room)));
     p->longest_gap_us = 0;
+}
+
+/* Asks the server to do us a wrong (SimulateScenario of LiveKit's signalling). */
+static void simulate(struct probe *p, const char *what)
+{
+    Livekit__SimulateScenario scenario = LIVEKIT__SIMULATE_SCENARIO__INIT;
+    Livekit__SignalRequest m = LIVEKIT__SIGNAL_REQUEST__INIT;
+
+    if (strcmp(what, "server_leave") == 0)
+        scenario.scenario_case = LIVEKIT__SIMULATE_SCENARIO__SCENARIO_SERVER_LEAVE;
+    else if (strcmp(what, "node_failure") == 0)
+        scenario.scenario_case = LIVEKIT__SIMULATE_SCENARIO__SCENARIO_NODE_FAILURE;
+    else if (strcmp(what, "full_reconnect") == 0)
+        scenario.scenario_case = LIVEKIT__SIMULATE_SCENARIO__SCENARIO_LEAVE_REQUEST_FULL_RECONNECT;
+    else
+        scenario.scenario_case = LIVEKIT__SIMULATE_SCENARIO__SCENARIO_DISCONNECT_SIGNAL_ON_RESUME;
+    scenario.node_failure = true; /* the members of the oneof share their place */
+    m.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_SIMULATE;
+    m.simulate = &scenario;
+    SAY("simulated", PAT_S("result", pat_err_name(room_send_signal(p->room, &m))));
 }
 
 static void room_command(struct probe *p, const char *verb, const char *a, const char *b)
@@ -300,6 +341,8 @@ static void room_command(struct probe *p, const char *verb, const char *a, const
         send_text(p, a, b);
     else if (strcmp(verb, "dtmf") == 0)
         err = rtc_room_send_dtmf(p->room, *a);
+    else if (strcmp(verb, "simulate") == 0)
+        simulate(p, a);
     else if (strcmp(verb, "leave") == 0)
         rtc_room_leave(p->room);
     else if (strcmp(verb, "abort") == 0) {
