@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern const struct dbl_vendor dbl_vendor_deepgram;
 extern const struct dbl_vendor dbl_vendor_elevenlabs;
 extern const struct dbl_vendor dbl_vendor_openai;
 extern const struct dbl_vendor dbl_vendor_retell;
 extern const struct dbl_vendor dbl_vendor_signalwire;
 
 static const struct dbl_vendor *const vendors[] = {
+    &dbl_vendor_deepgram,
     &dbl_vendor_elevenlabs,
     &dbl_vendor_openai,
     &dbl_vendor_retell,
