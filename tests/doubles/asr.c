@@ -306,7 +306,7 @@ int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg)
 
 void asr_feed(struct asr_utt *u, const int16_t *pcm, size_t n)
 {
-    if (u->finish || u->n_in + n > MAX_SAMPLES)
+    if (!n || u->finish || u->n_in + n > MAX_SAMPLES)
         return;
     if (u->n_in + n > u->cap_in) {
         size_t cap = 2 * (u->n_in + n) + BATCH;

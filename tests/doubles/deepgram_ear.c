@@ -476,6 +476,13 @@ static int16_t from_ulaw(uint8_t byte)
     return (int16_t)(u & 0x80 ? 132 - magnitude : magnitude - 132);
 }
 
+static int16_t from_linear(const uint8_t *p)
+{
+    unsigned v = p[0] | (unsigned)p[1] << 8;
+
+    return (int16_t)(uint16_t)v;
+}
+
 static int on_raw(struct dg_ear *e, const uint8_t *data, size_t len)
 {
     enum { BLOCK = 1024 };
@@ -486,7 +493,7 @@ static int on_raw(struct dg_ear *e, const uint8_t *data, size_t len)
         spx_uint32_t n = 0, n_out = sizeof out / sizeof out[0];
 
         for (; n < BLOCK && len >= width; n++, data += width, len -= width)
-            in[n] = width == 2 ? (int16_t)(uint16_t)(data[0] | data[1] << 8) : from_ulaw(*data);
+            in[n] = width == 2 ? from_linear(data) : from_ulaw(*data);
         if (!e->resampler) {
             on_samples(e, in, n);
             continue;

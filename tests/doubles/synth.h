@@ -1,6 +1,6 @@
 /* synth.h - speech from text by flite's voices, for the doubles that speak.
  *
- * Real speech, offline and the same each time. A voice is one of flite's with a pitch factor: two
+ * Real speech, offline. A voice is one of flite's with a pitch factor: two
  * ids never sound alike by accident, and a clone is a shifted voice. The work runs on a pool
  * thread; the callback comes once, on the loop, unless canceled.
  */
