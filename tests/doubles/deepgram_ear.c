@@ -135,9 +135,11 @@ static char *formatted(const struct dg_ear *e, const char *text)
     struct pat_buf b;
     size_t len = strlen(text);
 
+    if (!len)
+        return strdup("");
     pat_buf_init(&b, len + 8);
     pat_buf_add(&b, text, len);
-    if (len && e->o.punctuate) {
+    if (e->o.punctuate && b.len) {
         b.data[0] = (char)toupper((unsigned char)b.data[0]);
         for (size_t i = 1; i < len; i++)
             if (b.data[i] == 'i' && b.data[i - 1] == ' ' &&
@@ -146,7 +148,7 @@ static char *formatted(const struct dg_ear *e, const char *text)
         if (isalnum((unsigned char)b.data[len - 1]))
             pat_buf_adds(&b, ".");
     }
-    return len ? pat_buf_take(&b) : strdup("");
+    return pat_buf_take(&b);
 }
 
 static void utterance_free(struct utterance *u)

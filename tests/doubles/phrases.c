@@ -1,5 +1,8 @@
-/* phrases.c - see phrases.h. How: a growing list of pairs, searched linearly: hundreds at most. */
+/* phrases.c - see phrases.h. How: a growing list of pairs, searched linearly: hundreds at most;
+ * flite knows how numbers are said. */
 #include "phrases.h"
+
+#include "synth.h"
 
 #include <ctype.h>
 #include <stdint.h>
@@ -18,57 +21,11 @@ struct phrases {
     size_t n, cap;
 };
 
-static const char *const ones[] = { "zero",    "one",     "two",       "three",    "four",
-                                    "five",    "six",     "seven",     "eight",    "nine",
-                                    "ten",     "eleven",  "twelve",    "thirteen", "fourteen",
-                                    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen" };
-static const char *const tens[] = { "",      "",      "twenty",  "thirty", "forty",
-                                    "fifty", "sixty", "seventy", "eighty", "ninety" };
-
 static void add_word(struct pat_buf *out, const char *word, size_t len)
 {
     if (out->len)
         pat_buf_adds(out, " ");
     pat_buf_add(out, word, len);
-}
-
-static void add_number(struct pat_buf *out, unsigned n)
-{
-    if (n >= 1000) {
-        add_number(out, n / 1000);
-        add_word(out, "thousand", 8);
-        n %= 1000;
-        if (!n)
-            return;
-    }
-    if (n >= 100) {
-        add_number(out, n / 100);
-        add_word(out, "hundred", 7);
-        n %= 100;
-        if (!n)
-            return;
-    }
-    if (n >= 20) {
-        add_word(out, tens[n / 10], strlen(tens[n / 10]));
-        n %= 10;
-        if (!n)
-            return;
-    }
-    add_word(out, ones[n], strlen(ones[n]));
-}
-
-/* Up to six digits are a number; more are read one by one. */
-static size_t add_digits(struct pat_buf *out, const char *p, size_t len)
-{
-    size_t n = 0;
-
-    while (n < len && isdigit((unsigned char)p[n]))
-        n++;
-    if (n <= 6)
-        add_number(out, (unsigned)strtoul(p, NULL, 10));
-    for (size_t i = 0; n > 6 && i < n; i++)
-        add_number(out, (unsigned)(p[i] - '0'));
-    return n;
 }
 
 static bool is_letter(const char *p, size_t i, size_t len)
@@ -79,20 +36,12 @@ static bool is_letter(const char *p, size_t i, size_t len)
            isalpha((unsigned char)p[i + 1]);
 }
 
-int phrases_words(struct pat_buf *out, const char *text, size_t len)
+static int plain_words(struct pat_buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len;) {
         char word[64];
         size_t n = 0;
 
-        if (isdigit((unsigned char)text[i])) {
-            i += add_digits(out, text + i, len - i);
-            continue;
-        }
-        if (text[i] == '&')
-            add_word(out, "and", 3);
-        else if (text[i] == '%')
-            add_word(out, "percent", 7);
         for (; i < len && n < sizeof word && is_letter(text, i, len); i++)
             word[n++] = (char)tolower((unsigned char)text[i]);
         if (n)
@@ -101,6 +50,30 @@ int phrases_words(struct pat_buf *out, const char *text, size_t len)
             i++;
     }
     return out->err;
+}
+
+/* What is not letters alone, the voice knows how to say: numbers, dates, signs. */
+int phrases_words(struct pat_buf *out, const char *text, size_t len)
+{
+    bool plain = true;
+    struct pat_buf said;
+    char *copy;
+    int err;
+
+    for (size_t i = 0; i < len; i++)
+        plain = plain && (isalpha((unsigned char)text[i]) || strchr(" .,!?;:'-", text[i]));
+    if (plain)
+        return plain_words(out, text, len);
+    copy = strndup(text, len);
+    if (!copy)
+        return PAT_ENOMEM;
+    pat_buf_init(&said, MAX_SENTENCE * 8);
+    err = synth_words(&said, copy);
+    if (!err)
+        err = plain_words(out, said.data ? said.data : "", said.len);
+    pat_buf_fini(&said);
+    free(copy);
+    return err;
 }
 
 int phrases_new(struct phrases **out)

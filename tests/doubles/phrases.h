@@ -1,4 +1,4 @@
-/* phrases.h - what may be said, as a grammar: sentences in, JSGF out. Pure.
+/* phrases.h - what may be said, as a grammar: sentences in, JSGF out. Any thread.
  *
  * Sentences are written as people write them ("Book a table for 4, please!"); the recogniser hears
  * words ("book a table for four please"). Each sentence and each run of its clauses may be heard

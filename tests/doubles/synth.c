@@ -6,6 +6,8 @@
  * belongs to the process. */
 #include "synth.h"
 
+#include "buf.h"
+
 #include <flite/flite.h>
 #include <math.h>
 #include <pthread.h>
@@ -196,4 +198,20 @@ bool synth_phones(const char *word, char *out, size_t cap)
     delete_val(phones);
     pthread_mutex_unlock(&flite_lock);
     return ok && at > 0;
+}
+
+int synth_words(struct pat_buf *out, const char *text)
+{
+    cst_utterance *u;
+
+    pthread_mutex_lock(&flite_lock);
+    u = new_utterance();
+    utt_set_input_text(u, text);
+    utt_init(u, voice_named("kal16"));
+    if (default_tokenization(u) && default_textanalysis(u))
+        for (cst_item *w = relation_head(utt_relation(u, "Word")); w; w = item_next(w))
+            pat_buf_addf(out, "%s%s", out->len ? " " : "", item_feat_string(w, "name"));
+    delete_utterance(u);
+    pthread_mutex_unlock(&flite_lock);
+    return out->err;
 }

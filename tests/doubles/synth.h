@@ -27,4 +27,8 @@ void synth_cancel(struct synth_job *j); /* NULL is fine */
  * of CMU's dictionary: "HH AH L OW". Any thread; false: not pronounceable or too long. */
 bool synth_phones(const char *word, char *out, size_t cap);
 
+/* Adds the words flite would say for a text: "90210" becomes what is spoken. Any thread. */
+struct pat_buf;
+int synth_words(struct pat_buf *out, const char *text);
+
 #endif

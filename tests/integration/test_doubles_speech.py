@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deepgram import DeepgramClient
-from deepgram.core.api_error import ApiError as DeepgramError
 from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from elevenlabs import VoiceSettings
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError as ElevenLabsError
 from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI, RateLimitError
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from harness.process import Process
@@ -362,10 +362,11 @@ def test_deepgram_final_waits_for_its_latency(doubles):
                                                   ("k", {"encoding": "flac"}, 400), ("k", {"utterance_end_ms": "100"}, 400)])
 def test_deepgram_refuses_the_upgrade(doubles, key, options, status):
     asked = {"model": "nova-3", "encoding": "linear16", "sample_rate": 16000} | options
-    with pytest.raises(DeepgramError) as refused:
+    with pytest.raises(InvalidStatus) as refused:
         with deepgram_client(doubles, key).listen.v1.connect(**asked):
             pass
-    assert refused.value.status_code == status
+    response = refused.value.response
+    assert response.status_code == status and json.loads(response.body)["err_msg"] == response.headers["dg-error"]
 
 
 def test_deepgram_empty_frame_ends_the_stream(doubles):
