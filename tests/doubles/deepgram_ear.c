@@ -208,11 +208,27 @@ static void flushed(struct dg_ear *e)
     dg_conn_flushed(e->conn);
 }
 
+/* Audio that comes faster than it was spoken is ahead of its finals: asked again behind each. */
+static void utterance_end(struct dg_ear *e)
+{
+    struct pat_json *j;
+
+    if (!e->o.utterance_end_ms || e->last_word_ms < 0 || e->utts ||
+        e->now_ms - e->last_word_ms < e->o.utterance_end_ms)
+        return;
+    j = dbl_obj("type", "UtteranceEnd");
+    pat_json_set_take(j, "channel", pat_json_arr());
+    pat_json_set_num(j, "last_word_end", (double)e->last_word_ms / 1000);
+    e->last_word_ms = -1;
+    dg_conn_send(e->conn, j);
+}
+
 static void on_due(void *arg)
 {
     struct dg_ear *e = arg;
 
     send_final(e);
+    utterance_end(e);
     flushed(e);
 }
 
@@ -391,15 +407,7 @@ static void while_quiet(struct dg_ear *e, const int16_t *pcm, bool voiced)
         speech_begins(e);
         return;
     }
-    if (e->o.utterance_end_ms && e->last_word_ms >= 0 && !e->utts &&
-        e->now_ms - e->last_word_ms >= e->o.utterance_end_ms) {
-        struct pat_json *j = dbl_obj("type", "UtteranceEnd");
-
-        pat_json_set_take(j, "channel", pat_json_arr());
-        pat_json_set_num(j, "last_word_end", (double)e->last_word_ms / 1000);
-        e->last_word_ms = -1;
-        dg_conn_send(e->conn, j);
-    }
+    utterance_end(e);
     if (!e->utts && !voiced && e->now_ms - e->last_result_ms >= QUIET_RESULT_MS) {
         send_results(e, results(e, e->last_result_ms, e->now_ms, true, false, false), "",
                      pat_json_arr());

@@ -261,7 +261,7 @@ def test_elevenlabs_multi_context_session(doubles):
 @pytest.mark.parametrize("case", ["six contexts", "late settings", "unknown voice"])
 def test_elevenlabs_multi_context_refusals(doubles, case):
     with multi(doubles, RACHEL if case == "unknown voice" else SARAH) as ws:
-        for i in range(6 if case == "six contexts" else 1):
+        for i in range({"six contexts": 6, "late settings": 1, "unknown voice": 0}[case]):
             ws.send(json.dumps({"text": " ", "context_id": f"c{i}"}))
         if case == "late settings":
             ws.send(json.dumps({"text": "x", "context_id": "c0", "voice_settings": {"stability": 1}}))
