@@ -111,7 +111,6 @@ void wire_abandon(struct pat_wire *w)
     if (!w->done) {
         w->done = true;
         w->detached = true;
-        w->abandoned = true;
         pthread_detach(w->thread);
     }
     pthread_mutex_unlock(&w->lock);
@@ -138,18 +137,27 @@ static void drop_queue(struct pat_wire *w)
     free(w->subs);
 }
 
+void wire_release(struct pat_wire *w)
+{
+    drop_inbox(&w->in);
+    drop_queue(w);
+    if (!w->abandoned) /* else a thread of cnats' may still look at it */
+        free_memory(w);
+}
+
 static void on_async_closed(uv_handle_t *h)
 {
     struct pat_wire *w = h->data;
     pat_loop_fn *freed = w->freed;
     void *arg = w->freed_arg;
+    bool last;
 
-    if (!w->detached) { /* else the writer still uses all of it */
-        drop_inbox(&w->in);
-        drop_queue(w);
-    }
-    if (!w->abandoned)
-        free_memory(w);
+    pthread_mutex_lock(&w->lock);
+    w->loop_gone = true;
+    last = !w->detached || w->writer_gone;
+    pthread_mutex_unlock(&w->lock);
+    if (last)
+        wire_release(w);
     freed(arg);
 }
 

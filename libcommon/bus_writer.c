@@ -440,10 +440,17 @@ void *writer_main(void *arg)
 {
     struct pat_wire *w = arg;
     struct wire_op *op;
+    bool last;
 
     while ((op = next_op(w)))
         settle(w, op, carry_out(w, op));
     shut_down(w);
+    pthread_mutex_lock(&w->lock);
+    w->writer_gone = true;
+    last = w->detached && w->loop_gone;
+    pthread_mutex_unlock(&w->lock);
+    if (last)
+        wire_release(w);
     return NULL;
 }
 

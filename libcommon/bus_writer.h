@@ -39,7 +39,8 @@ struct pat_wire {
     bool closing;
     int64_t close_by_ms;
     bool done;
-    bool detached;      /* nobody joins the writer: it may outlive the bus */
+    bool detached; /* nobody joins the writer: the last of it and the loop's side frees */
+    bool writer_gone, loop_gone;
     bool abandoned;     /* a cnats thread would not let go: leak rather than crash */
     size_t listeners;   /* native subscriptions whose last callback has not run */
     size_t connections; /* made and not yet reported closed */
@@ -53,6 +54,7 @@ struct pat_wire {
 
 /* Fills w->opts. */
 int writer_options(struct pat_wire *w, const struct pat_bus_opts *opts) PAT_MUST_CHECK;
+void wire_release(struct pat_wire *w);
 /* The thread: arg is the wire. Ends when it is closing; sets done as its last deed. */
 void *writer_main(void *arg);
 
