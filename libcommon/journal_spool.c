@@ -191,22 +191,30 @@ void journal_spool_drop(struct pat_journal *j, struct entry *e)
     }
 }
 
-void journal_spool_park(struct pat_journal *j, const struct entry *e)
+static void park_text(struct pat_journal *j, const char *text, size_t len)
 {
-    struct pat_buf line;
     char path[4096];
     int fd;
 
-    if (j->spool.fd < 0 ||
-        snprintf(path, sizeof path, "%s.parked", j->spool.path) >= (int)sizeof path)
+    if (snprintf(path, sizeof path, "%s.parked", j->spool.path) >= (int)sizeof path)
         return;
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    pat_buf_init(&line, JOURNAL_LINE_MAX);
-    if (fd < 0 || format(&line, e) || write_all(fd, line.data, line.len))
+    if (fd < 0 || write_all(fd, text, len))
         complain(&j->spool, "park");
-    pat_buf_fini(&line);
     if (fd >= 0)
         close(fd);
+}
+
+void journal_spool_park(struct pat_journal *j, const struct entry *e)
+{
+    struct pat_buf line;
+
+    if (j->spool.fd < 0)
+        return;
+    pat_buf_init(&line, JOURNAL_LINE_MAX);
+    if (!format(&line, e))
+        park_text(j, line.data, line.len);
+    pat_buf_fini(&line);
 }
 
 /* ---- reading back ---- */
@@ -291,7 +299,7 @@ static int read_line(struct pat_journal *j, const char *line, size_t len)
     return PAT_OK;
 }
 
-/* The last line may be torn: it was never accepted. A broken one elsewhere is kept for a person. */
+/* The last line may be torn: it was never accepted. A broken one elsewhere is parked. */
 static int read_back(struct pat_journal *j, char *text, size_t size)
 {
     size_t entries = 0, broken = 0, at = 0;
@@ -306,10 +314,12 @@ static int read_back(struct pat_journal *j, char *text, size_t size)
         err = read_line(j, text + at, len);
         if (err == PAT_ENOMEM)
             return err;
-        if (err)
+        if (err) {
             broken++;
-        else
+            park_text(j, text + at, len + 1);
+        } else {
             entries++;
+        }
         at += len + 1;
     }
     if (entries || broken || at < size)

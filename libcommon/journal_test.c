@@ -1,0 +1,198 @@
+/* journal_test.c - the spool without servers: what is written is read back, and nothing half. */
+#include "test/cmocka.h"
+
+#include "journal.h"
+#include "test/alloc.h"
+#include "test/loop_until.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct fixture {
+    struct pat_loop *loop;
+    struct pat_db *db; /* that never connects */
+    char path[32];
+};
+
+static void on_true(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    snprintf(f->path, sizeof f->path, "%s", "/tmp/journal_test.XXXXXX");
+    close(mkstemp(f->path));
+    assert_int_equal(pat_loop_new(&f->loop), PAT_OK);
+    assert_int_equal(
+        pat_db_new(&f->db, f->loop,
+                   &(struct pat_db_opts){ .url = "postgres://u@127.0.0.1:1/x", .pool = 1 }),
+        PAT_OK);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    bool closed = false;
+
+    pat_db_close(f->db, 0, on_true, &closed);
+    loop_until(f->loop, closed);
+    assert_int_equal(pat_loop_free(f->loop), PAT_OK);
+    unlink(f->path);
+    free(f);
+    return 0;
+}
+
+static int open_spool(struct fixture *f, struct pat_journal **j)
+{
+    return pat_journal_new(j, f->loop, f->db, NULL,
+                           &(struct pat_journal_opts){ .spool_file = f->path });
+}
+
+static void close_spool(struct fixture *f, struct pat_journal *j)
+{
+    bool closed = false;
+
+    pat_journal_close(j, 0, on_true, &closed);
+    loop_until(f->loop, closed);
+}
+
+static int add(struct pat_journal *j, int n)
+{
+    static const char *const params[] = { "a \"quoted\"\nline", NULL };
+    static const struct pat_db_stmt stmt = { "name", "select $1, $2", 2, params };
+    int err = PAT_OK;
+
+    for (int i = 0; i < n && !err; i++)
+        err = pat_journal_add(
+            j,
+            &(struct pat_event){
+                .area = "call", .name = "routed", .key = "k", .source = "/patchbay/test" },
+            pat_json_obj(), &stmt, 1);
+    return err;
+}
+
+static void append(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_APPEND);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void spool_text(const char *path, char *out, size_t cap)
+{
+    FILE *file = fopen(path, "re");
+    size_t n;
+
+    assert_non_null(file);
+    n = fread(out, 1, cap - 1, file);
+    out[n] = '\0';
+    fclose(file);
+}
+
+static void test_spool__is_the_same_after_a_round_trip(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_journal *j;
+    char before[8192], after[8192];
+
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(add(j, 5), PAT_OK);
+    close_spool(f, j);
+    spool_text(f->path, before, sizeof before);
+    assert_non_null(strstr(before, "a \\\"quoted\\\"\\nline"));
+    assert_int_equal(open_spool(f, &j), PAT_OK); /* reads, and writes anew */
+    assert_int_equal(pat_journal_pending(j), 5);
+    close_spool(f, j);
+    spool_text(f->path, after, sizeof after);
+    assert_string_equal(after, before);
+}
+
+static void test_spool__forgets_a_torn_line_and_parks_a_broken_one(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_journal *j;
+    char parked[64], text[200];
+
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(add(j, 2), PAT_OK);
+    close_spool(f, j);
+    append(f->path, "this is no entry\n{\"q\":[]}\n");
+    append(f->path, "{\"q\":[{\"n\":null,\"s\":\"select 1\",\"p\":[]}]}\n");
+    append(f->path, "{\"s\":\"pat.call.v1.routed.-.k\",\"i\":\"0192");
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), 3);
+    snprintf(parked, sizeof parked, "%s.parked", f->path);
+    spool_text(parked, text, sizeof text);
+    assert_string_equal(text, "this is no entry\n{\"q\":[]}\n");
+    unlink(parked);
+    assert_int_equal(add(j, 1), PAT_OK);
+    close_spool(f, j);
+    assert_int_equal(open_spool(f, &j), PAT_OK); /* the torn end did not eat the new entry */
+    assert_int_equal(pat_journal_pending(j), 4);
+    close_spool(f, j);
+}
+
+static void test_spool__is_readable_by_its_owner_only(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_journal *j;
+    struct stat st;
+
+    unlink(f->path);
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    close_spool(f, j);
+}
+
+static int round_trip(void *arg)
+{
+    struct fixture *f = arg;
+    struct pat_journal *j;
+    int err;
+
+    assert_int_equal(truncate(f->path, 0), 0);
+    err = open_spool(f, &j);
+    if (err)
+        return err;
+    err = add(j, 3);
+    close_spool(f, j);
+    if (err)
+        return err;
+    err = open_spool(f, &j);
+    if (err)
+        return err;
+    close_spool(f, j);
+    return PAT_OK;
+}
+
+static void test_journal__survives_running_out_of_memory(void **state)
+{
+    pat_test_alloc_walk(round_trip, *state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(test_spool__is_the_same_after_a_round_trip),
+        TEST(test_spool__forgets_a_torn_line_and_parks_a_broken_one),
+        TEST(test_spool__is_readable_by_its_owner_only),
+        TEST(test_journal__survives_running_out_of_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
