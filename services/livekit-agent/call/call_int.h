@@ -62,7 +62,8 @@ struct call {
     int failures;       /* replies in a row */
     bool voice_down;    /* the last utterance could not be spoken */
     enum prompt_phrase bye;
-    struct turn_times times;
+    int64_t final_us;        /* the recogniser's latest word on a turn's end */
+    struct turn_times times; /* of the turn the reply answers */
 
     struct pat_buf said;    /* frozen words of the caller's turn */
     struct pat_buf partial; /* and those that may change */

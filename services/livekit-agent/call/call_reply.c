@@ -86,8 +86,8 @@ void call_think(struct call *c)
                            .first_model = c->ctx->model };
 
     c->reply_answers = true;
-    c->times.voiced_us = ear_voiced_us(c->ear);
-    if (!c->times.final_us || c->times.final_us < c->times.voiced_us)
+    c->times = (struct turn_times){ .voiced_us = ear_voiced_us(c->ear), .final_us = c->final_us };
+    if (c->times.final_us < c->times.voiced_us) /* decided by silence alone */
         c->times.final_us = pat_now_us();
     cannot_begin(c, reply_think(&c->reply, &o, c->env->llm, &req), "think");
 }
@@ -279,7 +279,7 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
         e.open = c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
     }
     if (t->speech_final) {
-        c->times.final_us = pat_now_us();
+        c->final_us = pat_now_us();
         believe_pause(c);
     }
     call_turn(c, e);
@@ -292,7 +292,7 @@ static void on_utterance_end(int64_t last_word_end_ms, void *arg)
     struct call *c = arg;
 
     (void)last_word_end_ms;
-    c->times.final_us = pat_now_us();
+    c->final_us = pat_now_us();
     call_turn_kind(c, TURN_UTTERANCE_END, 0);
 }
 
