@@ -1,0 +1,221 @@
+/* api.c - the read API: who may ask for what, and the questions themselves.
+ *
+ * A user sees his own calls and stack, an admin everybody's. The answers' shapes are in openapi.c.
+ */
+#include "ask.h"
+#include "query.h"
+#include "stacks.h"
+
+#include <string.h>
+
+/* On failure it has replied. */
+static int read_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
+{
+    const char *why;
+    int err = who_read(who, pat_httpd_header(http, "authorization"), s->conf->jwt_secret,
+                       pat_unix_ms() / 1000, &why);
+
+    if (!err)
+        return PAT_OK;
+    pat_counter_add(s->refused, 1);
+    pat_log(PAT_INFO, "api.refused", PAT_S("path", pat_httpd_path(http)),
+            PAT_S("peer", pat_httpd_peer(http)), PAT_S("why", why));
+    (void)pat_httpd_set_header(http, "WWW-Authenticate", "Bearer");
+    pat_httpd_reply_error(http, err, "Authorization", why);
+    return err;
+}
+
+/* The id in the path. On failure it has replied. */
+static const char *path_id(struct pat_httpd_req *http)
+{
+    const char *id = pat_httpd_param(http, "id");
+
+    if (id && pat_id_valid(id))
+        return id;
+    pat_httpd_reply_error(http, PAT_EINVAL, "id", "must be a UUID in lower case");
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ stacks */
+
+static void describe_agents(struct pat_json *answer)
+{
+    /* The tree is ours: ask.c has just parsed it. */
+    PAT_JSON_EACH(agent, pat_json_at(answer, "agents"))
+    stacks_describe((struct pat_json *)agent);
+}
+
+#define STACK_SQL                                                                                  \
+    "select jsonb_build_object('user_id', u.id, 'stack', g.agents -> 0 -> 'stack', "               \
+    "'agents', coalesce(g.agents, '[]')) from public.users u left join lateral ("                  \
+    "select jsonb_agg(jsonb_build_object('agent_config_id', c.agent_config_id, 'name', "           \
+    "c.agent_name, 'stack', c.active_voice_stack, 'config_version', c.version, 'is_active', "      \
+    "c.is_active, 'on_retell', c.retell_agent_id is not null, 'on_livekit', "                      \
+    "c.active_voice_stack = 'livekit' or c.stack_config ? 'livekit', 'numbers', coalesce((select " \
+    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.agent_config_id = "      \
+    "c.agent_config_id and r.is_active), '[]')) order by c.agent_config_id) as agents "            \
+    "from patchbay.agent_settings c where c.user_id = u.id) g on true "                            \
+    "where u.id = $3::uuid and " ASK_MAY_SEE("u.id")
+
+static void reply_stack(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
+                        const char *user)
+{
+    ask(s, http, who,
+        &(struct question){ .name = "user_stack",
+                            .sql = STACK_SQL,
+                            .params = { user },
+                            .n = 1,
+                            .shape = describe_agents });
+}
+
+static void on_my_stack(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+
+    if (read_who(&who, arg, http))
+        return;
+    if (*who.user)
+        reply_stack(arg, http, &who, who.user);
+    else
+        pat_httpd_reply_error(http, PAT_ENOENT, NULL, "a service has no stack");
+}
+
+static void on_user_stack(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    const char *user;
+
+    if (!read_who(&who, arg, http) && (user = path_id(http)))
+        reply_stack(arg, http, &who, user);
+}
+
+/* Of the last hour; a user's own calls, an admin everybody's. */
+static void on_health(struct pat_httpd_req *http, void *arg)
+{
+    static const char sql[] =
+        "with mine as (select c.id, c.stack, c.state, c.answered_at, c.ended_at, c.outcome from patchbay.calls c "
+        "where c.offered_at > now() - interval '1 hour' and " ASK_MAY_SEE(
+            "c.user_id") "), failed as ("
+                         "select e.data ->> 'from' as stack, e.data ->> 'reason' as reason, e.occurred_at from mine m "
+                         "join patchbay.call_events e on e.call_id = m.id where e.type = 'pat.call.v1.failed_over') "
+                         "select jsonb_build_object('scope', case when " ASK_IS_ADMIN
+                         " then 'all' else 'own' end, "
+                         "'since', to_jsonb(now() - interval '1 hour'), 'stacks', jsonb_object_agg(s.stack, "
+                         "jsonb_build_object('routed', (select count(*) from mine m where m.stack = s.stack), "
+                         "'answered', (select count(*) from mine m where m.stack = s.stack and (m.answered_at is not null "
+                         "or m.outcome = 'answered')), 'live', (select count(*) from mine m where m.stack = s.stack and "
+                         "m.state <> 'ended'), 'failed_over', (select count(*) from failed f where f.stack = s.stack::text), "
+                         "'last_error', (select jsonb_build_object('reason', f.reason, 'at', f.occurred_at) from failed f "
+                         "where f.stack = s.stack::text order by f.occurred_at desc limit 1)))) "
+                         "from unnest(enum_range(null::public.voice_ai_stack)) as s(stack)";
+    struct who who;
+
+    if (!read_who(&who, arg, http))
+        ask(arg, http, &who, &(struct question){ .name = "health_stacks", .sql = sql });
+}
+
+/* ------------------------------------------------------------------ calls */
+
+#define CALL_JSON                                                                                  \
+    "jsonb_build_object('id', c.id, 'user_id', c.user_id, 'agent_config_id', c.agent_config_id, "  \
+    "'direction', c.direction, 'from', c.from_number, 'to', c.to_number, 'stack', c.stack, "       \
+    "'fallback', c.fallback, 'state', c.state, 'outcome', c.outcome, 'offered_at', c.offered_at, " \
+    "'answered_at', c.answered_at, 'ended_at', c.ended_at, 'ended_reason', c.ended_reason, "       \
+    "'ended_owner', c.ended_owner, 'duration_ms', c.duration_ms, 'greeting_ms', c.greeting_ms, "   \
+    "'config_version', c.config_version)"
+
+#define CALLS_SQL                                                                                    \
+    "with page as (select c.* from patchbay.calls c where c.user_id = $3::uuid and " ASK_MAY_SEE(    \
+        "c.user_id") " and ($5::uuid is null or (c.offered_at, c.id) < (select b.offered_at, b.id "  \
+                     "from patchbay.calls b where b.id = $5::uuid and b.user_id = $3::uuid)) "       \
+                     "order by c.offered_at desc, c.id desc limit $4::integer) "                     \
+                     "select jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON              \
+                     " order by c.offered_at desc, c.id desc), '[]'), 'next', case when count(*) = " \
+                     "$4::integer then (array_agg(c.id order by c.offered_at, c.id))[1] end) from page c"
+
+static void on_calls(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    struct page page;
+    const char *field, *what, *user;
+
+    if (read_who(&who, arg, http))
+        return;
+    user = pat_httpd_query_param(http, "user_id");
+    if (page_read(&page, pat_httpd_query_param(http, "limit"),
+                  pat_httpd_query_param(http, "before"), &field, &what)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
+        return;
+    }
+    if (user ? !pat_id_valid(user) : !*who.user) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "user_id", "must be the id of a user");
+        return;
+    }
+    ask(arg, http, &who,
+        &(struct question){
+            .name = "calls_of",
+            .sql = CALLS_SQL,
+            .params = { user ? user : who.user, page.limit, *page.before ? page.before : NULL },
+            .n = 3 });
+}
+
+static void ask_about_call(struct switcher *s, struct pat_httpd_req *http, const char *name,
+                           const char *sql)
+{
+    struct who who;
+    const char *id;
+
+    if (!read_who(&who, s, http) && (id = path_id(http)))
+        ask(s, http, &who,
+            &(struct question){ .name = name, .sql = sql, .params = { id }, .n = 1 });
+}
+
+static void on_call(struct pat_httpd_req *http, void *arg)
+{
+    ask_about_call(arg, http, "call_by_id",
+                   "select " CALL_JSON
+                   " || jsonb_build_object('carrier_call_id', c.carrier_call_id, 'retell_call_id', "
+                   "c.retell_call_id, 'livekit_room', c.livekit_room, 'sip_target', "
+                   "split_part(c.sip_target, '?', 1)) from patchbay.calls c where c.id = $3::uuid "
+                   "and " ASK_MAY_SEE("c.user_id"));
+}
+
+static void on_events(struct pat_httpd_req *http, void *arg)
+{
+    ask_about_call(
+        arg, http, "call_events",
+        "select jsonb_build_object('call_id', c.id, 'events', coalesce((select "
+        "jsonb_agg(jsonb_build_object('id', e.id, 'type', e.type, 'time', e.occurred_at, 'data', "
+        "e.data - array['call_id', 'user_id']) order by e.occurred_at, e.id) from (select * from "
+        "patchbay.call_events x where x.call_id = c.id order by x.occurred_at, x.id limit 2000) "
+        "e), '[]')) from patchbay.calls c where c.id = $3::uuid and " ASK_MAY_SEE("c.user_id"));
+}
+
+/* ------------------------------------------------------------------ */
+
+static void on_openapi(struct pat_httpd_req *http, void *arg)
+{
+    (void)arg;
+    pat_httpd_reply(http, 200, "application/json", openapi_json, strlen(openapi_json));
+}
+
+int api_routes(struct switcher *s)
+{
+    static const struct {
+        const char *path;
+        pat_httpd_fn *fn;
+    } table[] = {
+        { "/openapi.json", on_openapi },
+        { "/v1/calls", on_calls },
+        { "/v1/calls/{id}", on_call },
+        { "/v1/calls/{id}/events", on_events },
+        { "/v1/health/stacks", on_health },
+        { "/v1/me/stack", on_my_stack },
+        { "/v1/users/{id}/stack", on_user_stack },
+    };
+    int err = PAT_OK;
+
+    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
+        err = pat_httpd_route(s->httpd, "GET", table[i].path, 0, table[i].fn, s);
+    return err;
+}

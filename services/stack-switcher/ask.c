@@ -1,0 +1,70 @@
+/* ask.c - one question to Postgres for one request: see ask.h. */
+#include "ask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A page waits for it; longer, and its user has clicked again. */
+#define TIMEOUT_MS 5000
+
+struct asked {
+    struct switcher *s;
+    struct pat_httpd_req *http;
+    const char *name;
+    ask_shape_fn *shape;
+    int64_t started_us;
+};
+
+static int shape(struct pat_httpd_req *http, const char *text, ask_shape_fn *fn)
+{
+    PAT_AUTO_JSON j = NULL;
+    int err = pat_json_parse(&j, text, strlen(text), NULL);
+
+    if (err)
+        return PAT_EINTERNAL;
+    fn(j);
+    pat_httpd_reply_json(http, 200, j);
+    return PAT_OK;
+}
+
+static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct asked *a = arg;
+    const char *text = !err && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    pat_histogram_observe(a->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
+    if (!err && text && a->shape) {
+        err = shape(a->http, text, a->shape);
+    } else if (!err && text) {
+        pat_httpd_reply(a->http, 200, "application/json", text, strlen(text));
+    } else if (!err) {
+        pat_httpd_reply_error(a->http, PAT_ENOENT, NULL, "no such thing");
+    }
+    if (err) {
+        pat_log(PAT_ERROR, "api.not_answered", PAT_S("question", a->name), PAT_ERR(err),
+                PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+        pat_httpd_reply_error(a->http, err == PAT_EINTERNAL ? err : PAT_EUNAVAIL, NULL,
+                              "the database did not answer, try again");
+    }
+    free(a);
+}
+
+void ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
+         const struct question *q)
+{
+    const char *params[ASK_MAX_PARAMS] = { *who->user ? who->user : NULL,
+                                           who->admin ? "true" : "false" };
+    struct asked *a = calloc(1, sizeof *a);
+    int err = PAT_ENOMEM;
+
+    if (a) {
+        *a = (struct asked){ s, http, q->name, q->shape, pat_now_us() };
+        memcpy(params + 2, q->params, (size_t)q->n * sizeof *params);
+        err = pat_db_run1(s->d->db, q->name, q->sql, params, 2 + q->n, TIMEOUT_MS, on_row, a, NULL);
+    }
+    if (err) {
+        free(a);
+        pat_log(PAT_WARN, "api.not_asked", PAT_S("question", q->name), PAT_ERR(err));
+        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");
+    }
+}

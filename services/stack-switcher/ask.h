@@ -1,0 +1,34 @@
+/* ask.h - one question to Postgres for one request: the row it gives is the answer's JSON.
+ *
+ * Every question's first two parameters say who asks: $1 the user (an id, NULL for a service), $2
+ * 'true' for an admin by token. ASK_MAY_SEE(x) is the condition under which rows of user x may be
+ * shown; somebody else's data is not there rather than forbidden.
+ */
+#ifndef SWITCHER_ASK_H
+#define SWITCHER_ASK_H
+
+#include "switcher.h"
+#include "who.h"
+
+#define ASK_IS_ADMIN                                                                               \
+    "($2::boolean or exists (select from patchbay.admins a where a.user_id = $1::uuid))"
+#define ASK_MAY_SEE(x) "(" x " = $1::uuid or " ASK_IS_ADMIN ")"
+
+#define ASK_MAX_PARAMS 6
+
+/* May change the answer before it is sent; NULL: sent as it is. */
+typedef void ask_shape_fn(struct pat_json *answer);
+
+struct question {
+    const char *name; /* of the statement */
+    const char *sql;  /* one column, JSON text; no row or NULL: 404 */
+    const char *params[ASK_MAX_PARAMS - 2];
+    int n;
+    ask_shape_fn *shape;
+};
+
+/* Replies to http exactly once. */
+void ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
+         const struct question *q);
+
+#endif

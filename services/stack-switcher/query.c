@@ -1,0 +1,36 @@
+/* query.c - what a request's query may say: see query.h. */
+#include "query.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int read_limit(int *out, const char *s)
+{
+    size_t digits = strspn(s, "0123456789");
+
+    if (!digits || s[digits] || digits > 3)
+        return PAT_EINVAL;
+    *out = (int)strtol(s, NULL, 10);
+    return *out >= 1 && *out <= QUERY_LIMIT_MAX ? PAT_OK : PAT_EINVAL;
+}
+
+int page_read(struct page *out, const char *limit, const char *before, const char **field,
+              const char **what)
+{
+    struct page p = { 0 };
+    int n = QUERY_LIMIT_DEFAULT;
+
+    *field = "limit";
+    *what = "must be a number from 1 to 200";
+    if (limit && read_limit(&n, limit))
+        return PAT_EINVAL;
+    *field = "before";
+    *what = "must be the id of a call";
+    if (before && !pat_id_valid(before))
+        return PAT_EINVAL;
+    snprintf(p.limit, sizeof p.limit, "%d", n);
+    (void)pat_strcpy(p.before, sizeof p.before, before ? before : "");
+    *out = p;
+    return PAT_OK;
+}

@@ -1,0 +1,30 @@
+/* switcher.h - the stack-switcher's parts and what they share.
+ *
+ * In: HTTP requests with a Supabase token (who.h). Out: what Postgres knows, as JSON (api.c through
+ * ask.h). It keeps nothing in memory, so replicas are alike. Thread: the loop's, everywhere in this
+ * folder.
+ */
+#ifndef SWITCHER_H
+#define SWITCHER_H
+
+#include "pat.h"
+
+struct switcher_conf {
+    char *listen;
+    char *jwt_secret;
+};
+
+struct switcher {
+    struct pat_daemon *d;
+    const struct switcher_conf *conf;
+    struct pat_httpd *httpd;
+    struct pat_counter *refused;   /* requests without a good token */
+    struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */
+};
+
+/* api.c: the routes. */
+int api_routes(struct switcher *s) PAT_MUST_CHECK;
+/* openapi.c: what they are, as an OpenAPI 3.1 document in JSON. */
+extern const char openapi_json[];
+
+#endif

@@ -1,0 +1,62 @@
+/* who.c - who asks: see who.h. */
+#include "who.h"
+
+#include <string.h>
+
+/* Clocks differ a little between Supabase and us. */
+#define LEEWAY_S 30
+
+static bool is_for_us(const struct pat_json *claims)
+{
+    const struct pat_json *aud = pat_json_at(claims, "aud");
+    const char *one = aud ? pat_json_value_str(aud) : NULL;
+
+    if (one)
+        return !strcmp(one, "authenticated");
+    if (!aud || pat_json_kind(aud) != PAT_JSON_ARR)
+        return false;
+    PAT_JSON_EACH(item, aud)
+    {
+        const char *name = pat_json_value_str(item);
+
+        if (name && !strcmp(name, "authenticated"))
+            return true;
+    }
+    return false;
+}
+
+static int read_claims(struct who *out, const struct pat_json *claims, const char **why)
+{
+    const char *role = pat_json_str_or(claims, "role", "");
+    const char *sub = pat_json_str_or(claims, "sub", "");
+    struct who w = { 0 };
+
+    if (!strcmp(role, "service_role")) {
+        w.admin = true;
+        *out = w;
+        return PAT_OK;
+    }
+    *why = "the token is not a signed-in user's";
+    if (strcmp(role, "authenticated") || !is_for_us(claims) || !pat_id_valid(sub))
+        return PAT_EAUTH;
+    (void)pat_strcpy(w.user, sizeof w.user, sub);
+    w.admin = !strcmp(pat_json_str_or(claims, "app_metadata.role", ""), "admin");
+    *out = w;
+    return PAT_OK;
+}
+
+int who_read(struct who *out, const char *authorization, const char *secret, int64_t now_s,
+             const char **why)
+{
+    PAT_AUTO_JSON claims = NULL;
+    int err;
+
+    *why = "a bearer token is needed";
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7))
+        return PAT_EAUTH;
+    err = pat_jwt_hs256_verify(authorization + 7, secret, now_s, LEEWAY_S, &claims);
+    *why = err == PAT_ESTALE ? "the token has expired" : "the token is not valid";
+    if (err)
+        return err == PAT_ENOMEM ? err : PAT_EAUTH;
+    return read_claims(out, claims, why);
+}
