@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define STATUS_TIMEOUT_MS 4000
+#define LOOK_AGAIN_MS     200
 
 static int read_token(struct callref *out, const struct router *r, struct pat_httpd_req *http)
 {
@@ -54,6 +55,7 @@ static void reply_hangup(struct router *r, struct pat_httpd_req *http, enum carr
     pat_buf_fini(&doc);
 }
 
+/* Negative: not said. */
 static int64_t seconds_param_ms(const struct carrier_req *c, const char *name)
 {
     const char *s = carrier_param(c, name);
@@ -86,13 +88,12 @@ static const char *leg_failure(const struct carrier_req *c)
     return NULL;
 }
 
-static bool caller_gone(const struct carrier_req *c)
+/* While it still rang. */
+static bool caller_gave_up(const struct carrier_req *c)
 {
     const char *dial = carrier_param(c, "DialCallStatus");
-    const char *call = carrier_param(c, "CallStatus");
 
-    return (dial && !strcmp(dial, "canceled")) ||
-           (call && (!strcmp(call, "canceled") || !strcmp(call, "completed")));
+    return dial && !strcmp(dial, "canceled");
 }
 
 static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref)
@@ -114,8 +115,7 @@ static void on_dial(struct pat_httpd_req *http, void *arg)
     if (read_callback(&c, &ref, r, http))
         return;
     failure = leg_failure(&c);
-    if (!failure && carrier_param(&c, "DialCallStatus") && caller_gone(&c) &&
-        !strcmp(carrier_param(&c, "DialCallStatus"), "canceled")) {
+    if (!failure && caller_gave_up(&c)) {
         record_ended(r, &ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
         reply_hangup(r, http, c.form);
     } else if (!failure) {
@@ -135,24 +135,50 @@ static void on_dial(struct pat_httpd_req *http, void *arg)
 
 /* ------------------------------------------------------------------ recording (voicemail) */
 
+static int64_t recorded_ms(const struct carrier_req *c)
+{
+    double seconds;
+
+    if (c->form != CARRIER_SWML)
+        return seconds_param_ms(c, "RecordingDuration");
+    seconds = pat_json_num_or(c->json, "params.record.duration", -1);
+    return seconds < 0 || seconds > 24 * 3600 ? -1 : (int64_t)(seconds * 1000);
+}
+
+/* A message, or its absence, ends the call: nothing can follow. */
+static void end_recorded(struct router *r, const struct carrier_req *c, const struct callref *ref)
+{
+    bool swml = c->form == CARRIER_SWML;
+    const char *url = carrier_param(c, swml ? "params.record.url" : "RecordingUrl");
+    int64_t ms = recorded_ms(c);
+
+    if (!url || !*url) {
+        record_ended(r, ref, &(struct record_end){ "no_message", "caller", "failed", 0 });
+        return;
+    }
+    record_voicemail(r, ref, url, ms);
+    record_ended(r, ref, &(struct record_end){ "voicemail", "caller", "voicemail", ms });
+}
+
+static bool still_recording(const struct carrier_req *c)
+{
+    const char *s = carrier_param(c, c->form == CARRIER_SWML ? "params.state" : "RecordingStatus");
+
+    return s && (!strcmp(s, "recording") || !strcmp(s, "paused") || !strcmp(s, "in-progress"));
+}
+
 static void on_recording(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
     struct carrier_req c;
     struct callref ref;
-    bool file_only;
 
     if (read_callback(&c, &ref, r, http))
         return;
+    if (!still_recording(&c))
+        end_recorded(r, &c, &ref);
     /* The same URL hears of the file (RecordingStatus) and asks how to go on (without it). */
-    file_only = carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML;
-    record_voicemail(
-        r, &ref, carrier_param(&c, c.form == CARRIER_SWML ? "params.record.url" : "RecordingUrl"),
-        seconds_param_ms(&c, "RecordingDuration"));
-    record_ended(r, &ref,
-                 &(struct record_end){ "voicemail", "caller", "voicemail",
-                                       seconds_param_ms(&c, "RecordingDuration") });
-    if (file_only)
+    if (carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML)
         pat_httpd_reply(http, 204, NULL, NULL, 0);
     else
         reply_hangup(r, http, c.form);
@@ -165,7 +191,16 @@ struct status {
     struct router *r;
     struct pat_httpd_req *http;
     struct record_end end;
+    char carrier_call[CALLREF_ID_MAX + 1];
+    int64_t deadline_ms;
+    struct pat_timer again;
 };
+
+static void status_free(struct status *s)
+{
+    pat_timer_fini(&s->again);
+    free(s);
+}
 
 static int status_end(const struct carrier_req *c, struct record_end *e)
 {
@@ -178,10 +213,19 @@ static int status_end(const struct carrier_req *c, struct record_end *e)
         { "failed", { "failed", "carrier", "failed", 0 } },
         { "busy", { "busy", "carrier", "failed", 0 } },
         { "no-answer", { "no_answer", "carrier", "failed", 0 } },
-        { "ended", { "completed", "caller", "answered", -1 } },
+        /* SWML: end_reason of the state "ended" */
+        { "hangup", { "completed", "caller", "answered", -1 } },
+        { "cancel", { "caller_gave_up", "caller", "failed", 0 } },
+        { "no_answer", { "no_answer", "carrier", "failed", 0 } },
+        { "declined", { "declined", "carrier", "failed", 0 } },
+        { "error", { "failed", "carrier", "failed", 0 } },
     };
-    const char *status =
-        carrier_param(c, c->form == CARRIER_SWML ? "params.call_state" : "CallStatus");
+    const char *status = carrier_param(c, "CallStatus");
+
+    if (c->form == CARRIER_SWML)
+        status = strcmp(pat_json_str_or(c->json, "params.call_state", ""), "ended")
+                     ? NULL
+                     : pat_json_str_or(c->json, "params.end_reason", "hangup");
 
     for (size_t i = 0; status && i < sizeof table / sizeof table[0]; i++)
         if (!strcmp(status, table[i].status)) {
@@ -217,6 +261,11 @@ static void on_found(int err, const struct pat_db_result *const *results, size_t
     struct callref ref = { 0 };
 
     (void)n;
+    if (!err && !pat_db_rows(results[0]) && pat_journal_pending(s->r->journal) &&
+        pat_now_ms() + LOOK_AGAIN_MS < s->deadline_ms) {
+        pat_timer_start(&s->again, LOOK_AGAIN_MS); /* its row may be on its way */
+        return;
+    }
     s->r->in_flight--;
     if (err) {
         /* Not stored: let the carrier ask again. */
@@ -224,30 +273,68 @@ static void on_found(int err, const struct pat_db_result *const *results, size_t
     } else {
         if (pat_db_rows(results[0])) {
             read_ref(&ref, results[0]);
+            /* "completed" means that something answered, a voicemail's greeting as well. */
+            if (!strcmp(s->end.outcome, "answered") &&
+                strcmp(pat_db_get(results[0], 0, "state"), "answered"))
+                s->end.outcome = NULL;
             record_ended(s->r, &ref, &s->end);
         }
         pat_httpd_reply(s->http, 204, NULL, NULL, 0);
     }
-    free(s);
+    status_free(s);
 }
 
-static int find_open_call(struct status *s, const char *carrier_call)
+static int find_open_call(struct status *s)
 {
     static const char sql[] =
-        "select id, user_id, agent_config_id, carrier_call_id, retell_call_id, from_number, to_number, stack, "
+        "select id, user_id, agent_config_id, carrier_call_id, retell_call_id, from_number, to_number, stack, state, "
         "coalesce(config_version, 0) as config_version, "
         "floor(extract(epoch from offered_at) * 1000)::bigint as offered_ms "
         "from patchbay.calls where carrier_call_id = $1 and state <> 'ended' order by offered_at desc limit 1";
-    const char *params[] = { carrier_call };
+    const char *params[] = { s->carrier_call };
 
-    return pat_db_run1(s->r->d->db, "call_by_carrier_id", sql, params, 1, STATUS_TIMEOUT_MS,
-                       on_found, s, NULL);
+    return pat_db_run1(s->r->d->db, "call_by_carrier_id", sql, params, 1,
+                       s->deadline_ms - pat_now_ms(), on_found, s, NULL);
+}
+
+static void look_again(void *arg)
+{
+    struct status *s = arg;
+    int err = find_open_call(s);
+
+    if (!err)
+        return;
+    s->r->in_flight--;
+    pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
+    status_free(s);
+}
+
+static int status_start(struct router *r, const struct carrier_req *c, const struct record_end *end)
+{
+    struct status *s = calloc(1, sizeof *s);
+    int err;
+
+    if (!s)
+        return PAT_ENOMEM;
+    s->r = r;
+    s->http = c->http;
+    s->end = *end;
+    s->deadline_ms = pat_now_ms() + STATUS_TIMEOUT_MS;
+    (void)pat_strcpy(s->carrier_call, sizeof s->carrier_call, c->call_id);
+    err = pat_timer_init(&s->again, r->d->loop, look_again, s);
+    if (!err)
+        err = find_open_call(s);
+    if (err) {
+        status_free(s);
+        return err;
+    }
+    r->in_flight++;
+    return PAT_OK;
 }
 
 static void on_status(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
-    struct status *s = NULL;
     struct record_end end;
     struct carrier_req c;
     int err;
@@ -261,18 +348,9 @@ static void on_status(struct pat_httpd_req *http, void *arg)
     }
     if (end.talk_ms < 0)
         end.talk_ms = seconds_param_ms(&c, "CallDuration");
-    s = calloc(1, sizeof *s);
-    err = PAT_ENOMEM;
-    if (s) {
-        *s = (struct status){ r, http, end };
-        err = find_open_call(s, c.call_id);
-    }
-    if (err) {
-        free(s);
+    err = status_start(r, &c, &end);
+    if (err)
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
-    } else {
-        r->in_flight++;
-    }
 out:
     carrier_fini(&c);
 }
@@ -294,7 +372,8 @@ static void on_fallback(struct pat_httpd_req *http, void *arg)
     if (carrier_read(&c, r, http, false))
         return;
     s.form = c.form;
-    if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to))) {
+    if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
+        !route->active) {
         reply_hangup(r, http, c.form);
         goto out;
     }

@@ -1,17 +1,41 @@
-/* ask_retell.c - two ways to the retell-provider, one deadline: see ask_retell.h. */
+/* ask_retell.c - two ways to the retell-provider, one deadline: see ask_retell.h.
+ *
+ * RPC first; the inside port when RPC cannot be had, and also when it is silent for a second. The
+ * first good answer wins.
+ */
 #include "ask_retell.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* A provider that is there answers within Retell's own usual time. When it has not, NATS may be the
+ * one that is stuck (a stopped server keeps its connections), so the other way is tried as well. A
+ * registration that comes twice costs nothing: the one nobody dials ends by itself. */
+#define SECOND_WAY_AFTER_MS 1000
+
 struct ask {
     struct router *r;
     struct pat_json *params;
     int64_t deadline_ms;
+    pat_bus_id rpc;   /* under way, or 0 */
+    pat_http_id http; /* under way, or 0 */
+    bool http_used;
+    struct pat_timer second_way;
     ask_retell_fn *done;
     void *arg;
 };
+
+static void ask_free(struct ask *a)
+{
+    if (a->rpc)
+        pat_bus_cancel(a->r->d->bus, a->rpc);
+    if (a->http)
+        pat_http_cancel(a->r->d->http, a->http);
+    pat_timer_fini(&a->second_way);
+    pat_json_free(a->params);
+    free(a);
+}
 
 static void finish(struct ask *a, int err, const char *retell_call)
 {
@@ -22,9 +46,14 @@ static void finish(struct ask *a, int err, const char *retell_call)
     if (!err && (!retell_call || !*retell_call || !pat_strcpy(id, sizeof id, retell_call)))
         err = PAT_EPROTO;
     a->r->in_flight--;
-    pat_json_free(a->params);
-    free(a);
+    ask_free(a);
     done(err, err ? NULL : id, arg);
+}
+
+/* The way failed, not the request: the other one may still bring it. */
+static bool is_the_ways(int err)
+{
+    return err == PAT_EUNAVAIL || err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_ECANCELED;
 }
 
 static void on_http(int err, const struct pat_http_res *res, void *arg)
@@ -32,11 +61,13 @@ static void on_http(int err, const struct pat_http_res *res, void *arg)
     struct ask *a = arg;
     PAT_AUTO_JSON body = NULL;
 
+    a->http = 0;
     if (!err)
         err = pat_json_parse(&body, res->body, res->len, NULL) ? PAT_EPROTO : PAT_OK;
     if (!err && res->status != 200)
         err = pat_err_from_name(pat_json_str_or(body, "error.code", ""));
-    finish(a, err, err ? NULL : pat_json_str_or(body, "result.retell_call_id", NULL));
+    if (!is_the_ways(err) || !a->rpc)
+        finish(a, err, err ? NULL : pat_json_str_or(body, "result.retell_call_id", NULL));
 }
 
 static int ask_by_http(struct ask *a)
@@ -47,11 +78,10 @@ static int ask_by_http(struct ask *a)
     char url[2048], auth[1024];
     const char *headers[] = { "Content-Type: application/json", *conf->inside_token ? auth : NULL,
                               NULL };
-    pat_http_id id;
 
     if (left < 1)
         return PAT_ETIMEDOUT;
-    if (!*conf->provider_url)
+    if (a->http_used || !*conf->provider_url)
         return PAT_EUNAVAIL;
     if (!body)
         return PAT_ENOMEM;
@@ -59,6 +89,7 @@ static int ask_by_http(struct ask *a)
     if ((size_t)snprintf(url, sizeof url, "%s/v1/inside/register-call", conf->provider_url) >=
         sizeof url)
         return PAT_E2BIG;
+    a->http_used = true;
     return pat_http_start(a->r->d->http,
                           &(struct pat_http_req){ .method = "POST",
                                                   .url = url,
@@ -66,23 +97,31 @@ static int ask_by_http(struct ask *a)
                                                   .body = body,
                                                   .body_len = strlen(body),
                                                   .timeout_ms = left },
-                          NULL, on_http, a, &id);
+                          NULL, on_http, a, &a->http);
 }
 
 static void on_rpc(int err, const struct pat_json *result, const char *message, void *arg)
 {
     struct ask *a = arg;
 
-    if (err == PAT_EUNAVAIL) {
-        err = ask_by_http(a);
-        if (!err)
-            return;
-    } else if (err) {
+    a->rpc = 0;
+    if (is_the_ways(err) && (a->http || !ask_by_http(a)))
+        return;
+    if (err)
         pat_log(PAT_WARN, "retell.register_failed",
                 PAT_S("call", pat_json_str_or(a->params, "call_id", NULL)), PAT_ERR(err),
                 PAT_S("why", message));
-    }
     finish(a, err, err ? NULL : pat_json_str_or(result, "retell_call_id", NULL));
+}
+
+static void on_second_way(void *arg)
+{
+    struct ask *a = arg;
+
+    if (!a->http_used && !ask_by_http(a))
+        pat_log(PAT_INFO, "retell.second_way",
+                PAT_S("call", pat_json_str_or(a->params, "call_id", NULL)),
+                PAT_I("after_ms", SECOND_WAY_AFTER_MS));
 }
 
 static struct pat_json *params_of(const struct callref *c, const char *agent)
@@ -98,12 +137,23 @@ static struct pat_json *params_of(const struct callref *c, const char *agent)
     return p;
 }
 
+static int start(struct ask *a)
+{
+    int err = pat_bus_up(a->r->d->bus) ? pat_rpc_call(a->r->d->bus, "retell", "register_call",
+                                                      a->params, ASK_RETELL_MS, on_rpc, a, &a->rpc)
+                                       : PAT_EUNAVAIL;
+
+    if (err)
+        return ask_by_http(a);
+    pat_timer_start(&a->second_way, SECOND_WAY_AFTER_MS);
+    return PAT_OK;
+}
+
 int ask_retell(struct router *r, const struct callref *c, const char *agent, ask_retell_fn *done,
                void *arg)
 {
     struct ask *a = calloc(1, sizeof *a);
-    pat_bus_id id;
-    int err = PAT_EUNAVAIL;
+    int err;
 
     if (!a)
         return PAT_ENOMEM;
@@ -112,14 +162,11 @@ int ask_retell(struct router *r, const struct callref *c, const char *agent, ask
     a->deadline_ms = pat_now_ms() + ASK_RETELL_MS;
     a->done = done;
     a->arg = arg;
-    if (pat_bus_up(r->d->bus))
-        err = pat_rpc_call(r->d->bus, "retell", "register_call", a->params, ASK_RETELL_MS, on_rpc,
-                           a, &id);
-    if (err)
-        err = ask_by_http(a);
+    err = pat_timer_init(&a->second_way, r->d->loop, on_second_way, a);
+    if (!err)
+        err = start(a);
     if (err) {
-        pat_json_free(a->params);
-        free(a);
+        ask_free(a);
         return err;
     }
     r->in_flight++;

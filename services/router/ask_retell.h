@@ -1,7 +1,7 @@
 /* ask_retell.h - asks the retell-provider to register a call with Retell.
  *
- * By RPC; when nobody answers there (NATS away, no provider connected) by the provider's inside
- * HTTP port, within the same deadline.
+ * By RPC; when nobody answers there (NATS away or stuck, no provider connected) by the provider's
+ * inside HTTP port, within the same deadline.
  */
 #ifndef ROUTER_ASK_RETELL_H
 #define ROUTER_ASK_RETELL_H

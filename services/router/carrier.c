@@ -103,7 +103,8 @@ static void name_parties(struct carrier_req *c)
     bool swml = c->form == CARRIER_SWML;
 
     if (!pat_strcpy(c->call_id, sizeof c->call_id,
-                    swml ? either(c, "call.call_id", "call.id") : either(c, "CallSid", "CallSid")))
+                    swml ? either(c, "call.call_id", "params.call_id")
+                         : either(c, "CallSid", "CallSid")))
         c->call_id[0] = 0;
     c->from = swml ? either(c, "call.from_number", "call.from") : either(c, "From", "From");
     c->to = swml ? either(c, "call.to_number", "call.to") : either(c, "To", "To");
@@ -125,7 +126,8 @@ static int read_body(struct carrier_req *c, const char **what)
     err = pat_json_parse(&c->json, body, len, &why);
     if (!err && pat_json_kind(c->json) != PAT_JSON_OBJ)
         err = PAT_EINVAL;
-    if (!err && pat_json_at(c->json, "call"))
+    /* A request of a SWML call has "call", an event about one "event_type" and "params". */
+    if (!err && (pat_json_at(c->json, "call") || pat_json_at(c->json, "event_type")))
         c->form = CARRIER_SWML;
     return err;
 }

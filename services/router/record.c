@@ -181,7 +181,8 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     pat_json_set_take(data, "ids", ids_of(c));
     pat_json_set_str(facts, "ended_reason", e->reason);
     pat_json_set_str(facts, "ended_owner", e->owner);
-    pat_json_set_str(facts, "outcome", e->outcome);
+    if (e->outcome)
+        pat_json_set_str(facts, "outcome", e->outcome);
     if (e->talk_ms >= 0)
         pat_json_set_int(facts, "duration_ms", e->talk_ms);
     set_now(facts, "ended_at");

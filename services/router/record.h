@@ -23,7 +23,7 @@ void record_voicemail(struct router *r, const struct callref *c, const char *rec
 struct record_end {
     const char *reason;  /* "completed", "no_answer", "voicemail" ... */
     const char *owner;   /* "caller", "us", "provider", "carrier" */
-    const char *outcome; /* of patchbay.calls */
+    const char *outcome; /* of patchbay.calls; NULL: not known */
     int64_t talk_ms;     /* negative: not known */
 };
 void record_ended(struct router *r, const struct callref *c, const struct record_end *e);

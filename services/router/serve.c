@@ -130,9 +130,10 @@ static void on_prepared(int err, const struct pat_json *result, const char *mess
         return;
     }
     pat_log(PAT_WARN, "livekit.prepare_failed", PAT_ERR(err), PAT_S("why", message));
-    /* Only an answer from a living bus says something about the agents: with NATS away the dispatch
-     * rule still finds them. */
-    if (err != PAT_ECANCELED && pat_bus_up(r->d->bus))
+    /* Only an answer from a living bus says something about the agents. With NATS away, or stuck (a
+     * stopped server keeps its connections, and requests run out of time), the dispatch rule still
+     * finds them. */
+    if (err != PAT_ECANCELED && err != PAT_ETIMEDOUT && pat_bus_up(r->d->bus))
         pat_breaker_failure(&r->livekit, pat_now_ms());
 }
 
@@ -164,13 +165,24 @@ static void prepare_agent(struct attempt *a)
 
 static void attempt_next(struct attempt *a);
 
+/* Retell refused this call, and is well: a deleted agent, say. The breaker is shared by all users.
+ */
+static bool is_this_calls(int err)
+{
+    return err == PAT_ENOENT || err == PAT_EINVAL || err == PAT_EPERM || err == PAT_E2BIG;
+}
+
 static void on_registered(int err, const char *retell_call, void *arg)
 {
     struct attempt *a = arg;
 
     if (err) {
-        pat_log(PAT_WARN, "route.retell_failed", PAT_S("call", a->s.ref.call.s), PAT_ERR(err));
-        pat_breaker_failure(&a->r->retell, pat_now_ms());
+        pat_log(PAT_WARN, "route.retell_failed", PAT_S("call", a->s.ref.call.s),
+                PAT_S("user", a->s.ref.user), PAT_ERR(err));
+        if (is_this_calls(err))
+            pat_breaker_success(&a->r->retell);
+        else
+            pat_breaker_failure(&a->r->retell, pat_now_ms());
         a->s.ref.tried |= 1u << STACK_RETELL;
         a->s.failed_over = pat_err_name(err);
         attempt_next(a);
