@@ -27,16 +27,16 @@ class Watch:
         return self
 
     def __exit__(self, *_):
-        asyncio.run_coroutine_threadsafe(self._nc.close(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.connection.close(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
 
     async def _open(self) -> None:
         async def quiet(_error):  # a server that goes away is part of some tests
             pass
-        self._nc = await nats.connect(self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=quiet)
-        await self._nc.subscribe(self.subject, cb=self._take)
-        await self._nc.flush()
+        self.connection = await nats.connect(self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=quiet)
+        await self.connection.subscribe(self.subject, cb=self._take)
+        await self.connection.flush()
 
     async def _take(self, m) -> None:
         if m.subject.startswith("pat.rpc."):
