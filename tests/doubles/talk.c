@@ -13,10 +13,15 @@ static const struct {
     const char *reply;
 } rules[] = {
     { { "goodbye", "good bye", "bye" }, "Goodbye, and thank you for calling." },
-    { { "thank" }, "You are welcome. Is there anything else?" },
     { { "opening hours", "are you open", "what time do you" },
       "We are open from nine to five, Monday to Friday." },
     { { "your name", "who are you" }, "My name is Pat. I answer the phone here." },
+    { { "table for" }, "A table for two, gladly. At what time would you like to come?" },
+    { { "order", "package" }, "Let me look that up. Can you tell me your order number?" },
+    { { "invoice" }, "I can help with that. Which invoice is it about?" },
+    { { "address" }, "Of course. What is the new address?" },
+    { { "call me back" }, "We will call you back. At which time tomorrow suits you best?" },
+    { { "free room" }, "Yes, there is one room left on Friday. Shall I keep it for you?" },
     { { "appointment", "booking", "reservation" },
       "I can book that for you. Which day suits you?" },
     { { "price", "cost", "how much" },
@@ -27,6 +32,7 @@ static const struct {
       "listened to the wind in the wires. One winter the wind began to answer. It told her about "
       "ships far out at sea, and about the people who waited for them. She wrote it all down, and "
       "that is how this story came to us." },
+    { { "thank" }, "You are welcome. Is there anything else?" },
     { { "hello", "good morning", "good afternoon", "hi there" },
       "Hello! How can I help you today?" },
 };
