@@ -1,11 +1,15 @@
 /* bus.h - messages in and out through NATS: core, JetStream and key-value, none of which ever
  * blocks the loop.
  *
- * One bus per process. Handlers run on the loop, in the order the server sent. A writer thread does
- * the sending: a stuck server (stopped, not closed) costs the loop nothing; its queue is bounded.
- * Life: pat_bus_new -> subscribe, publish -> pat_bus_close -> closed(arg) -> it is gone. The bus
- * connects and reconnects by itself for ever; subscriptions survive, and are made on the server
- * when it is there. Thread: the loop's, for every function here.
+ * One bus per process. Handlers run on the loop, in the order the server sent. A writer thread
+ * makes every call into the library: a stuck server (stopped, not closed) costs the loop nothing;
+ * its queue is bounded and keeps its order across reconnects. A server frozen for up to 15 s loses
+ * nothing; what was written to a connection that then broke is lost unless it was acknowledged
+ * (js_publish). Life: pat_bus_new -> subscribe, publish -> pat_bus_close -> closed(arg) -> it is
+ * gone. The bus connects and reconnects by itself for ever; subscriptions survive, and are made on
+ * the server when it is there; streams and buckets once ensured are ensured again after each
+ * reconnect. Unsubscribe and close consumers before closed(arg). Thread: the loop's, for every
+ * function here.
  */
 #ifndef PAT_BUS_H
 #define PAT_BUS_H
@@ -50,8 +54,8 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l,
 void pat_bus_close(struct pat_bus *b, int64_t timeout_ms, pat_loop_fn *closed, void *arg);
 bool pat_bus_up(const struct pat_bus *b);
 
-/* Copies. PAT_EAGAIN: the queue is full. Core NATS: at most once; while disconnected it waits in
- * the queue. */
+/* Copies. PAT_EAGAIN: the queue is full. PAT_E2BIG: over 1 MiB. PAT_EINVAL: no subject. Core NATS:
+ * at most once; while disconnected it waits in the queue. */
 int pat_bus_publish(struct pat_bus *b, const char *subject, const void *data,
                     size_t len) PAT_MUST_CHECK;
 int pat_bus_reply(struct pat_bus *b, const struct pat_msg *to, const void *data, size_t len);
@@ -62,15 +66,18 @@ void pat_bus_unsubscribe(struct pat_sub *s); /* fn does not run again; NULL is f
 /* NULL when absent; borrowed like the message. */
 const char *pat_msg_header(const struct pat_msg *m, const char *name);
 
-/* A request's id; 0 is none. fn runs exactly once unless canceled. headers: "Name: value",
- * NULL-terminated, or NULL. */
+/* A request's id; 0 is none. fn runs exactly once unless canceled. A request not sent by its
+ * deadline is not sent later. Without a connection it ends at the deadline with PAT_EUNAVAIL.
+ * headers: "Name: value", NULL-terminated, or NULL. */
 typedef uint64_t pat_bus_id;
 int pat_bus_request(struct pat_bus *b, const char *subject, const void *data, size_t len,
                     const char *const *headers, int64_t timeout_ms, pat_reply_fn *fn, void *arg,
                     pat_bus_id *id) PAT_MUST_CHECK;
 void pat_bus_cancel(struct pat_bus *b, pat_bus_id id);
 
-/* JetStream. Stream and consumer configurations are the server's own JSON (docs.nats.io, JetStream
+/* JetStream. Its errors: PAT_ENOENT (no such stream or consumer), PAT_EEXIST (taken, or lost a
+ * race), PAT_EINVAL, PAT_EUNAVAIL, PAT_EUPSTREAM; m has the server's words. Stream and consumer
+ * configurations are the server's own JSON (docs.nats.io, JetStream
  * API): created, or updated when they differ. */
 int pat_bus_stream_ensure(struct pat_bus *b, const char *name, const char *config_json,
                           int64_t timeout_ms, pat_reply_fn *fn, void *arg) PAT_MUST_CHECK;
@@ -80,7 +87,8 @@ int pat_bus_js_publish(struct pat_bus *b, const char *subject, const char *msg_i
                        size_t len, int64_t timeout_ms, pat_reply_fn *fn, void *arg) PAT_MUST_CHECK;
 
 /* A durable pull consumer, kept fed: at most `batch` messages are with the handler and not yet
- * acknowledged. */
+ * acknowledged. It is made on the server, and made again, whenever its stream is there; a message
+ * that is not answered within ack_wait_ms comes again. */
 struct pat_consumer;
 struct pat_consumer_opts {
     const char *stream;

@@ -12,7 +12,8 @@
  *
  * Common settings (see --help): PAT_LOG_LEVEL, PAT_LOG_FORMAT, PAT_ADMIN_LISTEN, PAT_NATS_URL
  * (+_CREDS, _USER, _PASSWORD), PAT_DATABASE_URL, PAT_DATABASE_LISTEN_URL, PAT_DATABASE_POOL,
- * PAT_DATABASE_PREPARED, PAT_CA_FILE, PAT_DRAIN_MS.
+ * PAT_DATABASE_PREPARED, PAT_CA_FILE, PAT_DRAIN_MS, PAT_PORT_FILE. Exit status: 0 ended in order, 1
+ * a fault or wrong settings, 2 wrong arguments. The event streams are ensured when there is a bus.
  */
 #ifndef PAT_DAEMON_H
 #define PAT_DAEMON_H

@@ -88,10 +88,11 @@ def schema(pg):
     return pg.url(DAEMON, "journal")
 
 
-@pytest.mark.parametrize("pattern", ["test_bus*", "test_request*", "test_rpc*", "test_js*", "test_consumer*", "test_kv*",
-                                     "test_restart*", "test_absent*", "test_frozen*"])
-def test_bus(nats, tmp_path, pattern):
-    run("bus_it", pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url)
+@pytest.mark.parametrize("program, pattern", [
+    ("bus_it", "*"), ("bus_js_it", "*"), ("bus_away_it", "test_restart*"), ("bus_away_it", "test_absent*"),
+    ("bus_away_it", "test_frozen*")])
+def test_bus(nats, tmp_path, program, pattern):
+    run(program, pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url)
 
 
 @pytest.mark.parametrize("pattern", ["test_db*", "test_deadline*", "test_cancel*", "test_close*", "test_listen*",
