@@ -137,6 +137,15 @@ int daemon_conf_new(struct daemon_conf *c, const struct pat_daemon_spec *spec)
     return PAT_OK;
 }
 
+/* A list is shown as it is: it must not carry what may not be shown. */
+static int check_common(const struct daemon_common *c, struct pat_buf *errors)
+{
+    if (!c->nats_url || !strchr(c->nats_url, '@'))
+        return PAT_OK;
+    pat_buf_adds(errors, "PAT_NATS_URL: must not hold a user or password, see PAT_NATS_USER\n");
+    return PAT_EINVAL;
+}
+
 int daemon_conf_load(struct daemon_conf *c, const struct pat_daemon_spec *spec,
                      struct pat_buf *errors)
 {
@@ -145,6 +154,8 @@ int daemon_conf_load(struct daemon_conf *c, const struct pat_daemon_spec *spec,
 
     if (err && err != PAT_EINVAL)
         return err;
+    if (!err)
+        err = check_common(c->common, errors);
     if (!err && spec->check) /* it may rely on every value being there */
         own = spec->check(c->own, errors);
     return err ? err : own;

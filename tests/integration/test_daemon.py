@@ -96,6 +96,8 @@ def test_check_config_says_all_that_is_wrong():
     assert all(name in done.stderr for name in ("PAT_DRAIN_MS", "PAT_IT_DRAIN_FOR", "PAT_DATABASE_URL"))
     done = once("--check-config", PAT_IT_GREETING="x" * 21, **NOWHERE)
     assert done.returncode == 1 and "must be short" in done.stderr
+    done = once("--check-config", **NOWHERE | {"PAT_NATS_URL": "nats://ada:hidden-pw@127.0.0.1:1"})
+    assert done.returncode == 1 and "PAT_NATS_USER" in done.stderr and "hidden" not in done.stderr
 
 
 def test_runs_without_servers_and_says_so(tmp_path):
