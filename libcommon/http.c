@@ -7,6 +7,7 @@
 #include "http.h"
 
 #include "buf.h"
+#include "http_ids.h"
 #include "version.h"
 
 #include <curl/curl.h>
@@ -14,13 +15,12 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_BODY_DEFAULT  (1024 * 1024)
-#define MAX_HEADERS       (64 * 1024)
-#define MAX_CONNECTIONS   512
-#define MAX_TRANSFERS     65536 /* the low 16 bits of an id are its place in the table */
-#define TIMEOUT_DEFAULT   30000
-#define SPARE_HANDLES     32 /* curl_easy_init costs more than a reset */
-#define STREAM_UNLIMITED  SIZE_MAX
+#define MAX_BODY_DEFAULT (1024 * 1024)
+#define MAX_HEADERS      (64 * 1024)
+#define MAX_CONNECTIONS  512
+#define TIMEOUT_DEFAULT  30000
+#define SPARE_HANDLES    32 /* curl_easy_init costs more than a reset */
+#define STREAM_UNLIMITED SIZE_MAX
 
 struct sock {
     struct pat_http *http;
@@ -60,9 +60,7 @@ struct pat_http {
     struct pat_task kick;
     struct pat_task sweep;
     bool in_curl;
-    struct transfer **slots;
-    size_t n_slots;
-    uint64_t serial;
+    struct http_ids ids;
     struct transfer *to_add;
     struct transfer *to_free;
     struct sock *socks;
@@ -72,44 +70,7 @@ struct pat_http {
     char *ca_file;
 };
 
-/* ---- transfers by id ---- */
-
-static int slot_take(struct pat_http *h, struct transfer *t)
-{
-    size_t at = 0;
-
-    while (at < h->n_slots && h->slots[at])
-        at++;
-    if (at == h->n_slots) {
-        size_t n = h->n_slots ? h->n_slots * 2 : 64;
-        struct transfer **slots;
-
-        if (n > MAX_TRANSFERS)
-            return PAT_EAGAIN;
-        slots = realloc(h->slots, n * sizeof(struct transfer *));
-        if (!slots)
-            return PAT_ENOMEM;
-        memset(slots + h->n_slots, 0, (n - h->n_slots) * sizeof(struct transfer *));
-        h->slots = slots;
-        h->n_slots = n;
-    }
-    h->slots[at] = t;
-    t->id = ++h->serial * MAX_TRANSFERS + at;
-    return PAT_OK;
-}
-
-static struct transfer *find(struct pat_http *h, pat_http_id id)
-{
-    size_t at = id % MAX_TRANSFERS;
-
-    return id && at < h->n_slots && h->slots[at] && h->slots[at]->id == id ? h->slots[at] : NULL;
-}
-
-static void slot_release(struct transfer *t)
-{
-    if (find(t->http, t->id))
-        t->http->slots[t->id % MAX_TRANSFERS] = NULL;
-}
+/* ---- transfers ---- */
 
 static void easy_release(struct pat_http *h, CURL *easy)
 {
@@ -134,7 +95,7 @@ static void unlink_waiting(struct pat_http *h, const struct transfer *t)
 /* Not inside a callback of curl's. */
 static void transfer_free(struct transfer *t)
 {
-    slot_release(t);
+    http_ids_release(&t->http->ids, t->id);
     unlink_waiting(t->http, t);
     pat_timer_fini(&t->deadline);
     if (t->added)
@@ -161,7 +122,7 @@ static void transfer_finish(struct transfer *t, int err)
 
     if (!err)
         res.status = t->status;
-    slot_release(t);
+    http_ids_release(&t->http->ids, t->id);
     pat_timer_stop(&t->deadline);
     if (t->added)
         curl_multi_remove_handle(t->http->multi, t->easy);
@@ -480,7 +441,7 @@ static int transfer_new(struct transfer **out, struct pat_http *h, const struct 
     if (!err)
         err = set_options(t, req, timeout_ms);
     if (!err)
-        err = slot_take(h, t);
+        err = http_ids_take(&h->ids, t, &t->id);
     if (err) {
         transfer_free(t);
         return err;
@@ -547,12 +508,12 @@ int pat_http_start(struct pat_http *h, const struct pat_http_req *req, pat_http_
 
 void pat_http_cancel(struct pat_http *h, pat_http_id id)
 {
-    struct transfer *t = find(h, id);
+    struct transfer *t = http_ids_find(&h->ids, id);
 
     if (!t)
         return;
     t->dead = true;
-    slot_release(t);
+    http_ids_release(&t->http->ids, t->id);
     unlink_waiting(h, t);
     pat_timer_stop(&t->deadline);
     t->next = h->to_free;
@@ -617,9 +578,8 @@ void pat_http_free(struct pat_http *h)
 {
     if (!h)
         return;
-    for (size_t i = 0; i < h->n_slots; i++)
-        if (h->slots[i])
-            pat_http_cancel(h, h->slots[i]->id);
+    for (size_t i = 0; i < h->ids.n; i++)
+        pat_http_cancel(h, h->ids.ids[i]);
     on_sweep(h);
     while (h->n_spare)
         curl_easy_cleanup(h->spare[--h->n_spare]);
@@ -629,7 +589,7 @@ void pat_http_free(struct pat_http *h)
     pat_task_cancel(h->loop, &h->kick);
     pat_task_cancel(h->loop, &h->sweep);
     pat_timer_fini(&h->timer);
-    free(h->slots);
+    http_ids_fini(&h->ids);
     free(h->ca_file);
     free(h->user_agent);
     free(h);

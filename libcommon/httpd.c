@@ -153,7 +153,9 @@ static size_t connections(const struct pat_httpd *s)
     /* Behind TLS each session has a plain connection of its own once it is up. */
     size_t sessions = s->tls ? httpd_tls_count(s->tls) : 0;
 
-    return sessions > s->n_conns ? sessions : s->n_conns;
+    size_t plain = s->n_conns + s->n_ws;
+
+    return sessions > plain ? sessions : plain;
 }
 
 static void on_connection(struct pat_httpd *s, int fd, const struct sockaddr_storage *from)

@@ -211,7 +211,7 @@ static void upgrade(struct conn *c)
     int err;
 
     c->state = CONN_BUSY;
-    if (ws_server_new(&ws, s->net, r->route->max_body)) {
+    if (ws_server_new(&ws, s->net, r->route->max_body, &s->n_ws)) {
         refuse(c, 503);
         return;
     }

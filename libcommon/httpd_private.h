@@ -104,6 +104,7 @@ struct pat_httpd {
     struct conn *conns;
     struct pat_httpd_req *requests; /* that handlers have */
     size_t n_conns;
+    size_t n_ws;   /* that came through it and live */
     size_t n_open; /* requests a handler has and has not answered */
     bool draining;
     struct pat_timer drain_timer;

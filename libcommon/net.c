@@ -94,9 +94,11 @@ static void on_close_step(void *arg)
     pat_loop_fn *closed = n->closed;
     void *closed_arg = n->closed_arg;
 
+    if (n->close_steps == 0)
+        lws_context_destroy(n->context); /* not inside one of its callbacks, hence here */
     n->handles_left = 0;
     uv_walk(pat_loop_uv(n->loop), count_left, n);
-    if (n->handles_left && ++n->close_steps < CLOSE_STEPS) {
+    if (++n->close_steps == 1 || (n->handles_left && n->close_steps < CLOSE_STEPS)) {
         pat_timer_start(&n->close_timer, CLOSE_STEP_MS);
         return;
     }
@@ -116,14 +118,12 @@ void pat_net_close(struct pat_net *n, pat_loop_fn *closed, void *arg)
     n->closing = true;
     n->closed = closed;
     n->closed_arg = arg;
+    ws_close_all(n); /* before the servers that count them */
     for (struct net_server *s = n->servers; s; s = next) {
         next = s->next;
         s->free_fn(s);
     }
-    ws_close_all(n);
-    lws_context_destroy(n->context);
-    /* Two turns at least: the first only hands the handles to libuv. */
-    pat_timer_start(&n->close_timer, CLOSE_STEP_MS);
+    pat_timer_start(&n->close_timer, 0);
 }
 
 /* ---- birth ---- */

@@ -13,8 +13,9 @@ struct net_server {
 struct pat_loop *net_loop(struct pat_net *n);
 void net_add_server(struct pat_net *n, struct net_server *s);
 
-/* Server side of a WebSocket: made before the handler says yes or no ... */
-int ws_server_new(struct pat_ws **out, struct pat_net *n, size_t max_message);
+/* Server side of a WebSocket: made before the handler says yes or no, counted in *counter while it
+ * lives ... */
+int ws_server_new(struct pat_ws **out, struct pat_net *n, size_t max_message, size_t *counter);
 /* ... then either given up, or handed its descriptor (taken over, also when it fails) with the
  * client's key, response header lines (CRLF-ended) and the bytes already read behind the head. */
 void ws_server_drop(struct pat_ws *ws);

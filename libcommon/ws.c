@@ -1,78 +1,18 @@
-/* ws.c - WebSocket connections on libwebsockets.
+/* ws.c - WebSocket connections on libwebsockets: messages, closing, events.
  *
  * Each pat_ws hangs on its lws as opaque user data. Cutting that link is how a connection is let
- * go: whatever the library still says about it then reaches nobody. Names are resolved by us, as
- * the library would block the loop for it. Extensions (compression) are not offered.
+ * go: whatever the library still says about it then reaches nobody. How connections come to be is
+ * in ws_open.c. Extensions (compression) are not offered.
  */
-#include "net_lws.h"
-
-#include "buf.h"
+#include "ws_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
-#define MAX_MESSAGE     (1024 * 1024)
-#define MAX_QUEUE       (1024 * 1024)
-#define MAX_HEADERS     (16 * 1024)
-#define CONNECT_TIMEOUT 10000
-#define CLOSE_WAIT_MS   2000
-#define UNANSWERED_MAX  2
-#define ABNORMAL        1006 /* RFC 6455, 7.1.5: closed without a close frame */
-#define MAX_REASON      123
-#define MAX_KEPT        8
-#define MAX_KEPT_LEN    512
-
-enum ws_state { WS_CONNECTING, WS_OPEN, WS_CLOSING, WS_ENDED };
-
-struct frame {
-    struct frame *next;
-    size_t len;
-    bool text;
-    unsigned char data[]; /* LWS_PRE bytes of room, then len */
-};
-
-struct pat_ws {
-    struct pat_net *net;
-    struct lws *wsi;
-    enum ws_state state;
-    struct pat_ws_events ev;
-    void *arg;
-    struct pat_resolve *resolve;
-    struct pat_timer timer; /* connecting, then closing */
-    struct pat_timer ping;
-    int64_t ping_ms;
-    int unanswered;
-    bool ping_due;
-    size_t max_message;
-    size_t max_queue;
-    struct pat_buf message; /* pieces of the one coming in */
-    struct frame *queue;
-    struct frame **queue_tail;
-    size_t queued;
-    char *host; /* with port when not the scheme's own */
-    char *path;
-    char *protocol;
-    char *headers; /* lines, CRLF-ended: the request's, or the 101's on the server side */
-    int port;
-    bool tls;
-    int close_code;
-    char close_reason[MAX_REASON + 1];
-    bool peer_closed;
-    bool is_server;
-    bool close_sent;
-    bool given_up; /* closed before it was open */
-    struct kept {
-        char *name; /* "x-request-id:" */
-        char *value;
-    } kept[MAX_KEPT];
-    int busy;  /* its callback is on the stack */
-    bool dead; /* to be freed when that returns */
-    struct pat_ws *next;
-    struct pat_ws **prev;
-};
+#define CLOSE_WAIT_MS  2000
+#define UNANSWERED_MAX 2
 
 /* ---- life ---- */
 
@@ -114,7 +54,7 @@ void pat_ws_set(struct pat_ws *ws, const struct pat_ws_events *ev, void *arg)
         ws->ev.closed = no_closed;
 }
 
-static void ws_free(struct pat_ws *ws)
+void ws_free(struct pat_ws *ws)
 {
     struct frame *next;
 
@@ -133,7 +73,7 @@ static void ws_free(struct pat_ws *ws)
     free(ws->path);
     free(ws->protocol);
     free(ws->headers);
-    for (size_t i = 0; i < MAX_KEPT; i++) {
+    for (size_t i = 0; i < WS_MAX_KEPT; i++) {
         free(ws->kept[i].name);
         free(ws->kept[i].value);
     }
@@ -147,6 +87,9 @@ static void let_go(struct pat_ws *ws)
 
     ws->wsi = NULL;
     ws->state = WS_ENDED;
+    if (ws->counter)
+        --*ws->counter;
+    ws->counter = NULL;
     pat_timer_stop(&ws->timer);
     pat_timer_stop(&ws->ping);
     pat_resolve_cancel(ws->resolve);
@@ -158,7 +101,7 @@ static void let_go(struct pat_ws *ws)
         lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
-static void drop(struct pat_ws *ws)
+void ws_drop(struct pat_ws *ws)
 {
     let_go(ws);
     if (ws->busy)
@@ -167,8 +110,7 @@ static void drop(struct pat_ws *ws)
         ws_free(ws);
 }
 
-/* The one place closed is told. */
-static void finish(struct pat_ws *ws, int err, int status, int code, const char *reason)
+void ws_finish(struct pat_ws *ws, int err, int status, int code, const char *reason)
 {
     if (ws->state == WS_ENDED)
         return;
@@ -176,19 +118,30 @@ static void finish(struct pat_ws *ws, int err, int status, int code, const char 
     ws->busy++;
     ws->ev.closed(ws, err, status, code, reason, ws->arg);
     ws->busy--;
-    drop(ws);
+    ws_drop(ws);
 }
 
 void pat_ws_abort(struct pat_ws *ws)
 {
     if (ws && ws->state != WS_ENDED)
-        drop(ws);
+        ws_drop(ws);
+}
+
+static struct pat_ws *first_alive(const struct pat_net *n)
+{
+    struct pat_ws *ws = n->sockets;
+
+    while (ws && ws->state == WS_ENDED) /* on the stack: freed when that returns */
+        ws = ws->next;
+    return ws;
 }
 
 void ws_close_all(struct pat_net *n)
 {
-    while (n->sockets)
-        finish(n->sockets, PAT_ECANCELED, 0, ABNORMAL, "");
+    struct pat_ws *ws;
+
+    while ((ws = first_alive(n)))
+        ws_finish(ws, PAT_ECANCELED, 0, WS_ABNORMAL, "");
 }
 
 /* ---- sending ---- */
@@ -260,7 +213,7 @@ static bool write_frame(struct pat_ws *ws)
  * waiting. */
 static bool send_close(struct pat_ws *ws, int code, const char *reason)
 {
-    unsigned char frame[LWS_PRE + 6 + 2 + MAX_REASON], *at = frame + LWS_PRE, *payload;
+    unsigned char frame[LWS_PRE + 6 + 2 + WS_MAX_REASON], *at = frame + LWS_PRE, *payload;
     unsigned char mask[4] = { 0 };
     size_t len = 2 + strlen(reason);
 
@@ -315,7 +268,7 @@ static int on_writable(struct pat_ws *ws)
 static int too_big(struct pat_ws *ws)
 {
     send_close(ws, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "");
-    finish(ws, PAT_E2BIG, 0, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too large");
+    ws_finish(ws, PAT_E2BIG, 0, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, "message too large");
     return -1;
 }
 
@@ -333,7 +286,7 @@ static int on_piece(struct pat_ws *ws, const char *data, size_t len)
         return 0;
     }
     if (pat_buf_add(&ws->message, data, len)) {
-        finish(ws, PAT_ENOMEM, 0, ABNORMAL, "out of memory");
+        ws_finish(ws, PAT_ENOMEM, 0, WS_ABNORMAL, "out of memory");
         return -1;
     }
     if (last) {
@@ -350,7 +303,7 @@ static int on_piece(struct pat_ws *ws, const char *data, size_t len)
 static int on_peer_close(struct pat_ws *ws, const unsigned char *data, size_t len)
 {
     if (ws->close_sent) {
-        finish(ws, PAT_OK, 0, ws->close_code, ws->close_reason);
+        ws_finish(ws, PAT_OK, 0, ws->close_code, ws->close_reason);
         return -1;
     }
     ws->peer_closed = true;
@@ -363,9 +316,9 @@ static int on_peer_close(struct pat_ws *ws, const unsigned char *data, size_t le
 static void on_gone(struct pat_ws *ws)
 {
     if (ws->peer_closed || ws->state == WS_CLOSING)
-        finish(ws, PAT_OK, 0, ws->close_code, ws->close_reason);
+        ws_finish(ws, PAT_OK, 0, ws->close_code, ws->close_reason);
     else
-        finish(ws, PAT_ECONN, 0, ABNORMAL, "");
+        ws_finish(ws, PAT_ECONN, 0, WS_ABNORMAL, "");
 }
 
 static void on_refused(struct pat_ws *ws, const char *why, size_t len)
@@ -375,9 +328,9 @@ static void on_refused(struct pat_ws *ws, const char *why, size_t len)
 
     snprintf(text, sizeof text, "%.*s", why ? (int)len : 0, why ? why : "");
     if (status == 101)
-        finish(ws, PAT_EPROTO, 0, ABNORMAL, text);
+        ws_finish(ws, PAT_EPROTO, 0, WS_ABNORMAL, text);
     else
-        finish(ws, status ? PAT_EUPSTREAM : PAT_ECONN, status, ABNORMAL, text);
+        ws_finish(ws, status ? PAT_EUPSTREAM : PAT_ECONN, status, WS_ABNORMAL, text);
 }
 
 static void on_open(struct pat_ws *ws)
@@ -391,58 +344,30 @@ static void on_open(struct pat_ws *ws)
     ws->ev.open(ws, ws->arg);
 }
 
-/* ---- headers of the answer ---- */
+/* ---- timers ---- */
 
-static int copy_header(struct lws *wsi, const char *name, char *out, int cap)
+void ws_on_ping(void *arg)
 {
-    /* Names the library knows are stored by number, others by name. */
-    for (int i = 0; i < WSI_TOKEN_COUNT; i++) {
-        const unsigned char *known = lws_token_to_string((enum lws_token_indexes)i);
+    struct pat_ws *ws = arg;
 
-        if (known && !strcmp((const char *)known, name))
-            return lws_hdr_copy(wsi, out, cap, (enum lws_token_indexes)i) > 0 ? 0 : -1;
+    if (ws->unanswered >= UNANSWERED_MAX) {
+        ws_finish(ws, PAT_ETIMEDOUT, 0, WS_ABNORMAL, "no answer to a ping");
+        return;
     }
-    return lws_hdr_custom_copy(wsi, out, cap, name, (int)strlen(name)) >= 0 ? 0 : -1;
+    ws->unanswered++;
+    ws->ping_due = true;
+    pat_timer_start(&ws->ping, ws->ping_ms);
+    lws_callback_on_writable(ws->wsi);
 }
 
-/* The library forgets them before it says "established". */
-static void keep_headers(struct pat_ws *ws)
+void ws_on_timeout(void *arg)
 {
-    char value[MAX_KEPT_LEN];
+    struct pat_ws *ws = arg;
 
-    for (size_t i = 0; i < MAX_KEPT && ws->kept[i].name; i++)
-        if (!ws->kept[i].value && !copy_header(ws->wsi, ws->kept[i].name, value, sizeof value))
-            ws->kept[i].value = strdup(value);
-}
-
-static int want_headers(struct pat_ws *ws, const char *const *names)
-{
-    static const char *const usual[] = { "X-Request-Id", "Retry-After", NULL };
-
-    if (!names)
-        names = usual;
-    for (size_t i = 0; names[i]; i++) {
-        if (i == MAX_KEPT)
-            return PAT_E2BIG;
-        if (asprintf(&ws->kept[i].name, "%s:", names[i]) < 0) {
-            ws->kept[i].name = NULL;
-            return PAT_ENOMEM;
-        }
-        for (char *c = ws->kept[i].name; *c; c++)
-            if (*c >= 'A' && *c <= 'Z')
-                *c = (char)(*c - 'A' + 'a');
-    }
-    return PAT_OK;
-}
-
-const char *pat_ws_header(struct pat_ws *ws, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < MAX_KEPT && ws->kept[i].name; i++)
-        if (!strncasecmp(ws->kept[i].name, name, len) && ws->kept[i].name[len] == ':')
-            return ws->kept[i].value;
-    return NULL;
+    if (ws->given_up)
+        ws_finish(ws, PAT_ECANCELED, 0, WS_ABNORMAL, "");
+    else
+        ws_finish(ws, PAT_ETIMEDOUT, 0, WS_ABNORMAL, "");
 }
 
 /* ---- the library's callback ---- */
@@ -485,10 +410,10 @@ static int on_event(struct pat_ws *ws, enum lws_callback_reasons reason, void *i
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return on_peer_close(ws, in, len);
     case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
-        keep_headers(ws);
+        ws_keep_headers(ws);
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        keep_headers(ws);
+        ws_keep_headers(ws);
         on_refused(ws, in, len);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
@@ -530,248 +455,3 @@ const struct lws_protocols ws_protocols[] = {
     { .name = "pat", .callback = on_lws, .rx_buffer_size = 0 },
     { 0 },
 };
-
-/* ---- making one ---- */
-
-static void on_ping(void *arg)
-{
-    struct pat_ws *ws = arg;
-
-    if (ws->unanswered >= UNANSWERED_MAX) {
-        finish(ws, PAT_ETIMEDOUT, 0, ABNORMAL, "no answer to a ping");
-        return;
-    }
-    ws->unanswered++;
-    ws->ping_due = true;
-    pat_timer_start(&ws->ping, ws->ping_ms);
-    lws_callback_on_writable(ws->wsi);
-}
-
-static void on_timeout(void *arg)
-{
-    struct pat_ws *ws = arg;
-
-    if (ws->given_up)
-        finish(ws, PAT_ECANCELED, 0, ABNORMAL, "");
-    else
-        finish(ws, PAT_ETIMEDOUT, 0, ABNORMAL, "");
-}
-
-static int ws_new(struct pat_ws **out, struct pat_net *n, size_t max_message, size_t max_queue)
-{
-    struct pat_ws *ws;
-
-    if (n->closing)
-        return PAT_ECANCELED;
-    ws = calloc(1, sizeof *ws);
-    if (!ws)
-        return PAT_ENOMEM;
-    ws->net = n;
-    ws->queue_tail = &ws->queue;
-    ws->max_message = max_message ? max_message : MAX_MESSAGE;
-    ws->max_queue = max_queue ? max_queue : MAX_QUEUE;
-    pat_buf_init(&ws->message, ws->max_message);
-    pat_ws_set(ws, NULL, NULL);
-    if (pat_timer_init(&ws->timer, n->loop, on_timeout, ws)) {
-        free(ws);
-        return PAT_ENOMEM;
-    }
-    if (pat_timer_init(&ws->ping, n->loop, on_ping, ws)) {
-        pat_timer_fini(&ws->timer);
-        free(ws);
-        return PAT_ENOMEM;
-    }
-    ws->next = n->sockets;
-    ws->prev = &n->sockets;
-    if (ws->next)
-        ws->next->prev = &ws->next;
-    n->sockets = ws;
-    *out = ws;
-    return PAT_OK;
-}
-
-/* ---- client ---- */
-
-static void connect_to(struct pat_ws *ws, const char *address)
-{
-    struct lws_client_connect_info i;
-
-    memset(&i, 0, sizeof i);
-    i.context = ws->net->context;
-    i.vhost = ws->net->client;
-    i.address = address;
-    i.port = ws->port;
-    i.host = ws->host; /* also what the certificate has to be for */
-    i.path = ws->path;
-    i.protocol = ws->protocol;
-    i.local_protocol_name = ws_protocols[0].name;
-    i.ietf_version_or_minus_one = -1;
-    i.alpn = "http/1.1";
-    i.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (ws->tls ? LCCSCF_USE_SSL : 0);
-    i.opaque_user_data = ws;
-    i.pwsi = &ws->wsi;
-    ws->busy++;
-    if (!lws_client_connect_via_info(&i))
-        finish(ws, PAT_ECONN, 0, ABNORMAL, "could not connect"); /* unless told already */
-    ws->busy--;
-    if (ws->dead && !ws->busy)
-        ws_free(ws);
-}
-
-static void on_resolved(int err, const char *address, void *arg)
-{
-    struct pat_ws *ws = arg;
-
-    ws->resolve = NULL;
-    if (err)
-        finish(ws, err, 0, ABNORMAL, "name not resolved");
-    else
-        connect_to(ws, address);
-}
-
-static int parse_url(struct pat_ws *ws, const char *url, char *name, size_t cap)
-{
-    const char *host, *end, *colon;
-    size_t len;
-
-    ws->tls = !strncasecmp(url, "wss://", 6);
-    if (!ws->tls && strncasecmp(url, "ws://", 5))
-        return PAT_EINVAL;
-    host = strchr(url, ':') + 3;
-    end = host + strcspn(host, "/?#");
-    len = (size_t)(end - host);
-    if (!len || memchr(host, '@', len) || strpbrk(url, "\r\n "))
-        return PAT_EINVAL;
-    ws->host = strndup(host, len);
-    if (asprintf(&ws->path, "%s%s", *end == '/' ? "" : "/", end) < 0)
-        ws->path = NULL;
-    if (!ws->host || !ws->path)
-        return PAT_ENOMEM;
-    ws->path[strcspn(ws->path, "#")] = '\0';
-    colon = strrchr(ws->host, ':');
-    if (colon && strchr(colon, ']'))
-        colon = NULL;
-    ws->port = colon ? (int)strtol(colon + 1, NULL, 10) : ws->tls ? 443 : 80;
-    if (ws->port < 1 || ws->port > 65535)
-        return PAT_EINVAL;
-    len = colon ? (size_t)(colon - ws->host) : len;
-    if (!len || len >= cap)
-        return PAT_EINVAL;
-    memcpy(name, ws->host, len);
-    name[len] = '\0';
-    return PAT_OK;
-}
-
-static int copy_headers(struct pat_ws *ws, const char *const *headers)
-{
-    struct pat_buf lines;
-    int err;
-
-    pat_buf_init(&lines, MAX_HEADERS);
-    for (; headers && *headers; headers++) {
-        if (strpbrk(*headers, "\r\n") || !strchr(*headers, ':')) {
-            pat_buf_fini(&lines);
-            return PAT_EINVAL;
-        }
-        pat_buf_adds(&lines, *headers);
-        pat_buf_adds(&lines, "\r\n");
-    }
-    err = lines.err;
-    if (!err && lines.len)
-        ws->headers = pat_buf_take(&lines);
-    pat_buf_fini(&lines);
-    return err;
-}
-
-int pat_ws_connect(struct pat_ws **out, struct pat_net *n, const struct pat_ws_opts *opts,
-                   const struct pat_ws_events *ev, void *arg)
-{
-    int64_t timeout_ms = opts->connect_timeout_ms > 0 ? opts->connect_timeout_ms : CONNECT_TIMEOUT;
-    struct pat_ws *ws;
-    char name[256];
-    int err = ws_new(&ws, n, opts->max_message, opts->max_queue);
-
-    if (err)
-        return err;
-    ws->ping_ms = opts->ping_ms;
-    err = parse_url(ws, opts->url, name, sizeof name);
-    if (!err)
-        err = copy_headers(ws, opts->headers);
-    if (!err)
-        err = want_headers(ws, opts->keep_headers);
-    if (!err && opts->protocol) {
-        ws->protocol = strdup(opts->protocol);
-        err = ws->protocol ? PAT_OK : PAT_ENOMEM;
-    }
-    if (!err)
-        err = pat_resolve_start(&ws->resolve, n->loop, name, timeout_ms, on_resolved, ws);
-    if (err) {
-        ws_free(ws);
-        return err;
-    }
-    pat_ws_set(ws, ev, arg);
-    pat_timer_start(&ws->timer, timeout_ms);
-    *out = ws;
-    return PAT_OK;
-}
-
-/* ---- server ---- */
-
-int ws_server_new(struct pat_ws **out, struct pat_net *n, size_t max_message)
-{
-    int err = ws_new(out, n, max_message, 0);
-
-    if (!err)
-        (*out)->is_server = true;
-    return err;
-}
-
-void ws_server_drop(struct pat_ws *ws)
-{
-    drop(ws);
-}
-
-/* The handshake we have checked is replayed to the library in its smallest form. */
-static int replay(struct pat_buf *head, const char *key, const char *rest, size_t rest_len)
-{
-    pat_buf_adds(head, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
-    pat_buf_adds(head, key);
-    pat_buf_adds(head, "\r\n\r\n");
-    return pat_buf_add(head, rest, rest_len);
-}
-
-void ws_server_start(struct pat_ws *ws, int fd, const char *key, const char *header_lines,
-                     const char *rest, size_t rest_len)
-{
-    struct pat_net *n = ws->net;
-    struct pat_buf head;
-    struct lws *wsi = NULL;
-
-    pat_buf_init(&head, rest_len + 1024);
-    ws->headers = strdup(header_lines);
-    if (!ws->headers || replay(&head, key, rest, rest_len)) {
-        close(fd);
-    } else {
-        ws->busy++;
-        n->adopting = ws;
-        wsi = lws_adopt_socket_vhost_readbuf(n->server, fd, head.data, head.len);
-        n->adopting = NULL;
-        ws->busy--;
-    }
-    pat_buf_fini(&head);
-    if (!wsi) {
-        ws->wsi = NULL; /* closed by the library */
-        finish(ws, PAT_ECONN, 0, ABNORMAL, "");
-        if (ws->dead)
-            ws_free(ws);
-        return;
-    }
-    if (ws->state == WS_ENDED) {
-        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
-        ws_free(ws);
-        return;
-    }
-    ws->wsi = wsi;
-    lws_set_opaque_user_data(wsi, ws);
-}

@@ -38,6 +38,7 @@ struct world {
     struct end client;
     struct end server;
     int refuse_with;
+    bool unheard;
     char protocol[64];
     char in[64];
 };
@@ -108,6 +109,10 @@ static int on_upgrade(struct pat_httpd_req *r, struct pat_ws *ws, void *arg)
     if (w->refuse_with)
         return w->refuse_with;
     assert_int_equal(pat_httpd_set_header(r, "X-Out", "out"), PAT_OK);
+    if (w->unheard) {
+        w->server.opened = 1; /* nobody hears its events */
+        return PAT_OK;
+    }
     w->server.ws = ws;
     pat_ws_set(ws, &events, &w->server);
     return PAT_OK;
@@ -127,7 +132,9 @@ static void routes(struct pat_httpd *s)
 
 static int setup_with(void **state, const char *cert, const char *key)
 {
-    struct pat_httpd_opts opts = { .listen = "127.0.0.1:0", .cert_file = cert, .key_file = key };
+    struct pat_httpd_opts opts = {
+        .listen = "127.0.0.1:0", .cert_file = cert, .key_file = key, .max_connections = 4
+    };
 
     w = calloc(1, sizeof *w);
     assert_non_null(w);
@@ -501,11 +508,36 @@ static void test_ws__frames_against_the_rules_end_the_connection(void **state)
         w->server = (struct end){ .last = w->server.last };
         raw_upgrade(&raw);
         raw_send(&raw, rows[i].bytes, rows[i].len);
+        loop_until(w->f->loop, raw_pump(&raw) || raw.eof);
+        if (raw.in.len) /* a close frame; without our answer it would be waited for */
+            assert_int_equal((unsigned char)raw.in.data[0], 0x88);
+        raw_close(&raw);
         loop_until(w->f->loop, w->server.closed);
         assert_int_not_equal(w->server.err, PAT_OK);
         assert_int_equal(w->server.messages, 0);
-        raw_close(&raw);
     }
+}
+
+static void test_ws__sockets_count_as_connections_until_they_end(void **state)
+{
+    struct raw up[4], over;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        w->unheard = i < 3;
+        w->server.opened = 0;
+        raw_upgrade(&up[i]);
+    }
+    raw_open(&over, w->f);
+    raw_until_eof(&over);
+    raw_close(&over);
+    raw_close(&up[3]);
+    loop_until(w->f->loop, w->server.closed);
+    w->server = (struct end){ .last = w->server.last };
+    raw_upgrade(&up[3]);
+    for (size_t i = 0; i < 4; i++)
+        raw_close(&up[i]);
+    loop_until(w->f->loop, w->server.closed);
 }
 
 static void test_ws__upgrades_that_are_not_are_refused(void **state)
@@ -694,6 +726,29 @@ static void test_ws__close_in_open_or_before_it_is_told(void **state)
     assert_int_equal(w->client.err, PAT_ECANCELED);
 }
 
+static void on_closed_close_net(struct pat_ws *ws, int err, int status, int code,
+                                const char *reason, void *arg)
+{
+    struct pat_net *net = w->f->net;
+
+    on_closed(ws, err, status, code, reason, arg);
+    w->f->net = NULL;
+    pat_net_close(net, fixture_counted, &w->f->net_closed);
+}
+
+static void test_ws__the_net_may_be_closed_in_an_event(void **state)
+{
+    static const struct pat_ws_events last = { on_open, on_message, on_closed_close_net, NULL };
+    struct pat_ws_opts opts = { 0 };
+
+    (void)state;
+    dial_open(&opts);
+    pat_ws_set(w->server.ws, &last, &w->server);
+    pat_ws_close(w->client.ws, 1000, "bye");
+    loop_until(w->f->loop, w->f->net_closed);
+    assert_int_equal(w->client.closed + w->server.closed, 2);
+}
+
 static void test_ws__closing_the_net_tells_all_of_them(void **state)
 {
     struct pat_ws_opts opts = { 0 };
@@ -757,6 +812,7 @@ int main(void)
         T(test_ws__an_answer_that_is_not_http_is_told),
         T(test_ws__fragments_are_put_together),
         T(test_ws__frames_against_the_rules_end_the_connection),
+        T(test_ws__sockets_count_as_connections_until_they_end),
         T(test_ws__upgrades_that_are_not_are_refused),
         T(test_ws__pings_keep_a_live_peer_and_find_a_dead_one),
         T(test_ws__two_unanswered_pings_end_the_connection),
@@ -765,6 +821,7 @@ int main(void)
         T(test_ws__abort_while_connecting_is_silent),
         T(test_ws__abort_in_its_own_message_is_fine_on_both_sides),
         T(test_ws__close_in_open_or_before_it_is_told),
+        T(test_ws__the_net_may_be_closed_in_an_event),
         T(test_ws__closing_the_net_tells_all_of_them),
         T(test_ws__closing_the_net_in_a_handshake_leaves_nothing),
         cmocka_unit_test_setup_teardown(test_ws__tls_checks_authority_and_name, setup_tls,
