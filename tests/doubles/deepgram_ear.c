@@ -339,7 +339,6 @@ static struct utterance *utterance_open(struct dg_ear *e, int64_t start_ms, cons
     while (*at)
         at = &(*at)->next;
     *at = u;
-    e->last_word_ms = -1;
     if (e->o.vad_events) {
         struct pat_json *j = dbl_obj("type", "SpeechStarted"), *channel = pat_json_arr();
 

@@ -1,0 +1,238 @@
+/* stt_it.c - the recogniser's client hears a real sentence, also across a broken connection. */
+#include "speech_it.h"
+
+#include "opusio.h"
+#include "stt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SENTENCE "please transfer me to sales"
+
+struct heard {
+    char text[500];
+    int ready, started, retries;
+    int64_t last_end_ms, utterance_end_ms;
+    bool whole, ended, final_failure;
+    int err;
+};
+
+static void on_ready(void *arg)
+{
+    ((struct heard *)arg)->ready++;
+}
+
+static void on_started(int64_t audio_ms, void *arg)
+{
+    struct heard *h = arg;
+
+    h->started++;
+    assert_true(audio_ms >= 0);
+}
+
+static void on_transcript(const struct stt_transcript *t, void *arg)
+{
+    struct heard *h = arg;
+
+    if (!t->is_final)
+        return;
+    assert_true(t->end_ms >= h->last_end_ms); /* the stream's clock never goes back */
+    h->last_end_ms = t->end_ms;
+    if (*t->text)
+        snprintf(h->text + strlen(h->text), sizeof h->text - strlen(h->text), "%s|", t->text);
+    h->whole = h->whole || (*t->text && t->speech_final);
+}
+
+static void on_utterance_end(int64_t ms, void *arg)
+{
+    struct heard *h = arg;
+
+    h->utterance_end_ms = ms;
+    h->ended = true;
+}
+
+static void on_failed(int err, bool retrying, const char *why, void *arg)
+{
+    struct heard *h = arg;
+
+    assert_non_null(why);
+    h->err = err;
+    h->retries += retrying;
+    h->final_failure = h->final_failure || !retrying;
+}
+
+static struct stt *open_stt(struct stand *s, struct heard *h, const char *key)
+{
+    static const struct stt_events ev = { .ready = on_ready,
+                                          .speech_started = on_started,
+                                          .transcript = on_transcript,
+                                          .utterance_end = on_utterance_end,
+                                          .failed = on_failed };
+    static const char *const keyterms[] = { "sales & more", NULL };
+    char url[100];
+    struct stt_opts o = { .url = stand_url("ws", "deepgram", "", url),
+                          .api_key = key,
+                          .model = "nova-3",
+                          .language = "en-US",
+                          .endpointing_ms = 300,
+                          .utterance_end_ms = 1000,
+                          .keyterms = keyterms };
+    struct stt *stt;
+
+    assert_int_equal(stt_open(&stt, s->loop, s->net, &o, &ev, h), PAT_OK);
+    return stt;
+}
+
+/* PAT_TEST_SENTENCE: raw 48 kHz samples of SENTENCE. As packets, then DTX. */
+static void say(struct stt *stt, int silence_ms)
+{
+    FILE *f = fopen(getenv("PAT_TEST_SENTENCE"), "re");
+    struct opusio_enc *enc;
+    int16_t pcm[OPUSIO_FRAME];
+    uint8_t packet[OPUSIO_MAX_PACKET];
+
+    assert_non_null(f);
+    assert_int_equal(opusio_enc_new(&enc, 5), PAT_OK);
+    while (fread(pcm, sizeof *pcm, OPUSIO_FRAME, f) == OPUSIO_FRAME) {
+        int len = opusio_encode(enc, pcm, packet);
+
+        assert_true(len > 0);
+        stt_audio(stt, packet, (size_t)len, OPUSIO_FRAME);
+    }
+    for (int ms = 0; ms < silence_ms; ms += 30) /* not a multiple of a frame */
+        stt_audio(stt, NULL, 0, 30 * 48);
+    opusio_enc_free(enc);
+    fclose(f);
+}
+
+static void listen_only_for_sentences(struct stand *s)
+{
+    stand_control(s, "deepgram",
+                  "{\"grammar\":[\"" SENTENCE "\",\"please transfer me to support\","
+                  "\"what time do you open\",\"i have lost my red umbrella\"]}");
+}
+
+static void test_stt__hears_a_sentence_and_its_end(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stt = open_stt(s, &h, "key");
+    say(stt, 3000);
+    stand_wait(s, &h.ended, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_int_equal(h.ready, 1);
+    assert_true(h.whole && h.started >= 1);
+    assert_in_range(h.utterance_end_ms, 1000, 4000);
+    assert_in_range(stt_audio_ms(stt), 4500, 6500);
+    stt_close(stt);
+    stand_down(s);
+}
+
+static void test_stt__repeats_what_a_lost_connection_had_not_answered(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stand_control(s, "deepgram", "{\"cut\":{\"times\":1,\"after\":1,\"code\":1011}}");
+    stt = open_stt(s, &h, "key");
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_int_equal(h.retries, 1);
+    assert_int_equal(h.ready, 2);
+    stt_close(stt);
+    stand_down(s);
+}
+
+static void test_stt__tries_again_when_the_vendor_is_busy(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stand_control(s, "deepgram", "{\"fail\":{\"status\":503,\"times\":2}}");
+    stt = open_stt(s, &h, "key");
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_int_equal(h.retries, 2);
+    stt_close(stt);
+    stand_down(s);
+}
+
+static void test_stt__gives_up_on_a_bad_key(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt = open_stt(s, &h, "bad");
+
+    (void)state;
+    say(stt, 100);
+    stand_wait(s, &h.final_failure, 5000);
+    assert_int_equal(h.err, PAT_EAUTH);
+    assert_int_equal(h.retries, 0);
+    say(stt, 100); /* harmless now */
+    stt_close(stt);
+    stand_down(s);
+}
+
+static void test_stt__finalize_flushes(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+    int64_t give_up = pat_now_ms() + 10000;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stt = open_stt(s, &h, "key");
+    while (!h.ready && pat_now_ms() < give_up)
+        pat_loop_run_once(s->loop, 100);
+    say(stt, 0);
+    stt_finalize(stt);
+    while (!*h.text && pat_now_ms() < give_up)
+        pat_loop_run_once(s->loop, 100);
+    assert_string_equal(h.text, SENTENCE "|");
+    stt_close(stt);
+    stt_close(NULL);
+    stand_down(s);
+}
+
+/* The double, as the vendor, ends a stream that says nothing for 10 s. */
+static void test_stt__stays_connected_through_silence(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt = open_stt(s, &h, "key");
+
+    (void)state;
+    stand_pass(s, 13000);
+    assert_int_equal(h.ready, 1);
+    assert_int_equal(h.retries, 0);
+    stt_close(stt);
+    stand_down(s);
+}
+
+int run_stt_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stt__hears_a_sentence_and_its_end),
+        cmocka_unit_test(test_stt__repeats_what_a_lost_connection_had_not_answered),
+        cmocka_unit_test(test_stt__tries_again_when_the_vendor_is_busy),
+        cmocka_unit_test(test_stt__gives_up_on_a_bad_key),
+        cmocka_unit_test(test_stt__finalize_flushes),
+        cmocka_unit_test(test_stt__stays_connected_through_silence),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,319 @@
+/* tts_it.c - utterances are spoken whole, in order, once, by some voice. */
+#include "speech_it.h"
+
+#include "tts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LONG_TEXT                                                                                  \
+    "The first sentence is here to be spoken. The second one follows it at once. "                 \
+    "And the third ends what we have to say today."
+
+enum { MAX_UTTERANCES = 12 };
+
+struct spoken {
+    struct {
+        int64_t samples;
+        bool loud, done;
+        int err;
+        int64_t characters;
+        char text[500];
+    } u[MAX_UTTERANCES];
+    bool ready, fell_back, all_done, sounding;
+    uint32_t last; /* utterance heard last: they come in order */
+    int n_done, wanted;
+    char to[100];
+    struct tts *tts;
+    int64_t cancel_at; /* samples of utterance 1 */
+};
+
+static void on_ready(void *arg)
+{
+    ((struct spoken *)arg)->ready = true;
+}
+
+static void on_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
+{
+    struct spoken *s = arg;
+
+    assert_in_range(id, 1, MAX_UTTERANCES - 1);
+    assert_true(id >= s->last);
+    assert_false(s->u[id].done);
+    s->last = id;
+    s->u[id].samples += (int64_t)n;
+    for (size_t i = 0; i < n; i++)
+        s->u[id].loud = s->u[id].loud || samples[i] > 3000;
+    s->sounding = true;
+    if (s->cancel_at && id == 1 && s->u[1].samples >= s->cancel_at) {
+        s->cancel_at = 0;
+        tts_cancel(s->tts, 1);
+    }
+}
+
+static void on_aligned(uint32_t id, const char *text, size_t len, int start_ms, int end_ms,
+                       void *arg)
+{
+    struct spoken *s = arg;
+    size_t at = strlen(s->u[id].text);
+
+    assert_true(start_ms <= end_ms);
+    snprintf(s->u[id].text + at, sizeof s->u[id].text - at, "%.*s", (int)len, text);
+}
+
+static void on_done(uint32_t id, int err, int64_t characters, void *arg)
+{
+    struct spoken *s = arg;
+
+    assert_false(s->u[id].done);
+    s->u[id].done = true;
+    s->u[id].err = err;
+    s->u[id].characters = characters;
+    s->all_done = ++s->n_done >= s->wanted;
+}
+
+static void on_fell_back(const char *from, const char *to, const char *why, void *arg)
+{
+    struct spoken *s = arg;
+
+    assert_true(*from && *why);
+    s->fell_back = true;
+    pat_strcpy(s->to, sizeof s->to, to);
+}
+
+static void open_tts(struct stand *stand, struct spoken *s, const char *voice, const char *fallback,
+                     const char *key)
+{
+    static const struct tts_events ev = { on_ready, on_audio, on_aligned, on_done, on_fell_back };
+    char eleven[100], openai[100];
+    struct tts_opts o = { .elevenlabs_url = stand_url("ws", "elevenlabs", "", eleven),
+                          .elevenlabs_key = key,
+                          .elevenlabs_model = "eleven_flash_v2_5",
+                          .openai_url = stand_url("http", "openai", "/v1", openai),
+                          .openai_key = "key",
+                          .openai_model = "gpt-4o-mini-tts",
+                          .voice = voice_resolve(voice),
+                          .fallback = voice_resolve(fallback),
+                          .language = "en" };
+
+    assert_int_equal(tts_open(&s->tts, stand->loop, stand->net, stand->http, &o, &ev, s), PAT_OK);
+}
+
+static void speak(struct spoken *s, uint32_t id, const char *text)
+{
+    assert_int_equal(tts_text(s->tts, id, text, strlen(text)), PAT_OK);
+    tts_end(s->tts, id);
+}
+
+/* One utterance by a voice; the seconds it sounded. */
+static double say_once(struct stand *stand, struct spoken *s, const char *voice,
+                       const char *fallback, const char *key)
+{
+    open_tts(stand, s, voice, fallback, key);
+    s->wanted = 1;
+    speak(s, 1, LONG_TEXT);
+    stand_wait(stand, &s->all_done, 15000);
+    tts_close(s->tts);
+    return (double)s->u[1].samples / 48000;
+}
+
+static void check_whole(const struct spoken *s, double seconds)
+{
+    assert_int_equal(s->u[1].err, PAT_OK);
+    assert_true(s->u[1].loud);
+    assert_true(seconds > 5 && seconds < 12);
+}
+
+/* What was told to sound is the text, word for word, nothing twice. */
+static void check_text(const struct spoken *s, uint32_t id, const char *text)
+{
+    const char *p = s->u[id].text;
+
+    for (; *text; text++) {
+        if (*text == ' ')
+            continue;
+        p += strspn(p, " ");
+        assert_int_equal(*p++, *text);
+    }
+    assert_string_equal(p + strspn(p, " "), "");
+}
+
+static void test_tts__speaks_whole_with_alignment(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "key"));
+    check_text(&s, 1, LONG_TEXT);
+    assert_true(s.ready && !s.fell_back);
+    assert_int_equal(s.u[1].characters, strlen(LONG_TEXT));
+    stand_down(stand);
+}
+
+static void test_tts__speaks_by_openai(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    check_whole(&s, say_once(stand, &s, "openai-nova", "kate", "key"));
+    assert_true(s.ready && !s.fell_back);
+    stand_down(stand);
+}
+
+static void test_tts__another_voice_speaks_when_one_cannot(void **state)
+{
+    static const struct {
+        const char *control, *key;
+    } rows[] = {
+        { "{\"gone\":[\"nPczCjzI2devNBz1zQrb\"]}", "key" },    /* the voice was removed */
+        { "{}", "bad" },                                       /* the key is no good */
+        { "{\"fail\":{\"status\":503,\"times\":-1}}", "key" }, /* down */
+        { "{\"latency_ms\":60000}", "key" },                   /* stuck */
+        { "{\"cut\":{\"times\":-1,\"after\":0,\"code\":1011}}", "key" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stand *stand = stand_up();
+        struct spoken s = { 0 };
+
+        stand_control(stand, "elevenlabs", rows[i].control);
+        check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", rows[i].key));
+        assert_true(s.fell_back);
+        assert_string_equal(s.to, "openai:shimmer");
+        stand_down(stand);
+    }
+}
+
+static void test_tts__goes_on_after_a_break_without_repeating(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    stand_control(stand, "elevenlabs", "{\"cut\":{\"times\":1,\"after\":4,\"code\":1011}}");
+    check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "key"));
+    assert_false(s.fell_back);
+    /* At most the half word at the break is missing. */
+    assert_true(strlen(s.u[1].text) <= strlen(LONG_TEXT) + 1);
+    assert_non_null(strstr(s.u[1].text, "say today."));
+    assert_true(strlen(s.u[1].text) + 12 >= strlen(LONG_TEXT));
+    stand_down(stand);
+}
+
+static void test_tts__many_utterances_come_in_order(void **state)
+{
+    static const char *const texts[] = { "One.",   "Two two.", "Three is here.",
+                                         "Four.",  "Five.",    "Six comes last but one.",
+                                         "Seven.", "Eight!" };
+    struct stand *stand = stand_up();
+    struct spoken s = { .wanted = 9 };
+
+    (void)state;
+    open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "key");
+    for (uint32_t i = 0; i < 8; i++) /* more than the vendor's five contexts */
+        speak(&s, i + 1, texts[i]);
+    tts_end(s.tts, 9); /* nothing to say: done all the same */
+    stand_wait(stand, &s.all_done, 15000);
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(s.u[i + 1].err, PAT_OK);
+        assert_true(s.u[i + 1].loud);
+        check_text(&s, i + 1, texts[i]);
+    }
+    assert_int_equal(s.u[9].samples, 0);
+    tts_close(s.tts);
+    stand_down(stand);
+}
+
+static void test_tts__sentences_of_one_utterance_arrive_one_by_one(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { .wanted = 1 };
+
+    (void)state;
+    open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "key");
+    assert_int_equal(tts_text(s.tts, 1, "Good morning to you.", 20), PAT_OK);
+    stand_wait(stand, &s.sounding, 5000); /* before the end is known */
+    assert_int_equal(tts_text(s.tts, 1, "How are you?", 12), PAT_OK);
+    tts_end(s.tts, 1);
+    assert_int_equal(tts_text(s.tts, 1, "x", 1), PAT_EINVAL);
+    stand_wait(stand, &s.all_done, 5000);
+    check_text(&s, 1, "Good morning to you. How are you?");
+    tts_close(s.tts);
+    stand_down(stand);
+}
+
+static void test_tts__canceled_is_silent_and_the_next_speaks(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { .wanted = 7, .cancel_at = 4800 };
+
+    (void)state;
+    open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "key");
+    speak(&s, 1, LONG_TEXT); /* cancels itself from inside its audio */
+    for (uint32_t i = 2; i < 10; i++) {
+        speak(&s, i, "Short words.");
+        if (i == 5)
+            tts_cancel(s.tts, 5);
+    }
+    stand_wait(stand, &s.all_done, 15000);
+    assert_false(s.u[1].done || s.u[5].done);
+    assert_int_equal(s.u[5].samples, 0);
+    assert_true(s.u[1].samples < 48000);
+    for (uint32_t i = 2; i < 10; i++)
+        assert_true(i == 5 || s.u[i].loud);
+    tts_close(s.tts);
+    stand_down(stand);
+}
+
+static void test_tts__says_so_when_no_voice_can_speak(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { .wanted = 1 };
+
+    (void)state;
+    stand_control(stand, "openai", "{\"fail\":{\"status\":404,\"times\":-1}}");
+    open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "bad");
+    speak(&s, 1, LONG_TEXT);
+    stand_wait(stand, &s.all_done, 15000);
+    assert_int_not_equal(s.u[1].err, PAT_OK);
+    assert_int_equal(tts_text(s.tts, 2, "x", 1), PAT_EUNAVAIL);
+    tts_close(s.tts);
+    stand_down(stand);
+}
+
+static void test_tts__closes_in_the_middle(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "key");
+    speak(&s, 1, LONG_TEXT);
+    stand_wait(stand, &s.sounding, 5000);
+    tts_close(s.tts);
+    tts_close(NULL);
+    s.u[1].done = true; /* any sound from here on fails the test */
+    stand_pass(stand, 200);
+    stand_down(stand);
+}
+
+int run_tts_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tts__speaks_whole_with_alignment),
+        cmocka_unit_test(test_tts__speaks_by_openai),
+        cmocka_unit_test(test_tts__another_voice_speaks_when_one_cannot),
+        cmocka_unit_test(test_tts__goes_on_after_a_break_without_repeating),
+        cmocka_unit_test(test_tts__many_utterances_come_in_order),
+        cmocka_unit_test(test_tts__sentences_of_one_utterance_arrive_one_by_one),
+        cmocka_unit_test(test_tts__canceled_is_silent_and_the_next_speaks),
+        cmocka_unit_test(test_tts__says_so_when_no_voice_can_speak),
+        cmocka_unit_test(test_tts__closes_in_the_middle),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
