@@ -178,12 +178,15 @@ static bool on_event(const char *data, size_t len, void *arg)
     return !err && !r->canceled && !r->chat.done;
 }
 
+/* True: it was canceled from inside its callback, and is gone now. */
 static bool parse_ended(struct llm_run *r)
 {
+    bool canceled = r->canceled;
+
     r->parsing = false;
-    if (r->canceled)
+    if (canceled)
         run_free(r);
-    return r->canceled;
+    return canceled;
 }
 
 static void whole(struct llm_run *r)
@@ -203,24 +206,19 @@ static void whole(struct llm_run *r)
 
         r->ev.tool_call((int)i, c->id, c->name, c->args.data, r->arg);
     }
-    r->parsing = false;
-    if (r->canceled)
-        run_free(r);
-    else
+    if (!parse_ended(r))
         run_done(r, PAT_OK);
 }
 
 static void on_data(const char *data, size_t len, void *arg)
 {
     struct llm_run *r = arg;
-    bool canceled;
     int err;
 
     r->last_err = PAT_OK;
     r->parsing = true;
     err = sse_feed(&r->sse, data, len, on_event, r);
-    canceled = r->canceled;
-    if (parse_ended(r) || canceled)
+    if (parse_ended(r))
         return;
     if (r->last_err)
         attempt_failed(r, r->last_err, r->last_err == PAT_EUPSTREAM ? r->chat.error : "too much");
