@@ -193,6 +193,7 @@ static void utt_work(void *arg)
     if (!u->started) {
         if (!decoder_ready(u))
             return;
+        ps_start_stream(u->dec->ps); /* else frames go on counting from the last utterance */
         ps_start_utt(u->dec->ps);
         u->started = true;
     }
