@@ -120,21 +120,49 @@ static void answer(struct attempt *a)
 
 /* ------------------------------------------------------------------ LiveKit */
 
+/* A request to prepare under way. The call's answer does not wait for it. */
+struct preparing {
+    struct router *r;
+    struct pat_id call;
+};
+
 static void on_prepared(int err, const struct pat_json *result, const char *message, void *arg)
 {
-    struct router *r = arg;
+    struct preparing *p = arg;
+    struct router *r = p->r;
 
     (void)result;
-    if (!err) {
+    if (!err)
         pat_breaker_success(&r->livekit);
-        return;
-    }
-    pat_log(PAT_WARN, "livekit.prepare_failed", PAT_ERR(err), PAT_S("why", message));
+    else
+        pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", p->call.s), PAT_ERR(err),
+                PAT_S("why", message));
     /* Only an answer from a living bus says something about the agents. With NATS away, or stuck (a
      * stopped server keeps its connections, and requests run out of time), the dispatch rule still
      * finds them. */
-    if (err != PAT_ECANCELED && err != PAT_ETIMEDOUT && pat_bus_up(r->d->bus))
+    if (err && err != PAT_ECANCELED && err != PAT_ETIMEDOUT && pat_bus_up(r->d->bus))
         pat_breaker_failure(&r->livekit, pat_now_ms());
+    free(p);
+}
+
+static int ask_to_prepare(struct router *r, const struct pat_id *call,
+                          const struct pat_json *params)
+{
+    struct preparing *p;
+    pat_bus_id id;
+    int err;
+
+    if (!pat_bus_up(r->d->bus))
+        return PAT_EUNAVAIL;
+    p = malloc(sizeof *p);
+    if (!p)
+        return PAT_ENOMEM;
+    *p = (struct preparing){ r, *call };
+    err = pat_rpc_call(r->d->bus, "agent", "prepare", params, PREPARE_TIMEOUT_MS, on_prepared, p,
+                       &id);
+    if (err)
+        free(p);
+    return err;
 }
 
 /* Sent without waiting: the phone rings meanwhile, and what is lost the SIP headers make good. */
@@ -142,7 +170,6 @@ static void prepare_agent(struct attempt *a)
 {
     const struct callref *ref = &a->s.ref;
     struct pat_json *p = pat_json_obj();
-    pat_bus_id id;
     int err;
 
     pat_json_set_str(p, "call_id", ref->call.s);
@@ -153,9 +180,7 @@ static void prepare_agent(struct attempt *a)
     pat_json_set_str(p, "to", ref->to);
     pat_json_set_take(p, "settings", a->settings);
     a->settings = NULL;
-    err = pat_bus_up(a->r->d->bus) ? pat_rpc_call(a->r->d->bus, "agent", "prepare", p,
-                                                  PREPARE_TIMEOUT_MS, on_prepared, a->r, &id)
-                                   : PAT_EUNAVAIL;
+    err = ask_to_prepare(a->r, &ref->call, p);
     if (err)
         pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", ref->call.s), PAT_ERR(err));
     pat_json_free(p);
