@@ -55,7 +55,7 @@ def test_a_caller_is_heard_and_answered(stack, watch):
     watch.wait_for("usage.recorded", leg.call)
     counts = watch.counts(leg.call)
     for kind in ("offered", "routed", "answered", "ended"):
-        assert counts[f"pat.call.v1.{kind}"] == 1, counts
+        assert counts[f"pat.call.v1.{kind}.{LEO.id}.{leg.call}"] == 1, counts
     for e in watch.events:
         events.validate({k: v for k, v in e.items() if k != "_subject"}, e["_subject"])
     record = wait(lambda: stack.row("select * from public.call_records where id = %s and status = 'completed' "

@@ -26,8 +26,8 @@ def test_a_call_is_served_by_retell(stack, watch):
     assert stack.row("select count(*) as n from public.call_records where user_id = %s and call_sid = %s", RITA.id, sid)["n"] == 1
 
     counts = watch.counts(call)
-    for kind in ("call.v1.offered", "call.v1.routed", "call.v1.answered", "call.v1.ended"):
-        assert counts[f"pat.{kind}"] == 1, counts
+    for kind in ("offered", "routed", "answered", "ended"):
+        assert counts[f"pat.call.v1.{kind}.{RITA.id}.{call}"] == 1, counts
     for e in watch.events:
         events.validate({k: v for k, v in e.items() if k != "_subject"}, e["_subject"])
 

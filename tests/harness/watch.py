@@ -2,7 +2,7 @@
 
     with Watch(nats.url) as w:
         w.wait_for("call.ended", call_id)
-        w.counts(call_id)  # {"pat.call.v1.routed": 1, ...}
+        w.counts(call_id)  # {"pat.call.v1.routed.<user>.<call>": 1, ...}
 """
 
 import asyncio
@@ -67,9 +67,9 @@ class Watch:
         return self.of(kind, key)[n - 1]
 
     def counts(self, call: str) -> dict[str, int]:
-        """Type -> how many different events about this call."""
-        ids = {e["id"]: e["type"] for e in list(self.events) if e.get("id") and about(e) == call}
-        return {t: list(ids.values()).count(t) for t in sorted(set(ids.values()))}
+        """Subject -> how many different events about this call."""
+        ids = {e["id"]: e["_subject"] for e in list(self.events) if e.get("id") and about(e) == call}
+        return {s: list(ids.values()).count(s) for s in sorted(set(ids.values()))}
 
 
 def about(event: dict) -> str | None:
