@@ -279,6 +279,17 @@ def test_others_see_us_leave_at_once(lk, room_name):
     arun(go())
 
 
+def test_others_see_an_aborted_end_at_once_too(lk, room_name):
+    async def go():
+        async with Caller(lk, room_name) as caller:
+            with Probe.join(BUILD, lk.url, token(lk, room_name, "probe")) as probe:
+                await off_loop(probe.wait, "joined")
+                await caller.track_of("probe")
+                probe.send("abort")
+                assert await asyncio.wait_for(caller.gone.get(), 3) == "probe"
+    arun(go())
+
+
 def test_a_wrong_token_is_refused(lk, room_name):
     bad = api.AccessToken(lk.key, "x" * 40).with_identity("p").with_grants(
         api.VideoGrants(room_join=True, room=room_name)).to_jwt()
@@ -347,6 +358,25 @@ def test_a_lost_websocket_is_not_heard(lk, room_name):
                         pass
                 assert gate.accepted == 4
                 assert [e["event"] for e in probe.events].count("joined") == 1
+        await gate.stop()
+    arun(go())
+
+
+def test_a_silent_server_is_noticed(lk, room_name):
+    async def go():
+        gate = await TcpGate(lk.port).start()
+        async with Caller(lk, room_name) as caller:
+            await caller.say(500)
+            with Probe.join(BUILD, f"ws://127.0.0.1:{gate.port}", token(lk, room_name, "probe")) as probe:
+                await off_loop(probe.wait, "voice", identity="caller")
+                gate.mute = True
+                async with asyncio.timeout(30):
+                    while gate.accepted < 2:
+                        await asyncio.sleep(0.05)
+                gate.mute = False
+                await caller.room.local_participant.set_attributes({"are": "you there"})
+                await off_loop(probe.wait, "attribute", 15, name="are", value="you there")
+                assert (await off_loop(probe.stats))["gap_ms"] < 500
         await gate.stop()
     arun(go())
 

@@ -319,7 +319,8 @@ static void on_join(struct rtc_room *r, const Livekit__JoinResponse *j)
         room_reconnect(r, "identity_too_long");
         return;
     }
-    signalling_set_ping(r->sig, j->ping_interval, j->ping_timeout);
+    if (r->sig)
+        signalling_set_ping(r->sig, j->ping_interval, j->ping_timeout);
     on_people(r, j->other_participants, j->n_other_participants);
     int err = gather(r, j);
     if (err)

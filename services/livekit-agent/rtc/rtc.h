@@ -39,7 +39,8 @@ struct rtc_packet {
     size_t len;
     uint32_t timestamp; /* RTP, 48 kHz */
     uint16_t seq;
-    int audio_level; /* -dBov 0..127 of the RTP header extension, or -1 when absent */
+    int audio_level; /* -dBov 0..127 of the RTP header extension, or -1 when absent: livekit-server
+                      * 1.13 forwards none to subscribers, so have another way to tell speech */
     bool voice;      /* the extension's voice bit */
     int64_t received_us;
 };
@@ -61,7 +62,7 @@ struct rtc_events {
      * at joining. */
     void (*attribute)(const struct rtc_participant *p, const char *name, const char *value,
                       void *arg);
-    /* Our voice track got its first subscriber (TrackSubscribed). */
+    /* Our voice track got its first subscriber (TrackSubscribed). Again after a full reconnect. */
     void (*subscribed)(void *arg);
     void (*packet)(const struct rtc_packet *p, void *arg); /* hot path: 50 per second and track */
     void (*dtmf)(const struct rtc_participant *from, char digit, void *arg);
@@ -81,7 +82,7 @@ int rtc_room_join(struct rtc_room **out, struct rtc *r, const struct rtc_join *j
                   const struct rtc_events *ev, void *arg) PAT_MUST_CHECK;
 /* Leaves politely (LeaveRequest CLIENT_INITIATED); left(RTC_LEFT_BY_US) follows within 2 s. */
 void rtc_room_leave(struct rtc_room *room);
-/* Gone at once, no callback. NULL is fine. */
+/* Gone at once for us, no callback; the others are still told. NULL is fine. */
 void rtc_room_abort(struct rtc_room *room);
 
 /* Sends one Opus packet now. samples: its duration at 48 kHz (960 = 20 ms). marker: first packet

@@ -243,15 +243,42 @@ void signalling_set_ping(struct signalling *s, int interval_s, int timeout_s)
         s->timeout_ms = timeout_s * INT64_C(1000);
 }
 
+static void ignore_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
+{
+    (void)ws;
+    (void)data;
+    (void)len;
+    (void)text;
+    (void)arg;
+}
+
+static void on_farewell_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
+                               void *arg)
+{
+    (void)ws;
+    (void)err;
+    (void)status;
+    (void)code;
+    (void)reason;
+    rtc_release(arg);
+}
+
+/* What is still queued is a leave: it goes out without us, or we would stay as a ghost. */
 static void destroy(void *arg)
 {
+    static const struct pat_ws_events farewell = { NULL, ignore_message, on_farewell_closed, NULL };
     struct signalling *s = arg;
     struct rtc *r = s->rtc;
 
-    pat_ws_abort(s->ws);
     pat_timer_fini(&s->ping);
+    if (s->ws && s->open && pat_ws_queued(s->ws)) {
+        pat_ws_set(s->ws, &farewell, r);
+        pat_ws_close(s->ws, 1000, "");
+    } else {
+        pat_ws_abort(s->ws);
+        rtc_release(r);
+    }
     free(s);
-    rtc_release(r);
 }
 
 void signalling_free(struct signalling *s)
