@@ -164,10 +164,16 @@ class Stack:
         return self
 
     def stop(self) -> None:
+        failure = None
         while self._undo:
-            self._undo.pop()()
+            try:
+                self._undo.pop()()
+            except Exception as e:  # the rest is ended all the same
+                failure = failure or e
         if self.own_folder and not os.environ.get("PAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
+        if failure:
+            raise failure
 
     # ------------------------------------------------------------------ parts
 
