@@ -209,21 +209,40 @@ static struct pat_json *listed(const struct retell_object *list)
     return items;
 }
 
-static void reply_page(struct pat_httpd_req *r, const struct retell_object *list)
+static void reply_page(struct pat_httpd_req *r, struct pat_json *items_take)
 {
     struct pat_json *page = pat_json_obj();
 
-    pat_json_set_take(page, "items", listed(list));
+    pat_json_set_take(page, "items", items_take);
     pat_json_set_bool(page, "has_more", false);
     dbl_reply(r, 200, page);
+}
+
+/* The second version of the list tells less than an agent's own answer, under other names. */
+static struct pat_json *agent_item(const struct pat_json *agent)
+{
+    struct pat_json *item = dbl_obj("agent_id", pat_json_str_or(agent, "agent_id", ""));
+
+    pat_json_set_str(item, "agent_name", pat_json_str_or(agent, "agent_name", ""));
+    pat_json_set_str(item, "channel", "voice");
+    pat_json_set_bool(item, "is_suspended", false);
+    pat_json_set_take(item, "tags", pat_json_obj());
+    pat_json_set_int(item, "user_modified_timestamp",
+                     pat_json_int_or(agent, "last_modification_timestamp", 0));
+    return item;
 }
 
 static void on_list_agents(struct pat_httpd_req *r, void *arg)
 {
     struct retell *rt = arg;
+    struct pat_json *items;
 
-    if (retell_admit(rt, r))
-        reply_page(r, rt->agents);
+    if (!retell_admit(rt, r))
+        return;
+    items = pat_json_arr();
+    for (const struct retell_object *o = rt->agents; o; o = o->next)
+        pat_json_add_take(items, agent_item(o->body));
+    reply_page(r, items);
 }
 
 static void on_list_agents_v1(struct pat_httpd_req *r, void *arg)
@@ -287,7 +306,7 @@ static void on_list_llms(struct pat_httpd_req *r, void *arg)
     struct retell *rt = arg;
 
     if (retell_admit(rt, r))
-        reply_page(r, rt->llms);
+        reply_page(r, listed(rt->llms));
 }
 
 /* ------------------------------------------------------------------ voices */

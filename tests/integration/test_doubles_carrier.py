@@ -1,0 +1,268 @@
+"""The Retell and SignalWire doubles, proven by the vendors' own packages: what those accept and produce is the standard.
+
+`retell-sdk` runs unchanged against the Retell double, and checks every answer against its own types. What the
+SignalWire double signs is accepted by the validators of `signalwire` and `twilio`; what those sign is accepted by the
+router. Nothing of ours computes a signature in this file.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import sys
+import threading
+import urllib.parse
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import retell
+import signalwire.request_validator
+import twilio.request_validator
+from pydantic import TypeAdapter
+from retell.lib.webhook_auth import symmetric
+from retell.types import AgentListResponse, AgentResponse, CallListResponse, CallResponse, LlmResponse, VoiceListResponse
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from harness.sip_leg import wait  # noqa: E402
+from harness.stack import LEO, RITA, Stack, http_json  # noqa: E402
+
+BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
+KEY = "PSK_of_the_project"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    s = Stack(BUILD, with_livekit=False)
+    s.signing_key = KEY
+    with s:
+        yield s
+
+
+@pytest.fixture
+def client(stack) -> retell.Retell:
+    return retell.Retell(api_key=stack.retell_key, base_url=stack.double("retell"), max_retries=0, timeout=5)
+
+
+def right(kind, value) -> None:
+    """The SDK builds objects without checking; this checks against the type it promises."""
+    TypeAdapter(kind).validate_python(value.to_dict() if hasattr(value, "to_dict") else [v.to_dict() for v in value])
+
+
+class Customer:
+    """Somebody's webhook endpoint: keeps what comes, answers 200 and, where asked, a document."""
+
+    def __init__(self, document: str | None = None):
+        self.requests: list[tuple[str, dict[str, str], str]] = []
+        customer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                customer.requests.append((customer.base + self.path, dict(self.headers), body))
+                self.send_response(200)
+                self.send_header("Content-Type", "text/xml")
+                self.end_headers()
+                self.wfile.write((document or "").encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+
+# ---------------------------------------------------------------------- retell-sdk against the double
+
+
+def test_agents_and_models_live_as_the_sdk_expects(client):
+    llm = client.llm.create(general_prompt="Be brief.", model="gpt-4.1")
+    right(LlmResponse, llm)
+    right(LlmResponse, client.llm.retrieve(llm.llm_id))
+    right(LlmResponse, client.llm.update(llm.llm_id, general_prompt="Be kind."))
+    assert client.llm.retrieve(llm.llm_id).general_prompt == "Be kind."
+    agent = client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="11labs-Kate",
+                                agent_name="Kate")
+    right(AgentResponse, agent)
+    assert client.agent.retrieve(agent.agent_id).agent_name == "Kate" and agent.version == 0
+    right(AgentResponse, client.agent.update(agent.agent_id, agent_name="Katherine"))
+    assert client.agent.create_version(agent.agent_id, base_version=0).version == 1
+    client.agent.publish(agent.agent_id, version=1)
+    assert client.agent.retrieve(agent.agent_id).is_published
+    listed = client.agent.list()
+    right(AgentListResponse, listed)
+    assert agent.agent_id in [a.agent_id for a in listed.items]
+    client.agent.delete(agent.agent_id)
+    client.llm.delete(llm.llm_id)
+    with pytest.raises(retell.NotFoundError):
+        client.agent.retrieve(agent.agent_id)
+    with pytest.raises(retell.NotFoundError):
+        client.llm.retrieve(llm.llm_id)
+
+
+def test_voices(client):
+    voices = client.voice.list()
+    right(VoiceListResponse, voices)
+    assert client.voice.retrieve(voices[0].voice_id).voice_name == voices[0].voice_name
+    with pytest.raises(retell.NotFoundError):
+        client.voice.retrieve("11labs-Nobody")
+
+
+def test_a_call_is_registered_found_and_listed(stack, client):
+    agent = stack.sql("select retell_agent_id from public.agent_configs where user_id = %s", RITA.id)[0][0]
+    call = client.call.register_phone_call(agent_id=agent, from_number="+15550109999", to_number=RITA.number,
+                                           direction="inbound", metadata={"call_id": "ours"})
+    right(CallResponse, call)
+    assert call.call_status == "registered" and call.call_type == "phone_call" and call.metadata == {"call_id": "ours"}
+    right(CallResponse, client.call.retrieve(call.call_id))
+    listed = client.call.list()
+    right(CallListResponse, listed)
+    assert call.call_id in [c.call_id for c in listed.items]
+    with pytest.raises(retell.NotFoundError):
+        client.call.retrieve("call_nobody")
+
+
+def test_a_finished_call_is_what_the_sdk_expects(stack, client):
+    sid = stack.place_call(RITA.number)
+    stack.wait_story(sid, "ended")
+    id_ = stack.wait_row(sid, "ended")["retell_call_id"]
+    call = wait(lambda: (c := client.call.retrieve(id_)).call_status == "ended" and c, 10, "the call is over")
+    right(CallResponse, call)
+    assert call.disconnection_reason == "agent_hangup" and call.transcript and call.call_cost.combined_cost > 0
+    assert call.call_analysis.call_summary and call.end_timestamp > call.start_timestamp
+
+
+ERRORS = [(400, retell.BadRequestError), (401, retell.AuthenticationError), (403, retell.PermissionDeniedError),
+          (404, retell.NotFoundError), (422, retell.UnprocessableEntityError), (429, retell.RateLimitError),
+          (500, retell.InternalServerError)]
+
+
+@pytest.mark.parametrize("status,error", ERRORS)
+def test_scripted_errors_are_the_sdks_errors(stack, client, status, error):
+    stack.control("retell", fail={"status": status, "times": 1, "message": "so it is"})
+    with pytest.raises(error) as e:
+        client.voice.list()
+    assert e.value.body["message"] == "so it is"
+
+
+def test_a_wrong_key_and_an_unknown_agent(stack, client):
+    with pytest.raises(retell.AuthenticationError):
+        client.with_options(api_key="key_other").voice.list()
+    with pytest.raises(retell.UnprocessableEntityError):
+        client.call.register_phone_call(agent_id="agent_nobody_made")
+
+
+def test_retells_verifier_accepts_the_doubles_webhooks(stack, client):
+    relay = stack.daemons["webhook-relay"].url + "/v1/hooks/retell"
+    with Customer() as customer:
+        stack.control("retell", webhook_url=customer.base + "/hook")
+        try:
+            sid = stack.place_call(RITA.number)
+            stack.wait_story(sid, "ended")
+            wait(lambda: len(customer.requests) == 3, 10, "three webhooks came")
+        finally:
+            stack.control("retell", webhook_url=relay)
+    for _, headers, body in customer.requests:
+        signature = {k.lower(): v for k, v in headers.items()}["x-retell-signature"]
+        assert client.verify(body, api_key=stack.retell_key, signature=signature)
+        assert not client.verify(body + " ", api_key=stack.retell_key, signature=signature)
+        assert not client.verify(body, api_key="key_other", signature=signature)
+    assert {json.loads(b)["event"] for _, _, b in customer.requests} == {"call_started", "call_ended", "call_analyzed"}
+
+
+def test_the_relay_accepts_what_retells_signer_signs(stack):
+    relay = stack.daemons["webhook-relay"]
+    body = json.dumps({"event": "call_ended", "call": {"call_id": "call_" + uuid.uuid4().hex, "note": "äöü ✓"}}, ensure_ascii=False)
+    good = symmetric["sign"](body, stack.retell_key)
+    for signature, status in ((good, 200), (good[:-1] + ("0" if good[-1] != "0" else "1"), 401),
+                              (symmetric["sign"](body, "key_other"), 401), (symmetric["sign"](body, stack.retell_key, 1), 401)):
+        connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=10)
+        connection.request("POST", "/v1/hooks/retell", body.encode(), {"X-Retell-Signature": signature})
+        assert connection.getresponse().status == status
+        connection.close()
+
+
+# ---------------------------------------------------------------------- SignalWire's signatures, both directions
+
+
+ODD = {"Caller Name": "", "Äpfel": "b=1&c=2", "Plus": "+ %", "a": "1", "A": "2"}
+
+
+def test_the_vendors_validators_accept_what_the_double_signs(stack):
+    router = stack.daemons["router"]
+    with Customer("<?xml version=\"1.0\"?><Response><Hangup/></Response>") as customer:
+        stack.control("signalwire", voice_url=customer.base + "/voice?tenant=7#rt=9000", status_url=customer.base + "/status")
+        try:
+            sid = http_json("POST", stack.double("signalwire") + "/calls", {"from": "+15550109999", "to": "sip:ä b@x"})["sid"]
+            stack.wait_story(sid, "ended")
+            wait(lambda: len(customer.requests) == 2, 10, "document and status were asked")
+        finally:
+            stack.control("signalwire", voice_url=f"{router.url}/v1/signalwire/voice", status_url=f"{router.url}/v1/signalwire/status")
+    for url, headers, body in customer.requests:
+        signature = {k.lower(): v for k, v in headers.items()}["x-signalwire-signature"]
+        params = dict(urllib.parse.parse_qsl(body, keep_blank_values=True))
+        assert params["CallSid"] == sid
+        assert twilio.request_validator.RequestValidator(KEY).validate(url, params, signature)
+        assert signalwire.request_validator.RequestValidator(KEY).validate(url, params, signature)
+        assert not twilio.request_validator.RequestValidator("PSK_other").validate(url, params, signature)
+        assert not twilio.request_validator.RequestValidator(KEY).validate(url, params | {"To": "+1"}, signature)
+
+
+def ask_router(stack, body: str, kind: str, query: str = "", **headers: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", stack.daemons["router"].port, timeout=10)
+    connection.request("POST", "/v1/signalwire/voice" + query, body.encode(), {"Content-Type": kind} | headers)
+    r = connection.getresponse()
+    text = r.read().decode()
+    connection.close()
+    return r.status, text
+
+
+def voice_params() -> dict[str, str]:
+    return {"CallSid": str(uuid.uuid4()), "From": "+15550109999", "To": LEO.number, "CallStatus": "ringing"}
+
+
+@pytest.mark.parametrize("params", [{}, ODD])
+def test_the_router_accepts_what_twilios_package_signs(stack, params):
+    url, params = stack.daemons["router"].url + "/v1/signalwire/voice", voice_params() | params
+    body = urllib.parse.urlencode(params)
+    for key, status in ((KEY, 200), ("PSK_other", 403)):
+        signature = twilio.request_validator.RequestValidator(key).compute_signature(url, params)
+        assert ask_router(stack, body, "application/x-www-form-urlencoded", **{"X-SignalWire-Signature": signature})[0] == status
+
+
+def test_the_router_accepts_a_json_body_as_twilios_package_signs_it(stack):
+    body = json.dumps(voice_params())
+    query = "?bodySHA256=" + hashlib.sha256(body.encode()).hexdigest()
+    url = stack.daemons["router"].url + "/v1/signalwire/voice" + query
+    validator = twilio.request_validator.RequestValidator(KEY)
+    signature = validator.compute_signature(url, {})
+    assert validator.validate(url, body, signature)
+    assert ask_router(stack, body, "application/json", query, **{"X-SignalWire-Signature": signature})[0] == 200
+    assert ask_router(stack, body + " ", "application/json", query, **{"X-SignalWire-Signature": signature})[0] == 403
+
+
+def test_the_router_accepts_swml_as_signalwires_package_signs_it(stack):
+    body = json.dumps({"call": {"call_id": str(uuid.uuid4()), "from": "+15550109999", "to": LEO.number}, "vars": {}})
+    url = stack.daemons["router"].url + "/v1/signalwire/voice"
+    for key, status in ((KEY, 200), ("PSK_other", 403)):
+        signature = signalwire.request_validator.RequestValidator(key).build_signature(url, body)
+        assert ask_router(stack, body, "application/json", **{"X-SignalWire-Signature": signature})[0] == status
+
+
+def test_the_sdk_is_served_many_times_at_once(client):
+    with ThreadPoolExecutor(8) as pool:
+        assert len({len(v) for v in pool.map(lambda _: client.voice.list(), range(40))}) == 1
