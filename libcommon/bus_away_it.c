@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 enum { LATE_MAX_US = 20000 };
 
@@ -116,7 +116,7 @@ static void *watch(void *arg)
     while (!w->stop) {
         int64_t begun = pat_now_us(), late;
 
-        usleep(1000);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
         late = pat_now_us() - begun - 1000;
         w->late_us = late > w->late_us ? late : w->late_us;
     }

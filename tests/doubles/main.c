@@ -16,11 +16,8 @@ extern const struct dbl_vendor dbl_vendor_retell;
 extern const struct dbl_vendor dbl_vendor_signalwire;
 
 static const struct dbl_vendor *const vendors[] = {
-    &dbl_vendor_deepgram,
-    &dbl_vendor_elevenlabs,
-    &dbl_vendor_openai,
-    &dbl_vendor_retell,
-    &dbl_vendor_signalwire,
+    &dbl_vendor_deepgram, &dbl_vendor_elevenlabs, &dbl_vendor_openai,
+    &dbl_vendor_retell,   &dbl_vendor_signalwire,
 };
 enum { N_VENDORS = sizeof vendors / sizeof vendors[0] };
 

@@ -1,7 +1,7 @@
 /* phrases.c - see phrases.h.
  *
- * How: a growing list of pairs, searched linearly: hundreds at most. What is not letters alone flite
- * turns into words. It does not know other languages. */
+ * How: a growing list of pairs, searched linearly: hundreds at most. What is not letters alone
+ * flite turns into words. It does not know other languages. */
 #include "phrases.h"
 
 #include "synth.h"

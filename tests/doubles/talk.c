@@ -16,7 +16,7 @@ static const struct {
     { { "opening hours", "are you open", "what time do you" },
       "We are open from nine to five, Monday to Friday." },
     { { "your name", "who are you" }, "My name is Pat. I answer the phone here." },
-    { { "table for" }, "A table for two, gladly. At what time would you like to come?" },
+    { { "a table" }, "A table, gladly. At what time would you like to come?" },
     { { "order", "package" }, "Let me look that up. Can you tell me your order number?" },
     { { "invoice" }, "I can help with that. Which invoice is it about?" },
     { { "address" }, "Of course. What is the new address?" },
