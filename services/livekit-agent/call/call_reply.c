@@ -92,13 +92,30 @@ void call_think(struct call *c)
     cannot_begin(c, reply_think(&c->reply, &o, c->env->llm, &req), "think");
 }
 
+/* The greeting is still on its way from the voice: what there is of it is heard now. */
+static bool greet_live(struct call *c)
+{
+    struct reply_opts o;
+    const int16_t *samples;
+    uint32_t utterance;
+    size_t n;
+
+    if (!mouth_listen_in(c->mouth, &utterance, &samples, &n))
+        return false;
+    o = begin(c);
+    cannot_begin(c, reply_join(&c->reply, &o, c->ctx->greeting, utterance, samples, n), "greet");
+    return true;
+}
+
 void call_greet(struct call *c)
 {
     struct phrase *known = mouth_known(c->mouth, c->ctx->greeting);
     struct reply_opts o;
 
     if (!known && mouth_preparing(c->mouth)) {
-        c->reply_no = c->turn.reply;
+        if (greet_live(c))
+            return;
+        c->reply_no = c->turn.reply; /* made, and being encoded: a matter of milliseconds */
         c->greet_waiting = true;
         return;
     }

@@ -107,11 +107,16 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void begin(struct rig *r, struct context *ctx)
+static void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth)
 {
     const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1" };
 
-    assert_int_equal(call_new(&r->call, &r->env, &s, ctx, NULL, &events, r), PAT_OK);
+    assert_int_equal(call_new(&r->call, &r->env, &s, ctx, mouth, &events, r), PAT_OK);
+}
+
+static void begin(struct rig *r, struct context *ctx)
+{
+    begin_with(r, ctx, NULL);
 }
 
 static struct rtc_participant caller(bool gone, int reason)
@@ -223,6 +228,52 @@ static void test_call__greets_once_the_caller_can_hear(void **state)
     turn_until(r, is_listening, 1000);
     assert_non_null(strstr(fake_event("turn.agent"), "\"heard\":\"Hi Ada.\""));
     assert_non_null(strstr(fake.texts, "lk.transcription>Hi Ada.;"));
+}
+
+static void test_call__greets_with_what_was_prepared(void **state)
+{
+    struct rig *r = *state;
+    struct context *ctx = context("Hi {name}.");
+    struct mouth *mouth;
+    struct phrase *p = NULL;
+
+    assert_int_equal(env_mouth(&mouth, &r->env, ctx), PAT_OK);
+    assert_int_equal(mouth_prepare(mouth, ctx->greeting), PAT_OK);
+    assert_int_equal(mouth_prepare(mouth, "another"), PAT_EAGAIN);
+    for (int i = 0; i < 200 && !(p = mouth_known(mouth, "Hi Ada.")); i++)
+        pat_loop_run_once(r->loop, 10);
+    assert_non_null(p);
+    assert_int_equal(phrase_ms(p), 80); /* 7 characters of 10 ms, in whole packets */
+    phrase_unref(p);
+    begin_with(r, ctx, mouth);
+    connect(r);
+    turn_until(r, is_answered, 1000);
+    assert_int_equal(fake.tts_texts, 1);
+    turn_until(r, is_listening, 1000);
+    assert_int_equal(fake.voiced, 4);
+}
+
+static void test_call__a_greeting_still_on_its_way_is_heard_as_it_comes(void **state)
+{
+    struct rig *r = *state;
+    struct context *ctx = context("Hi {name}.");
+    struct mouth *mouth;
+    int64_t from;
+
+    fake.tts_holds = true;
+    assert_int_equal(env_mouth(&mouth, &r->env, ctx), PAT_OK);
+    assert_int_equal(mouth_prepare(mouth, ctx->greeting), PAT_OK);
+    begin_with(r, ctx, mouth);
+    connect(r);
+    from = pat_now_ms();
+    while (pat_now_ms() < from + 200)
+        pat_loop_run_once(r->loop, 10);
+    assert_int_equal(fake.voiced, 0);
+    fake_voice();
+    turn_until(r, is_answered, 100);
+    turn_until(r, is_listening, 1000);
+    assert_int_equal(fake.tts_texts, 1);
+    assert_non_null(strstr(fake_event("turn.agent"), "\"heard\":\"Hi Ada.\""));
 }
 
 static void test_call__a_ringing_phone_is_not_greeted(void **state)
@@ -525,6 +576,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CALL_TEST(test_call__greets_once_the_caller_can_hear),
+        CALL_TEST(test_call__greets_with_what_was_prepared),
+        CALL_TEST(test_call__a_greeting_still_on_its_way_is_heard_as_it_comes),
         CALL_TEST(test_call__a_ringing_phone_is_not_greeted),
         CALL_TEST(test_call__answers_sentence_by_sentence),
         CALL_TEST(test_call__stops_for_the_caller_and_keeps_what_was_heard),

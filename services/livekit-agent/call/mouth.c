@@ -248,6 +248,19 @@ bool mouth_preparing(const struct mouth *m)
     return m->keep.for_cache_only;
 }
 
+bool mouth_listen_in(struct mouth *m, uint32_t *utterance, const int16_t **samples, size_t *n)
+{
+    struct keep *k = &m->keep;
+
+    if (!k->for_cache_only || !k->utterance || !k->key)
+        return false;
+    k->for_cache_only = false;
+    *utterance = k->utterance;
+    *samples = k->samples;
+    *n = k->n;
+    return true;
+}
+
 int mouth_say(struct mouth *m, const char *text, size_t len, bool keep, uint32_t *utterance)
 {
     char *copy = keep && !m->keep.utterance && !m->keep.key ? strndup(text, len) : NULL;

@@ -40,7 +40,12 @@ void mouth_listen(struct mouth *m, const struct mouth_events *ev, void *arg);
 struct phrase *mouth_known(struct mouth *m, const char *text);
 /* Says it into the cache only. One at a time: PAT_EAGAIN. */
 int mouth_prepare(struct mouth *m, const char *text) PAT_MUST_CHECK;
+/* It is not over yet: prepared will come. */
 bool mouth_preparing(const struct mouth *m);
+/* Somebody wants to hear what is being prepared, now: *samples (borrowed until the next event) is
+ * what there is of it, the rest comes as events of *utterance, and prepared does not. False: all of
+ * it is made (prepared is about to come), or nothing is being prepared. */
+bool mouth_listen_in(struct mouth *m, uint32_t *utterance, const int16_t **samples, size_t *n);
 /* *utterance names it in the events to come. keep: into the cache too. */
 int mouth_say(struct mouth *m, const char *text, size_t len, bool keep,
               uint32_t *utterance) PAT_MUST_CHECK;

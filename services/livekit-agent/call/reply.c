@@ -246,6 +246,30 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
     return PAT_OK;
 }
 
+int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance,
+               const int16_t *samples, size_t n)
+{
+    struct reply *r;
+    struct line *l;
+    int err = make(&r, o);
+
+    if (err)
+        return err;
+    l = line_new(r, text, strlen(text));
+    if (!l) {
+        free(r);
+        return PAT_ENOMEM;
+    }
+    l->id = utterance;
+    l->progress = SPEAKING;
+    r->speaking = 1;
+    r->written = true;
+    if (n)
+        reply_audio(r, utterance, samples, n);
+    *out = r;
+    return PAT_OK;
+}
+
 void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n)
 {
     struct line *l = line_of(r, utterance);

@@ -43,6 +43,9 @@ int reply_think(struct reply **out, const struct reply_opts *o, struct llm *llm,
 /* A fixed text; known: its phrase, or NULL (then it is synthesised; keep: and cached). */
 int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
               struct phrase *known, bool keep) PAT_MUST_CHECK;
+/* A text that is being synthesised already, under utterance; samples: what there is of it. */
+int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance,
+               const int16_t *samples, size_t n) PAT_MUST_CHECK;
 void reply_free(struct reply *r);
 
 /* The mouth's and the player's news, by whoever listens to them. */

@@ -29,38 +29,6 @@ static const struct {
 };
 static_assert(sizeof states / sizeof states[0] == TURN_STATES, "every state has a row");
 
-static const char *const event_names[TURN_EVENTS] = {
-    [TURN_READY] = "ready",
-    [TURN_VOICE_START] = "voice_start",
-    [TURN_VOICE_STOP] = "voice_stop",
-    [TURN_PARTIAL] = "partial",
-    [TURN_FINAL] = "final",
-    [TURN_UTTERANCE_END] = "utterance_end",
-    [TURN_TYPED] = "typed",
-    [TURN_REPLY_DONE] = "reply_done",
-    [TURN_REPLY_FAILED] = "reply_failed",
-    [TURN_SOUNDING] = "sounding",
-    [TURN_SPOKEN] = "spoken",
-    [TURN_WAKE] = "wake",
-    [TURN_HANG_UP] = "hang_up",
-    [TURN_GONE] = "gone",
-};
-
-static const char *const action_names[TURN_ACTIONS] = {
-    "",
-    [TURN_GREET] = "greet",
-    [TURN_THINK] = "think",
-    [TURN_COMMIT] = "commit",
-    [TURN_PLAY] = "play",
-    [TURN_PAUSE] = "pause",
-    [TURN_CUT] = "cut",
-    [TURN_FORGET] = "forget",
-    [TURN_FLUSH] = "flush",
-    [TURN_SORRY] = "sorry",
-    [TURN_BYE] = "bye",
-    [TURN_LEAVE] = "leave",
-};
-
 struct step {
     struct turn *t;
     const struct turn_opts *o;
@@ -68,28 +36,6 @@ struct step {
     struct turn_out *out;
     int64_t now, at;
 };
-
-struct turn_opts turn_opts_for(double responsiveness, double interruption_sensitivity)
-{
-    double r = responsiveness < 0 ? 0 : responsiveness > 1 ? 1 : responsiveness;
-    double s = interruption_sensitivity < 0   ? 0
-               : interruption_sensitivity > 1 ? 1
-                                              : interruption_sensitivity;
-
-    return (struct turn_opts){
-        .min_delay_ms = (int32_t)(1000 - 900 * r),
-        .max_delay_ms = (int32_t)(2000 - 1000 * r),
-        .barge_in_ms = (int32_t)(700 - 600 * s),
-        .barge_in_words = 1,
-        .false_ms = 1500,
-        .noise_ms = 4000,
-        .guard_ms = 1500,
-        .guard_words = 3,
-        .think_ms = 10000,
-        .stall_ms = 4000,
-        .speculate = true,
-    };
-}
 
 static void act(struct step *s, enum turn_action a)
 {
@@ -646,14 +592,4 @@ int64_t turn_wake_us(const struct turn *t)
 const char *turn_state_name(enum turn_state s)
 {
     return (unsigned)s < TURN_STATES ? states[s].name : "?";
-}
-
-const char *turn_event_name(enum turn_event_kind k)
-{
-    return (unsigned)k < TURN_EVENTS ? event_names[k] : "?";
-}
-
-const char *turn_action_name(enum turn_action a)
-{
-    return (unsigned)a < TURN_ACTIONS ? action_names[a] : "?";
 }

@@ -34,6 +34,7 @@ static void must(bool held)
 }
 
 static struct rtc_room the_room;
+static struct tts *last_tts;
 static struct stt the_stt;
 static struct llm_run the_run;
 static uint16_t seq;
@@ -338,8 +339,14 @@ int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct p
     fake.tts = ev;
     fake.tts_arg = arg;
     must(!pat_timer_init(&t->timer, l, speak_next, t));
-    *out = t;
+    last_tts = *out = t;
     return PAT_OK;
+}
+
+void fake_voice(void)
+{
+    fake.tts_holds = false;
+    pat_timer_start(&last_tts->timer, 0);
 }
 
 int tts_text(struct tts *t, uint32_t utterance, const char *text, size_t len)

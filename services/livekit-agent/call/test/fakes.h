@@ -63,6 +63,8 @@ void fake_speak(int packets, bool voiced);
 void fake_heard(const char *text, bool is_final, bool speech_final);
 void fake_model(const char *text); /* a piece of the answer */
 void fake_model_done(int err);
+/* What the voice holds back comes now. */
+void fake_voice(void);
 void fake_leave(enum rtc_left reason);
 /* The last event's data of this name ("turn.user"); NULL: none. */
 const char *fake_event(const char *name);
