@@ -53,6 +53,7 @@ int wire_new(struct pat_wire **out, struct pat_loop *l, const struct pat_bus_opt
 
     if (!w)
         return err;
+    w->loop = l;
     w->on_wake = on_wake;
     w->arg = arg;
     w->tail = &w->head;
@@ -152,6 +153,7 @@ static void on_async_closed(uv_handle_t *h)
     void *arg = w->freed_arg;
     bool last;
 
+    pat_task_cancel(w->loop, &w->kick); /* an unsubscribe on the way out */
     pthread_mutex_lock(&w->lock);
     w->loop_gone = true;
     last = !w->detached || w->writer_gone;
@@ -165,6 +167,7 @@ void wire_free(struct pat_wire *w, pat_loop_fn *freed, void *arg)
 {
     if (!w->detached)
         pthread_join(w->thread, NULL);
+    pat_task_cancel(w->loop, &w->kick);
     w->freed = freed;
     w->freed_arg = arg;
     uv_close((uv_handle_t *)&w->wake, on_async_closed);
@@ -215,23 +218,29 @@ struct wire_op *wire_op_new(enum wire_kind kind, uint64_t sub, const struct wire
     return op;
 }
 
+/* Once per turn of the loop and not per message: waking a thread costs more than sending. */
+static void kick(void *arg)
+{
+    struct pat_wire *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->lock);
+}
+
 int wire_push_take(struct pat_wire *w, struct wire_op *op)
 {
-    bool idle;
-
     pthread_mutex_lock(&w->lock);
     if (op->kind == WIRE_PUBLISH && w->state.queued_bytes + op->bytes > w->max_bytes) {
         pthread_mutex_unlock(&w->lock);
         free(op);
         return PAT_EAGAIN;
     }
-    idle = !w->head;
     *w->tail = op;
     w->tail = &op->next;
     w->state.queued_bytes += op->bytes;
-    if (idle)
-        pthread_cond_signal(&w->cond);
     pthread_mutex_unlock(&w->lock);
+    pat_loop_next_turn(w->loop, &w->kick, kick, w);
     return PAT_OK;
 }
 

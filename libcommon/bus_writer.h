@@ -20,6 +20,8 @@ struct native_sub {
 
 struct pat_wire {
     uv_async_t wake;
+    struct pat_loop *loop;
+    struct pat_task kick;
     pat_loop_fn *on_wake;
     void *arg;
     pat_loop_fn *freed;

@@ -106,12 +106,36 @@ static void on_published(int err, const struct pat_msg *m, void *arg)
 /* What cannot be sent now is the sweep's. */
 static void publish(struct pat_journal *j, struct entry *e)
 {
+    if (!pat_bus_js_publish(j->bus, e->event.subject, e->event.id.s, e->event.json, e->event.len,
+                            JOURNAL_PUBLISH_MS, on_published, e))
+        return;
+    e->publishing = false;
+    count(j->unpublished, 1);
+    if (!e->stored)
+        return;
+    TAILQ_REMOVE(&j->told, e, link);
+    journal_entry_free(e);
+}
+
+static void publish_all(void *arg)
+{
+    struct pat_journal *j = arg;
+    struct entry *e;
+
+    while ((e = TAILQ_FIRST(&j->unsent))) {
+        TAILQ_REMOVE(&j->unsent, e, out);
+        publish(j, e);
+    }
+}
+
+static void publish_soon(struct pat_journal *j, struct entry *e)
+{
     if (!j->bus || !e->event.json)
         return;
-    e->publishing = !pat_bus_js_publish(j->bus, e->event.subject, e->event.id.s, e->event.json,
-                                        e->event.len, JOURNAL_PUBLISH_MS, on_published, e);
-    if (!e->publishing)
-        count(j->unpublished, 1);
+    e->publishing = true;
+    TAILQ_INSERT_TAIL(&j->unsent, e, out);
+    if (!pat_timer_running(&j->publish_timer))
+        pat_timer_start(&j->publish_timer, JOURNAL_PUBLISH_LINGER_MS);
 }
 
 /* ---- Postgres ---- */
@@ -348,7 +372,7 @@ static void on_stored(int err, const struct pat_db_result *const *results, size_
 void journal_accept(struct pat_journal *j, struct entry *e)
 {
     e->j = j;
-    publish(j, e);
+    publish_soon(j, e);
     if (!j->db) { /* only NATS is asked */
         j->n++;
         TAILQ_INSERT_TAIL(&j->waiting, e, link);
@@ -435,8 +459,13 @@ static void drop_entries(struct entries *list)
 
 static void free_journal(struct pat_journal *j)
 {
+    struct entry *e;
+
     pat_timer_fini(&j->timer);
     pat_timer_fini(&j->close_timer);
+    pat_timer_fini(&j->publish_timer);
+    TAILQ_FOREACH(e, &j->unsent, out)
+    e->publishing = false;
     drop_entries(&j->waiting);
     drop_entries(&j->told);
     journal_spool_close(j);
@@ -462,10 +491,13 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
     j->spool.fd = -1;
     TAILQ_INIT(&j->waiting);
     TAILQ_INIT(&j->told);
+    TAILQ_INIT(&j->unsent);
     pat_buf_init(&j->batch, JOURNAL_BATCH_BYTES + 2 * PAT_EVENT_MAX);
     pat_buf_init(&j->mark_text, (JOURNAL_MARKS + 1) * (PAT_ID_LEN + 1));
     find_meters(j, opts ? opts->metrics : NULL);
     err = pat_timer_init(&j->timer, l, on_timer, j);
+    if (!err)
+        err = pat_timer_init(&j->publish_timer, l, publish_all, j);
     if (!err)
         err = pat_timer_init(&j->close_timer, l, finish_soon, j);
     if (!err)
@@ -507,6 +539,7 @@ void pat_journal_close(struct pat_journal *j, int64_t timeout_ms, pat_loop_fn *c
 {
     if (j->closing)
         return;
+    publish_all(j);
     j->closing = true;
     j->closed = closed;
     j->closed_arg = arg;

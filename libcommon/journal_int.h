@@ -12,9 +12,11 @@ enum {
     JOURNAL_MAX = 100000,
     JOURNAL_BATCH = 64,        /* entries per commit */
     JOURNAL_BATCH_STMTS = 500, /* of theirs, likewise */
-    JOURNAL_LINGER_MS = 3,     /* for a batch to fill, and for NATS to acknowledge before the row */
-    JOURNAL_MARK_MS = 200,     /* for acknowledged events to gather before they are marked */
-    JOURNAL_MARKS = 1000,      /* in one statement */
+    JOURNAL_LINGER_MS = 5,     /* for a batch to fill, and for NATS to acknowledge before the row */
+    /* Events published together cost a few wake-ups of cnats' threads in all, not each. */
+    JOURNAL_PUBLISH_LINGER_MS = 2,
+    JOURNAL_MARK_MS = 200, /* for acknowledged events to gather before they are marked */
+    JOURNAL_MARKS = 1000,  /* in one statement */
     JOURNAL_STORE_MS = 10000,
     JOURNAL_PUBLISH_MS = 30000, /* longer than NATS is usually away; then the sweep takes over */
     JOURNAL_RETRY_BASE_MS = 50,
@@ -26,8 +28,9 @@ enum {
 /* Lives until it is stored and NATS has answered (or its answer is no longer waited for). */
 struct entry {
     TAILQ_ENTRY(entry) link;
-    struct pat_journal *j; /* NULL: the journal has gone, free it when NATS answers */
-    bool publishing;       /* an answer is due */
+    TAILQ_ENTRY(entry) out; /* while it waits to be published */
+    struct pat_journal *j;  /* NULL: the journal has gone, free it when NATS answers */
+    bool publishing;        /* an answer is due */
     bool acked;
     bool marked;                 /* its row says that NATS has it */
     bool stored;                 /* or given up */
@@ -52,6 +55,7 @@ struct pat_journal {
     struct pat_bus *bus;
     size_t max_entries;
     struct entries waiting; /* for Postgres, in order; the first `flying` are in a unit */
+    struct entries unsent;  /* by out: to be published together */
     struct entries told;    /* stored, NATS has not answered */
     size_t n;
     size_t flying;
@@ -61,6 +65,7 @@ struct pat_journal {
     size_t n_marks, cap_marks;
     size_t marks_flying; /* the first of them, in a unit */
     struct pat_buf mark_text;
+    struct pat_timer publish_timer;
     struct pat_timer timer;
     bool hurry; /* the timer is a linger, not a pause after a failure */
     struct pat_retry retry;
