@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DECODERS = 3 /* of each kind */, BATCH = 1600, MAX_WORDS = 120, FRAME_MS = 10 };
+enum { MAX_DECODERS = 6 /* of each kind */, BATCH = 1600, MAX_WORDS = 120, FRAME_MS = 10 };
 #define MAX_SAMPLES ((size_t)16000 * 60)
 #define MODEL       "/usr/share/pocketsphinx/model/en-us/"
 
@@ -57,6 +57,7 @@ struct asr {
     unsigned next_grammar;
     struct decoder *decoders;
     struct asr_utt *utts;
+    int n_warming;
     bool closed;
 };
 
@@ -137,20 +138,18 @@ static void add_missing_words(ps_decoder_t *ps, const struct phrases *p)
         }
 }
 
-static bool decoder_ready(struct asr_utt *u)
+static bool decoder_ready(struct decoder *d, const struct grammar *g)
 {
-    struct decoder *d = u->dec;
-
     if (!d->ps)
         d->ps = decoder_init(d->with_grammar);
     if (!d->ps)
         return false;
-    if (!u->grammar || d->grammar_id == u->grammar->id)
+    if (!g || d->grammar_id == g->id)
         return true;
-    add_missing_words(d->ps, u->grammar->phrases);
-    if (ps_set_jsgf_string(d->ps, "g", u->grammar->jsgf) || ps_set_search(d->ps, "g"))
+    add_missing_words(d->ps, g->phrases);
+    if (ps_set_jsgf_string(d->ps, "g", g->jsgf) || ps_set_search(d->ps, "g"))
         return false;
-    d->grammar_id = u->grammar->id;
+    d->grammar_id = g->id;
     return true;
 }
 
@@ -191,7 +190,7 @@ static void utt_work(void *arg)
     struct asr_utt *u = arg;
 
     if (!u->started) {
-        if (!decoder_ready(u))
+        if (!decoder_ready(u->dec, u->grammar))
             return;
         ps_start_stream(u->dec->ps); /* else frames go on counting from the last utterance */
         ps_start_utt(u->dec->ps);
@@ -228,7 +227,7 @@ static void utt_done(void *arg)
     }
     if (u->done)
         utt_free(u);
-    if (a->closed && !a->utts)
+    if (a->closed && !a->utts && !a->n_warming)
         asr_free(a);
     else
         kick_all(a);
@@ -285,6 +284,57 @@ static void kick_all(struct asr *a)
 {
     for (struct asr_utt *u = a->utts; u; u = u->next)
         kick(u);
+}
+
+struct warming {
+    struct asr *asr;
+    struct decoder *dec;
+    struct grammar *grammar;
+};
+
+static void warm_work(void *arg)
+{
+    struct warming *w = arg;
+
+    (void)decoder_ready(w->dec, w->grammar);
+}
+
+static void warm_done(void *arg)
+{
+    struct warming *w = arg;
+    struct asr *a = w->asr;
+
+    w->dec->busy = false;
+    grammar_unref(w->grammar);
+    free(w);
+    a->n_warming--;
+    if (a->closed && !a->utts && !a->n_warming)
+        asr_free(a);
+    else
+        kick_all(a);
+}
+
+void asr_warm(struct asr *a)
+{
+    struct warming *w = calloc(1, sizeof *w);
+
+    if (!w)
+        return;
+    *w = (struct warming){ .asr = a, .grammar = a->grammar };
+    w->dec = decoder_take(a, a->grammar != NULL);
+    if (!w->dec) {
+        free(w);
+        return;
+    }
+    if (w->grammar)
+        w->grammar->refs++;
+    a->n_warming++;
+    if (pat_loop_work(a->loop, warm_work, warm_done, w)) {
+        a->n_warming--;
+        grammar_unref(w->grammar);
+        w->dec->busy = false;
+        free(w);
+    }
 }
 
 int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg)
@@ -393,6 +443,6 @@ void asr_close(struct asr *a)
         next = u->next;
         asr_cancel(u);
     }
-    if (!a->utts)
+    if (!a->utts && !a->n_warming)
         asr_free(a);
 }

@@ -33,6 +33,9 @@ void asr_close(struct asr *a);
 /* From the next utterance on: only these sentences; n 0: the language model. */
 int asr_grammar(struct asr *a, const char *const *sentences, size_t n) PAT_MUST_CHECK;
 
+/* A decoder is made ready for the next utterance, if one is idle or may be had. */
+void asr_warm(struct asr *a);
+
 int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg) PAT_MUST_CHECK;
 /* 16 kHz mono. */
 void asr_feed(struct asr_utt *u, const int16_t *pcm, size_t n);

@@ -286,6 +286,8 @@ static int conn_new(struct deepgram *g, struct pat_ws *ws, const struct dg_optio
         return err;
     }
     pat_ws_set(ws, &events, c);
+    if (!g->script)
+        asr_warm(g->asr); /* the first words come soon */
     return PAT_OK;
 }
 

@@ -44,7 +44,6 @@ struct stt {
     int64_t conn_samples;  /* sent on this connection */
     int64_t total_samples; /* sent on all of them */
     int64_t base_ms;       /* stream time of the connection's 0 */
-    bool based;            /* a packet of the stream went out on this connection */
     bool sent_lately;      /* since the last tick */
     bool bad_json_told;
 };
@@ -92,9 +91,7 @@ static void send_packet(struct stt *s, int64_t pos, const uint8_t *data, size_t 
 
     if (!send_bytes(s, data, len, samples))
         return;
-    if (!s->based)
-        s->base_ms = (pos - before) / SAMPLES_PER_MS;
-    s->based = true;
+    s->base_ms = (pos - before) / SAMPLES_PER_MS; /* changes only where a packet was not taken */
 }
 
 static void send_text(struct stt *s, const char *json)
@@ -151,7 +148,7 @@ static void on_open(struct pat_ws *ws, void *arg)
 
     (void)ws;
     s->open = true;
-    s->based = s->sent_lately = false;
+    s->sent_lately = false;
     s->conn_samples = 0;
     s->base_ms = s->pos / SAMPLES_PER_MS;
     for (size_t i = 0; (p = packets_at(&s->packets, i)); i++)

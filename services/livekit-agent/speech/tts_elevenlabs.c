@@ -151,8 +151,11 @@ static void on_timer(void *arg)
         connect_now(p);
         return;
     }
-    if (p->open)
+    if (p->open) { /* for so long: what went wrong before is over */
+        p->failures = 0;
+        pat_retry_reset(&p->retry);
         keep_alive(p);
+    }
     pat_timer_start(&p->timer, KEEP_MS);
 }
 
