@@ -172,12 +172,16 @@ int chat_event(struct chat *c, const char *data, size_t len, chat_text_fn *fn, v
 {
     PAT_AUTO_JSON j = NULL;
     const struct pat_json *choice;
+    int err;
 
     if (len == 6 && !memcmp(data, "[DONE]", 6)) {
         c->done = true;
         return PAT_OK;
     }
-    if (pat_json_parse(&j, data, len, NULL) || pat_json_kind(j) != PAT_JSON_OBJ) {
+    err = pat_json_parse(&j, data, len, NULL);
+    if (err == PAT_ENOMEM)
+        return err; /* it may have been the answer's best word */
+    if (err || pat_json_kind(j) != PAT_JSON_OBJ) {
         c->ignored++;
         return PAT_OK;
     }
@@ -196,13 +200,14 @@ int chat_event(struct chat *c, const char *data, size_t len, chat_text_fn *fn, v
 static int check_arguments(struct chat_call *call)
 {
     PAT_AUTO_JSON j = NULL;
+    int err;
 
     if (!call->args.len && pat_buf_adds(&call->args, "{}"))
         return call->args.err;
-    if (pat_json_parse(&j, call->args.data, call->args.len, NULL) ||
-        pat_json_kind(j) != PAT_JSON_OBJ)
-        return PAT_EPROTO;
-    return PAT_OK;
+    err = pat_json_parse(&j, call->args.data, call->args.len, NULL);
+    if (err == PAT_ENOMEM)
+        return err;
+    return err || pat_json_kind(j) != PAT_JSON_OBJ ? PAT_EPROTO : PAT_OK;
 }
 
 int chat_end(struct chat *c)

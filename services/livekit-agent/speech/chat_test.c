@@ -1,6 +1,8 @@
 /* chat_test.c - requests per model family, and answers as real servers send them. */
 #include "chat.h"
 
+#include "test/alloc.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +14,11 @@
 static void on_text(const char *delta, size_t len, void *arg)
 {
     assert_int_equal(pat_buf_add(arg, delta, len), PAT_OK);
+}
+
+static void on_text_or_not(const char *delta, size_t len, void *arg)
+{
+    (void)!pat_buf_add(arg, delta, len); /* its error sticks */
 }
 
 /* Events separated by line ends. */
@@ -219,6 +226,46 @@ static void test_chat__knows_which_refusals_another_model_may_cure(void **state)
     assert_string_equal(why, "no");
 }
 
+/* Any words that come are the right ones; a failure is told. */
+static int answer_once(void *arg)
+{
+    struct llm_req req = { .temperature = 0.5, .max_tokens = 50, .cache_key = "k" };
+    struct pat_json *messages = pat_json_arr();
+    struct pat_buf text, request;
+    struct chat c;
+    int err = messages ? PAT_OK : PAT_ENOMEM;
+
+    req.messages = messages;
+    pat_buf_init(&text, 1000);
+    pat_buf_init(&request, 10000);
+    chat_init(&c);
+    if (!err)
+        err = chat_request(&request, &req, "gpt-6-luna");
+    if (!err)
+        err = chat_event(&c, arg, strlen(arg), on_text_or_not, &text);
+    if (!err)
+        err = text.err ? text.err : chat_end(&c);
+    if (!err) {
+        assert_string_equal(text.data, "Hi");
+        assert_string_equal(c.calls[0].args.data, "{\"x\":1}");
+    }
+    chat_fini(&c);
+    pat_buf_fini(&text);
+    pat_buf_fini(&request);
+    pat_json_free(messages);
+    return err;
+}
+
+static void test_chat__survives_every_failed_allocation(void **state)
+{
+    char event[] = "{\"choices\":[{\"delta\":{\"content\":\"Hi\",\"tool_calls\":[{\"index\":0,"
+                   "\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":{\"x\":1}}}]},"
+                   "\"finish_reason\":\"tool_calls\"}]}";
+
+    (void)state;
+    pat_test_alloc_walk(answer_once, event);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_chat__refuses_a_flood_of_calls),
         cmocka_unit_test(test_chat__asks_each_model_what_it_takes),
         cmocka_unit_test(test_chat__knows_which_refusals_another_model_may_cure),
+        cmocka_unit_test(test_chat__survives_every_failed_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,7 +89,7 @@ int deepgram_parse(struct deepgram_msg *m, const char *text, size_t len)
         err = pat_json_get_str(m->tree, "type", &type, NULL);
     if (err) {
         deepgram_msg_fini(m);
-        return PAT_EINVAL;
+        return err == PAT_ENOMEM ? err : PAT_EINVAL;
     }
     if (!strcmp(type, "Results")) {
         read_results(m);

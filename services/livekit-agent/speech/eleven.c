@@ -170,7 +170,7 @@ int eleven_parse(struct eleven_msg *m, const char *text, size_t len)
         err = PAT_EINVAL;
     if (err) {
         eleven_msg_fini(m);
-        return PAT_EINVAL;
+        return err == PAT_ENOMEM ? err : PAT_EINVAL;
     }
     m->context = pat_json_str_or(m->tree, "contextId", pat_json_str_or(m->tree, "context_id", ""));
     m->audio = pat_json_str_or(m->tree, "audio", NULL);

@@ -1,5 +1,7 @@
 /* eleven_test.c - ElevenLabs' messages in all their spellings, and what becomes of the samples. */
 #include "eleven.h"
+
+#include "test/alloc.h"
 #include "upsample.h"
 
 #include <math.h>
@@ -172,6 +174,42 @@ static void test_upsample__does_not_wrap_at_full_scale(void **state)
         assert_int_equal(out[2 * i], in[i - 8]);
 }
 
+static void on_any_word(const char *word, size_t len, int start_ms, int end_ms, void *arg)
+{
+    *(int *)arg += word && len && start_ms <= end_ms;
+}
+
+static int message_once(void *arg)
+{
+    struct voice v = voice_resolve("11labs-Brian");
+    struct eleven_msg m;
+    struct pat_buf b;
+    int err, words = 0;
+
+    v.stability = 0.5;
+    pat_buf_init(&b, 4000);
+    err = eleven_begin(&b, "c1", &v);
+    if (!err)
+        err = eleven_text(&b, "c1", "Hi.", 3);
+    if (!err)
+        err = eleven_parse(&m, arg, strlen(arg));
+    if (!err) {
+        eleven_words(&m, on_any_word, &words);
+        eleven_msg_fini(&m);
+    }
+    pat_buf_fini(&b);
+    return err;
+}
+
+static void test_eleven__survives_every_failed_allocation(void **state)
+{
+    char text[] = "{\"audio\":\"AAAA\",\"contextId\":\"a\",\"alignment\":{\"chars\":[\"H\",\" \"],"
+                  "\"charStartTimesMs\":[0,10],\"charDurationsMs\":[10,10]}}";
+
+    (void)state;
+    pat_test_alloc_walk(message_once, text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_eleven__decodes_samples_across_odd_cuts),
         cmocka_unit_test(test_upsample__keeps_a_tone_and_its_pieces_do_not_matter),
         cmocka_unit_test(test_upsample__does_not_wrap_at_full_scale),
+        cmocka_unit_test(test_eleven__survives_every_failed_allocation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
