@@ -570,3 +570,32 @@ def test_a_deleted_room_ends_the_call_of_the_job(lk, room_name):
         worker.wait("joined")
         call_api(lk, "delete", room_name)
         worker.wait("left", reason="room_gone")
+
+
+def rss_kb(pid):
+    return next(int(line.split()[1]) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+                if line.startswith("VmRSS"))
+
+
+def threads(pid):
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+@pytest.mark.soak
+def test_job_after_job_leaves_nothing_behind(lk, room_name):
+    """Sanitizers keep freed memory for a while: run it on a release build, as `scripts/test soak` does."""
+    with Probe(BUILD, "worker", lk.url, lk.key, lk.secret, "agent-" + room_name) as worker:
+        worker.wait("registered", up=1)
+        for i in range(120):
+            at = worker.mark()
+            call_api(lk, "create", f"{room_name}{i}", "agent-" + room_name)
+            worker.wait("joined", since=at)
+            worker.send("tone 440")
+            worker.send("done")
+            worker.send("leave")
+            worker.wait("left", since=at, reason="by_us")
+            if i == 20:
+                before_kb, before_threads = rss_kb(worker.child.pid), threads(worker.child.pid)
+        grown_kb = rss_kb(worker.child.pid) - before_kb
+        assert grown_kb < 2000, f"{grown_kb} kB more after 100 jobs"
+        assert threads(worker.child.pid) <= before_threads

@@ -1,12 +1,11 @@
 /* datachannel_test.c - two of our own ends talk through queues on one loop; DCEP's odd forms. */
 #include "datachannel.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/cmocka.h"
+#include "test/loop_until.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct side {
     struct pat_loop *loop;
@@ -77,14 +76,6 @@ static void on_closed(void *arg)
     *(bool *)arg = true;
 }
 
-#define WAIT(loop, condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ms = pat_now_ms() + 10000;                                                   \
-        while (!(condition) && pat_now_ms() < until_ms)                                            \
-            pat_loop_run_once(loop, 50);                                                           \
-        assert_true(condition);                                                                    \
-    } while (0)
-
 static void test_datachannels__carry_both_kinds_both_ways(void **state)
 {
     static struct side a, b;
@@ -101,25 +92,25 @@ static void test_datachannels__carry_both_kinds_both_ways(void **state)
     assert_int_equal(datachannels_new(&a.dc, hub, true, &events, &a), PAT_OK);
     assert_int_equal(datachannels_new(&b.dc, hub, false, &events, &b), PAT_OK);
     assert_int_equal(datachannels_send(a.dc, true, "x", 1), PAT_EAGAIN);
-    WAIT(loop, a.opened == 1 && b.opened == 1);
+    loop_until(loop, a.opened == 1 && b.opened == 1);
 
     memset(big, 'b', sizeof big);
     assert_int_equal(datachannels_send(a.dc, true, big, sizeof big), PAT_OK);
-    WAIT(loop, b.n[1] == 1);
+    loop_until(loop, b.n[1] == 1);
     assert_int_equal(b.len[1], sizeof big);
     assert_memory_equal(b.got[1], big, sizeof big);
     assert_int_equal(datachannels_send(b.dc, false, "lossy", 5), PAT_OK);
-    WAIT(loop, a.n[0] == 1);
+    loop_until(loop, a.n[0] == 1);
     assert_memory_equal(a.got[0], "lossy", 5);
     assert_int_equal(datachannels_send(a.dc, true, big, SCTP_MESSAGE_MAX + 1), PAT_E2BIG);
 
     datachannels_free(a.dc);
     a.dc = NULL;
-    WAIT(loop, b.down == 1);
+    loop_until(loop, b.down == 1);
     datachannels_free(b.dc);
     b.dc = NULL;
     sctp_hub_close(hub, on_closed, &closed);
-    WAIT(loop, closed);
+    loop_until(loop, closed);
     assert_int_equal(pat_loop_free(loop), PAT_OK);
 }
 

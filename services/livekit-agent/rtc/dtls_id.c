@@ -84,8 +84,8 @@ static SSL_CTX *context_new(EVP_PKEY *key, X509 *cert)
 
 int dtls_id_new(struct dtls_id **out)
 {
-    int err = PAT_EINTERNAL;
     struct dtls_id *id = calloc(1, sizeof *id);
+    int err = id ? PAT_EINTERNAL : PAT_ENOMEM;
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *cert = key ? self_signed(key) : NULL;
 

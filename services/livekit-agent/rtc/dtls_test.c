@@ -4,12 +4,11 @@
 #include "rtp.h"
 #include "srtp.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/cmocka.h"
+#include "test/loop_until.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct side {
     struct pat_loop *loop;
@@ -75,14 +74,6 @@ static void on_down(int err, void *arg)
 
 static const struct dtls_events events = { on_send, on_up, on_data, on_down };
 
-#define WAIT(loop, condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ms = pat_now_ms() + 10000;                                                   \
-        while (!(condition) && pat_now_ms() < until_ms)                                            \
-            pat_loop_run_once(loop, 50);                                                           \
-        assert_true(condition);                                                                    \
-    } while (0)
-
 struct pair {
     struct pat_loop *loop;
     struct dtls_id *ids[2];
@@ -147,7 +138,7 @@ static void test_dtls__both_ends_seal_for_each_other(void **state)
     struct rtp_packet back;
 
     start(p, true);
-    WAIT(p->loop, p->a.up && p->b.up);
+    loop_until(p->loop, p->a.up && p->b.up);
     assert_int_equal(dtls_srtp_keys(p->a.dtls, &profile[0], keys[0], sizeof keys[0]), PAT_OK);
     assert_int_equal(dtls_srtp_keys(p->b.dtls, &profile[1], keys[1], sizeof keys[1]), PAT_OK);
     assert_int_equal(profile[0], 7); /* AEAD_AES_128_GCM first: a third of SHA1's cost */
@@ -173,12 +164,12 @@ static void test_dtls__carries_data_and_says_goodbye(void **state)
     struct pair *p = *state;
 
     start(p, true);
-    WAIT(p->loop, p->a.up && p->b.up);
+    loop_until(p->loop, p->a.up && p->b.up);
     assert_int_equal(dtls_send(p->a.dtls, (const uint8_t *)"hello", 5), PAT_OK);
-    WAIT(p->loop, strcmp(p->b.got, "hello") == 0);
+    loop_until(p->loop, strcmp(p->b.got, "hello") == 0);
     dtls_free(p->a.dtls);
     p->a.dtls = NULL;
-    WAIT(p->loop, p->b.down == 1);
+    loop_until(p->loop, p->b.down == 1);
     assert_int_equal(p->b.down_err, PAT_ECONN);
     assert_int_equal(dtls_send(p->b.dtls, (const uint8_t *)"x", 1), PAT_ECONN);
 }
@@ -189,7 +180,7 @@ static void test_dtls__a_lost_flight_is_sent_again(void **state)
 
     p->b.drop_nth = 1;
     start(p, true);
-    WAIT(p->loop, p->a.up && p->b.up);
+    loop_until(p->loop, p->a.up && p->b.up);
 }
 
 static void test_dtls__another_certificate_is_refused(void **state)
@@ -197,7 +188,7 @@ static void test_dtls__another_certificate_is_refused(void **state)
     struct pair *p = *state;
 
     start(p, false);
-    WAIT(p->loop, p->a.down == 1);
+    loop_until(p->loop, p->a.down == 1);
     assert_int_equal(p->a.down_err, PAT_EAUTH);
     assert_int_equal(p->a.up, 0);
 }
@@ -211,10 +202,10 @@ static void test_dtls__noise_is_survived(void **state)
     start(p, true);
     dtls_input(p->a.dtls, noise, sizeof noise);
     dtls_input(p->a.dtls, (const uint8_t *)"\x17", 1);
-    WAIT(p->loop, p->a.up && p->b.up);
+    loop_until(p->loop, p->a.up && p->b.up);
     dtls_input(p->b.dtls, noise, sizeof noise);
     assert_int_equal(dtls_send(p->a.dtls, (const uint8_t *)"still", 5), PAT_OK);
-    WAIT(p->loop, strcmp(p->b.got, "still") == 0);
+    loop_until(p->loop, strcmp(p->b.got, "still") == 0);
 }
 
 int main(void)

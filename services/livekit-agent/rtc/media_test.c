@@ -2,11 +2,9 @@
  * come again, and new voices find their section. */
 #include "media.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
+#include "test/cmocka.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 /* The linker leads the allocations of our own code through here (CMakeLists.txt). */
 static int allocations;

@@ -3,12 +3,10 @@
 
 #include "livekit.pb-c.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/cmocka.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct told {
     char log[1024];

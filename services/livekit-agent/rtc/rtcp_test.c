@@ -1,11 +1,9 @@
 /* rtcp_test.c - reports that read back, loss requests, and the reception statistics. */
 #include "rtcp.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
+#include "test/cmocka.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 struct told {
     uint64_t ntp;

@@ -1,11 +1,9 @@
 /* rtp_test.c - packets out and back in, broken ones, and the memory for retransmission. */
 #include "rtp.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
+#include "test/cmocka.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 static void test_rtp_build__comes_back_as_it_was(void **state)
 {

@@ -1,11 +1,9 @@
 /* sdp_test.c - offers as LiveKit wants them, answers as it writes them. */
 #include "sdp.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
+#include "test/cmocka.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 #define FP                                                                                         \
     "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:"                                             \

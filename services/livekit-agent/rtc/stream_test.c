@@ -3,12 +3,10 @@
 
 #include "livekit.pb-c.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/cmocka.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static char got[256];
 static int n_got;

@@ -4,12 +4,10 @@
 #include "signalling.h"
 #include "url.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "test/cmocka.h"
+
 #include <string.h>
 #include <zlib.h>
-
-#include <cmocka.h>
 
 static void test_url__table(void **state)
 {
