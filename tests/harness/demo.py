@@ -176,7 +176,7 @@ def answer_phones(stack: Stack, stop: threading.Event, sentence: str | None) -> 
     def person(leg: Leg) -> None:
         try:
             Conversation(leg, sentence or voice.any_sentence()).hold()
-            leg.hang_up()
+            stack.hang_up(leg.invite["call_id"])
         except Exception as e:
             print(f"the caller gave up: {e}", flush=True)
 
