@@ -19,7 +19,8 @@ int eleven_url(struct pat_buf *out, const char *base, const char *model, const c
     pat_buf_adds(out, "/multi-stream-input?output_format=pcm_24000&auto_mode=true"
                       "&inactivity_timeout=60&sync_alignment=true&model_id=");
     (void)pat_url_encode(out, model);
-    if (language && *language) {
+    /* Older models refuse the parameter, with a 400. */
+    if (language && *language && strstr(model, "v2_5")) {
         pat_buf_adds(out, "&language_code=");
         (void)pat_url_encode(out, language);
     }

@@ -16,7 +16,7 @@ enum {
     FIRST_MS = 2500,          /* from the first text to the first sample, then another voice */
     FIRST_FALLBACK_MS = 6000, /* the last resort gets more time */
     IDLE_MS = 4000,           /* between samples once the text is complete */
-    MAX_TRIES = 3,            /* per utterance, both voices together */
+    MAX_TRIES = 4,            /* per utterance, both voices together */
 };
 #define MAX_TEXT ((size_t)64 << 10)
 #define MAX_HELD ((size_t)16 << 20) /* samples that wait: about 170 s */
@@ -318,15 +318,24 @@ static void p_aligned(uint32_t id, const char *text, size_t len, int start_ms, i
     leave(t);
 }
 
+/* One broken connection is no reason for another voice, and without another voice one more try
+ * with the same is all there is: it says the rest. Not after a deadline: that was long enough. */
+static bool same_again(const struct tts *t, const struct utterance *u, int err)
+{
+    if (!t->provider || u->tries >= MAX_TRIES)
+        return false;
+    return has_fallback(t) ? u->tries == 1 && err == PAT_ECONN : err != PAT_ETIMEDOUT;
+}
+
 static void failed(struct tts *t, struct utterance *u, int err, const char *why)
 {
-    /* One broken connection is no reason for another voice; the same one says the rest. */
-    if (++u->tries == 1 && err == PAT_ECONN && t->provider) {
+    u->tries++;
+    if (same_again(t, u, err)) {
         if (can_resume(u))
             give(t, u);
         else
             finish(u, u->ended && u->spoken ? PAT_OK : err);
-    } else if (u->tries <= MAX_TRIES && has_fallback(t)) {
+    } else if (has_fallback(t)) {
         fall_back(t, err, why);
     } else {
         finish(u, err);

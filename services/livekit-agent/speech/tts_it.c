@@ -188,6 +188,18 @@ static void test_tts__another_voice_speaks_when_one_cannot(void **state)
     }
 }
 
+static void test_tts__the_last_voice_is_asked_again(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    stand_control(stand, "openai", "{\"fail\":{\"status\":503,\"times\":1}}");
+    check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "bad"));
+    assert_true(s.fell_back);
+    stand_down(stand);
+}
+
 static void test_tts__goes_on_after_a_break_without_repeating(void **state)
 {
     struct stand *stand = stand_up();
@@ -307,6 +319,7 @@ int run_tts_tests(void)
         cmocka_unit_test(test_tts__speaks_whole_with_alignment),
         cmocka_unit_test(test_tts__speaks_by_openai),
         cmocka_unit_test(test_tts__another_voice_speaks_when_one_cannot),
+        cmocka_unit_test(test_tts__the_last_voice_is_asked_again),
         cmocka_unit_test(test_tts__goes_on_after_a_break_without_repeating),
         cmocka_unit_test(test_tts__many_utterances_come_in_order),
         cmocka_unit_test(test_tts__sentences_of_one_utterance_arrive_one_by_one),
