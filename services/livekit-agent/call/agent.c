@@ -100,6 +100,11 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
 
 static void on_drain_limit(void *arg);
 
+static void on_deleted(void *arg)
+{
+    agent_drain_step(arg);
+}
+
 int agent_start(struct agent **out, struct pat_daemon *d)
 {
     struct agent *a = calloc(1, sizeof *a);
@@ -114,7 +119,9 @@ int agent_start(struct agent **out, struct pat_daemon *d)
                            .bus = d->bus,
                            .db = d->db,
                            .metrics = d->metrics,
-                           .conf = d->conf };
+                           .conf = d->conf,
+                           .deleted = on_deleted,
+                           .deleted_arg = a };
     make_metrics(&a->env);
     *out = a;
     err = pat_health_check(d->health, "livekit", true);
@@ -161,7 +168,7 @@ static void journal_closed(void *arg)
 
 void agent_drain_step(struct agent *a)
 {
-    if (!a->draining || a->closing || a->n_calls)
+    if (!a->draining || a->closing || a->n_calls || a->env.deletes)
         return;
     a->closing = true;
     pat_timer_stop(&a->drain_timer);
@@ -215,6 +222,7 @@ void agent_free(struct agent *a)
     phrases_free(a->env.phrases);
     llm_free(a->env.llm);
     roomapi_free(a->env.rooms);
+    agent_drop_questions(a);
     pat_timer_fini(&a->drain_timer);
     free(a);
 }

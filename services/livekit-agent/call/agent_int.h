@@ -4,6 +4,7 @@
  *   agent_jobs.c     LiveKit's offers and jobs; the table of calls
  *   agent_prepare.c  what is made ready before a job comes; RPC
  *   agent_lookup.c   the context of a call nobody here has prepared
+ *   agent_question.c what we have asked and must not forget
  */
 #ifndef CALL_AGENT_INT_H
 #define CALL_AGENT_INT_H
@@ -30,6 +31,19 @@ struct prepared {
     int64_t at_us;
 };
 
+/* Who has it. Postgres and NATS answer at the latest when they close, LiveKit may never. */
+enum question_of { OF_NATS, OF_POSTGRES, OF_LIVEKIT };
+
+struct question {
+    struct question *next, *prev;
+    struct agent *agent; /* NULL: it is gone, nobody wants the answer */
+    enum question_of of;
+    char call_id[PAT_ID_LEN + 1];
+    struct context_headers headers;
+    struct pat_timer again;
+    int tries;
+};
+
 struct agent {
     struct pat_daemon *d;
     struct env env;
@@ -37,6 +51,7 @@ struct agent {
     int n_calls;
     struct prepared *prepared;
     int n_prepared;
+    struct question *questions;
     struct pat_sub *prepare_sub, *verify_sub;
     struct mouth *canned_mouth; /* speaks the phrases kept for the worst case */
     int canned_next;
@@ -64,6 +79,11 @@ void prepared_free(struct prepared *p);
 void agent_drop_prepared(struct agent *a);
 /* "serving" mark of a call, so that others do not claim it. */
 void agent_mark_served(struct agent *a, const char *call_id_text);
+
+/* agent_question.c */
+struct question *question_new(struct agent *a, const char *call_id_text, enum question_of of);
+void question_free(struct question *q);
+void agent_drop_questions(struct agent *a); /* after roomapi_free */
 
 /* agent_lookup.c */
 void agent_look_up(struct agent *a, const char *call_id_text);

@@ -5,27 +5,9 @@
  */
 #include "agent_int.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { KV_MS = 500, DB_MS = 2500 };
-
-struct question {
-    struct agent *agent;
-    char call_id[PAT_ID_LEN + 1];
-    struct context_headers headers;
-};
-
-static struct question *ask(struct agent *a, const char *call_id_text)
-{
-    struct question *q = calloc(1, sizeof *q);
-
-    if (q) {
-        q->agent = a;
-        pat_strcpy(q->call_id, sizeof q->call_id, call_id_text);
-    }
-    return q;
-}
+enum { KV_MS = 500, DB_MS = 2500, AGAIN_MS = 300, TRIES = 10 };
 
 static void found(struct call *c, const struct pat_json *params, const char *where)
 {
@@ -44,32 +26,49 @@ static void found(struct call *c, const struct pat_json *params, const char *whe
         call_context(c, ctx);
 }
 
+static void ask_kv(void *arg);
+
+/* Not there: the router's word to another agent may still be on its way. */
 static void on_kv(int err, uint64_t revision, const char *data, size_t len, void *arg)
 {
     struct question *q = arg;
-    struct call *c = agent_find(q->agent, q->call_id);
+    struct call *c = q->agent ? agent_find(q->agent, q->call_id) : NULL;
     PAT_AUTO_JSON params = NULL;
 
     (void)revision;
-    free(q);
-    if (!c || err)
-        return; /* the headers may still come; the call has its own deadline */
-    if (pat_json_parse(&params, data, len, NULL) == PAT_OK)
+    if (c && !err && pat_json_parse(&params, data, len, NULL) == PAT_OK) {
         found(c, params, "kv");
+    } else if (c && !call_has_context(c) && ++q->tries < TRIES) {
+        pat_timer_start(&q->again, AGAIN_MS);
+        return;
+    }
+    question_free(q);
+}
+
+static void ask_kv(void *arg)
+{
+    struct question *q = arg;
+
+    if (pat_kv_get(q->agent->env.bus, AGENT_BUCKET, q->call_id, KV_MS, on_kv, q))
+        question_free(q);
 }
 
 void agent_look_up(struct agent *a, const char *call_id_text)
 {
-    struct question *q = ask(a, call_id_text);
+    struct question *q = question_new(a, call_id_text, OF_NATS);
 
-    if (q && pat_kv_get(a->env.bus, AGENT_BUCKET, call_id_text, KV_MS, on_kv, q))
-        free(q);
+    if (!q)
+        return;
+    if (pat_timer_init(&q->again, a->env.loop, ask_kv, q))
+        question_free(q);
+    else
+        ask_kv(q);
 }
 
 static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct question *q = arg;
-    struct call *c = agent_find(q->agent, q->call_id);
+    struct call *c = q->agent ? agent_find(q->agent, q->call_id) : NULL;
     struct pat_json *settings = NULL;
     const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
 
@@ -81,7 +80,7 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
     } else if (c && !err) {
         call_context(c, NULL); /* no such agent: nothing more to hope for */
     }
-    free(q);
+    question_free(q);
 }
 
 void agent_look_up_headers(struct agent *a, struct call *c, const struct context_headers *h)
@@ -95,10 +94,10 @@ void agent_look_up_headers(struct agent *a, struct call *c, const struct context
         pat_log(PAT_WARN, "call.headers_forged", PAT_S("call", call_id(c)));
         return;
     }
-    q = ask(a, call_id(c));
+    q = question_new(a, call_id(c), OF_POSTGRES);
     if (!q)
         return;
     q->headers = *h;
     if (pat_db_run1(a->env.db, "agent_settings", sql, params, 2, DB_MS, on_row, q, NULL))
-        free(q);
+        question_free(q);
 }

@@ -113,12 +113,6 @@ static void store(struct agent *a, const char *call_id_text, const struct pat_js
 
 /* ---- claiming ---- */
 
-/* Carried across a wait in place of pointers. */
-struct question {
-    struct agent *agent;
-    char call_id[PAT_ID_LEN + 1];
-};
-
 static void claim(struct agent *a, struct prepared *p)
 {
     char identity[129];
@@ -144,10 +138,10 @@ static void on_claimed(int err, uint64_t revision, const char *data, size_t len,
 {
     struct question *q = arg;
     struct agent *a = q->agent;
-    struct prepared *p = *place_of(a, q->call_id);
+    struct prepared *p = a ? *place_of(a, q->call_id) : NULL;
 
     (void)revision, (void)data, (void)len;
-    free(q);
+    question_free(q);
     if (!p || a->draining)
         return;
     if (err == PAT_OK)
@@ -160,16 +154,14 @@ static void on_claim_time(void *arg)
 {
     struct prepared *p = arg;
     struct agent *a = p->agent;
-    struct question *q = calloc(1, sizeof *q);
+    struct question *q = question_new(a, p->call_id, OF_NATS);
     char key[64];
 
     if (!q)
         return;
-    q->agent = a;
-    pat_strcpy(q->call_id, sizeof q->call_id, p->call_id);
     served_key(key, p->call_id);
     if (pat_kv_put(a->env.bus, AGENT_BUCKET, key, "1", 1, 0, KV_MS, on_claimed, q))
-        free(q);
+        question_free(q);
 }
 
 static void on_expiry(void *arg)
@@ -190,7 +182,7 @@ static void on_room(int err, void *arg)
 
     if (err)
         pat_log(PAT_WARN, "agent.room_not_made", PAT_S("call", q->call_id), PAT_ERR(err));
-    free(q);
+    question_free(q);
     if (!p)
         return;
     answer(p, err);
@@ -202,18 +194,14 @@ static void make_room(struct agent *a, struct prepared *p)
 {
     struct roomapi_room room = { p->room, p->call_id, a->env.conf->agent_name, EMPTY_S,
                                  DEPARTURE_S };
-    struct question *q = calloc(1, sizeof *q);
-    int err = PAT_ENOMEM;
+    struct question *q = question_new(a, p->call_id, OF_LIVEKIT);
+    int err = q ? roomapi_create(a->env.rooms, &room, ROOM_MS, on_room, q) : PAT_ENOMEM;
 
-    if (q) {
-        q->agent = a;
-        pat_strcpy(q->call_id, sizeof q->call_id, p->call_id);
-        err = roomapi_create(a->env.rooms, &room, ROOM_MS, on_room, q);
-    }
-    if (err) {
-        free(q);
-        answer(p, err);
-    }
+    if (!err)
+        return;
+    if (q)
+        question_free(q);
+    answer(p, err);
 }
 
 static void on_greeting(struct phrase *phrase, void *arg)
@@ -291,12 +279,17 @@ static void on_prepare(struct pat_rpc_req *r, const struct pat_json *params, voi
         pat_rpc_fail(r, rc, err.path, err.what);
         return;
     }
-    if (*place_of(a, ctx->call_id) || agent_find(a, ctx->call_id)) { /* said twice */
+    if (*place_of(a, ctx->call_id)) { /* said twice */
         reply_room(r, ctx->call_id);
         context_free(ctx);
         return;
     }
     store(a, ctx->call_id, params);
+    if (agent_find(a, ctx->call_id)) { /* the telephone was faster; the first context counts */
+        reply_room(r, ctx->call_id);
+        call_context(agent_find(a, ctx->call_id), ctx);
+        return;
+    }
     rc = add_prepared(a, &p, ctx);
     if (rc) {
         pat_rpc_fail(r, rc, NULL, "too many calls are being prepared");

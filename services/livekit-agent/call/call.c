@@ -111,7 +111,7 @@ static void stop_timers(struct call *c)
 static int make_player(struct call *c)
 {
     struct player_opts o = { .loop = c->env->loop,
-                             .pacer = (struct pacer *)&c->env->pacer,
+                             .pacer = &c->env->pacer,
                              .sink = &call_player_sink,
                              .events = &call_player_events,
                              .arg = c,
@@ -199,7 +199,7 @@ static int set_up(struct call *c, const struct call_start *s)
     return err;
 }
 
-int call_new(struct call **out, const struct env *env, const struct call_start *s,
+int call_new(struct call **out, struct env *env, const struct call_start *s,
              struct context *ctx_take, struct mouth *mouth_take, const struct call_events *ev,
              void *arg)
 {
@@ -276,9 +276,22 @@ static void tell_ended(void *arg)
 
 static void deleted(int err, void *arg)
 {
-    (void)arg;
+    struct env *e = arg;
+
+    e->deletes--;
     if (err && err != PAT_ENOENT)
         pat_log(PAT_WARN, "call.room_not_deleted", PAT_ERR(err));
+    e->deleted(e->deleted_arg);
+}
+
+static void delete_room(struct call *c)
+{
+    struct env *e = c->env;
+
+    if (roomapi_delete(e->rooms, c->room_name, DELETE_MS, deleted, e))
+        pat_log(PAT_WARN, "call.room_not_deleted", PAT_S("call", c->id));
+    else
+        e->deletes++;
 }
 
 void call_left(struct call *c)
@@ -291,8 +304,8 @@ static void close_room(struct call *c)
 {
     if (c->job[0])
         worker_job_done(c->env->worker, c->job, NULL);
-    if (!c->yielded && roomapi_delete(c->env->rooms, c->room_name, DELETE_MS, deleted, NULL))
-        pat_log(PAT_WARN, "call.room_not_deleted", PAT_S("call", c->id));
+    if (!c->yielded)
+        delete_room(c);
     if (c->room)
         rtc_room_leave(c->room);
     else

@@ -28,7 +28,7 @@ struct call_start {
 };
 
 /* ctx and mouth are taken over, also when it fails; both may be NULL (mouth: made from ctx). */
-int call_new(struct call **out, const struct env *env, const struct call_start *s,
+int call_new(struct call **out, struct env *env, const struct call_start *s,
              struct context *ctx_take, struct mouth *mouth_take, const struct call_events *ev,
              void *arg) PAT_MUST_CHECK;
 /* The context, found at last; NULL: there is none. The first word counts. Taken over. */

@@ -27,7 +27,7 @@ struct turn_times {
 };
 
 struct call {
-    const struct env *env;
+    struct env *env;
     const struct call_events *ev;
     void *arg;
     char id[PAT_ID_LEN + 1];

@@ -31,6 +31,9 @@ struct env {
     struct phrases *phrases;
     struct pacer pacer;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
+    int deletes;                           /* rooms being deleted, of calls that are over */
+    pat_loop_fn *deleted;                  /* one of them is */
+    void *deleted_arg;
     struct pat_gauge *calls;
     struct pat_counter *answered, *failed, *interruptions, *late_frames;
     struct pat_histogram *greeting_s, *response_s, *own_s;
