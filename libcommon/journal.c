@@ -384,9 +384,15 @@ void journal_accept(struct pat_journal *j, struct entry *e)
     flush_soon(j, j->n >= JOURNAL_BATCH ? 0 : JOURNAL_LINGER_MS);
 }
 
+bool pat_journal_told(struct pat_journal *j, const struct pat_id *id)
+{
+    return journal_seen_has(&j->seen, id);
+}
+
 static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json **data_take,
                const struct pat_db_stmt *stmts, size_t n)
 {
+    bool told = e && e->id && pat_journal_told(j, e->id);
     struct entry *x;
     int err = PAT_OK;
 
@@ -396,10 +402,12 @@ static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json
         return PAT_EINVAL;
     if (j->n >= j->max_entries)
         return PAT_EAGAIN;
+    if (told && !n)
+        return PAT_OK;
     x = journal_entry_new(n, stmts);
     if (!x)
         return PAT_ENOMEM;
-    if (e) {
+    if (e && !told) {
         err = pat_event_make(&x->event, e, *data_take);
         *data_take = NULL;
     }
@@ -409,6 +417,8 @@ static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json
         journal_entry_free(x);
         return err;
     }
+    if (e && e->id)
+        journal_seen_add(&j->seen, e->id);
     journal_accept(j, x);
     show(j);
     return PAT_OK;

@@ -29,9 +29,13 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
                     struct pat_bus *bus, const struct pat_journal_opts *opts) PAT_MUST_CHECK;
 /* An event and, optionally, statements that belong to it (copied; must be idempotent: they may run
  * again after a lost connection). data is taken over. e NULL: only the statements. n 0: only the
- * event. */
+ * event. An event with an id of its own that was told already (see below) is dropped: what is left
+ * are the statements. */
 int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
                     const struct pat_db_stmt *stmts, size_t n) PAT_MUST_CHECK;
+/* Was an event with this id added already, among the last 4096 that came with one, or found in the
+ * spool file? Of this process: another replica may tell it too, under the same id. */
+bool pat_journal_told(struct pat_journal *j, const struct pat_id *id);
 size_t pat_journal_pending(const struct pat_journal *j);
 /* Stores what is pending for at most timeout_ms, then frees the journal and calls closed(arg). */
 void pat_journal_close(struct pat_journal *j, int64_t timeout_ms, pat_loop_fn *closed, void *arg);

@@ -237,11 +237,16 @@ static void test_journal__keeps_events_of_other_areas_out_of_call_events(void **
     assert_int_equal(outbox(f), 1);
 }
 
-static void test_journal__stores_an_id_once(void **state)
+static void test_journal__tells_and_stores_an_id_once(void **state)
 {
     struct fixture *f = *state;
     struct pat_id id = pat_id_new();
+    struct pat_sub *s;
+    char subject[128];
+    int heard = 0;
 
+    snprintf(subject, sizeof subject, "pat.call.v1.*.*.%s", f->call.s);
+    assert_int_equal(pat_bus_subscribe(f->bus, &s, subject, NULL, on_heard, &heard), PAT_OK);
     open_journal(f, 0, false);
     for (int i = 0; i < 3; i++)
         assert_int_equal(pat_journal_add(f->journal,
@@ -252,8 +257,12 @@ static void test_journal__stores_an_id_once(void **state)
                                                               .id = &id },
                                          pat_json_obj(), NULL, 0),
                          PAT_OK);
+    assert_int_equal(add_event(f, 0, NULL, 0), PAT_OK); /* sent behind them all */
     loop_until(f->loop, pat_journal_pending(f->journal) == 0);
-    assert_int_equal(stored(f), 1);
+    loop_until(f->loop, heard >= 2);
+    assert_int_equal(heard, 2);
+    assert_int_equal(stored(f), 2);
+    pat_bus_unsubscribe(s);
 }
 
 static void test_journal__one_bad_row_does_not_hold_up_the_rest(void **state)
@@ -511,7 +520,7 @@ int main(int argc, char **argv)
         TEST(test_journal__stores_publishes_and_marks),
         TEST(test_journal__runs_statements_in_order_with_their_event),
         TEST(test_journal__keeps_events_of_other_areas_out_of_call_events),
-        TEST(test_journal__stores_an_id_once),
+        TEST(test_journal__tells_and_stores_an_id_once),
         TEST(test_journal__one_bad_row_does_not_hold_up_the_rest),
         TEST(test_journal__refuses_what_it_cannot_hold),
         TEST(test_journal__without_postgres_only_publishes),

@@ -295,6 +295,8 @@ static int read_line(struct pat_journal *j, const char *line, size_t len)
         return err;
     }
     e->spooled = len + 1;
+    if (e->event.json)
+        journal_seen_add(&j->seen, &e->event.id);
     journal_accept(j, e);
     return PAT_OK;
 }

@@ -157,6 +157,90 @@ static void test_spool__is_readable_by_its_owner_only(void **state)
     close_spool(f, j);
 }
 
+/* ---- told once ---- */
+
+static int tell(struct pat_journal *j, const struct pat_id *id, size_t n_stmts)
+{
+    static const struct pat_db_stmt stmt = { "facts", "select 1", 0, NULL };
+
+    return pat_journal_add(
+        j,
+        &(struct pat_event){
+            .area = "call", .name = "ended", .key = "k", .source = "/patchbay/test", .id = id },
+        pat_json_obj(), &stmt, n_stmts);
+}
+
+static int count_text(const char *text, const char *what)
+{
+    int n = 0;
+
+    for (; (text = strstr(text, what)); text++)
+        n++;
+    return n;
+}
+
+static void test_told__again_only_its_statements_run(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_id id = pat_event_id_once("k", "ended"), other = pat_id_new();
+    struct pat_journal *j;
+    char text[8192];
+
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_false(pat_journal_told(j, &id));
+    assert_int_equal(tell(j, &id, 1), PAT_OK);
+    assert_true(pat_journal_told(j, &id));
+    assert_false(pat_journal_told(j, &other));
+    assert_int_equal(tell(j, &id, 1), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), 2);
+    assert_int_equal(tell(j, &id, 0), PAT_OK); /* nothing is left of it */
+    assert_int_equal(pat_journal_pending(j), 2);
+    assert_int_equal(tell(j, &other, 1), PAT_OK);
+    close_spool(f, j);
+    spool_text(f->path, text, sizeof text);
+    assert_int_equal(count_text(text, "\"specversion\""), 2);
+    assert_int_equal(count_text(text, "select 1"), 3);
+    assert_int_equal(open_spool(f, &j), PAT_OK); /* known to the next process, too */
+    assert_true(pat_journal_told(j, &id) && pat_journal_told(j, &other));
+    close_spool(f, j);
+}
+
+static void test_told__what_was_not_taken_may_be_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_id id = pat_id_new();
+    struct pat_journal *j;
+
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(pat_journal_add(j, &(struct pat_event){ .area = "call", .id = &id },
+                                     pat_json_obj(), NULL, 0),
+                     PAT_EINVAL); /* without a source */
+    assert_false(pat_journal_told(j, &id));
+    assert_int_equal(tell(j, &id, 0), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), 1);
+    close_spool(f, j);
+}
+
+static void test_told__the_last_4096_are_remembered(void **state)
+{
+    enum { REMEMBERED = 4096, N = 3 * REMEMBERED + 5 };
+    struct fixture *f = *state;
+    struct pat_id *ids = calloc(N, sizeof *ids);
+    struct pat_journal *j;
+
+    assert_non_null(ids);
+    assert_int_equal(pat_journal_new(&j, f->loop, f->db, NULL, NULL), PAT_OK);
+    for (int i = 0; i < N; i++) {
+        ids[i] = i % 2 ? pat_id_new() : pat_event_id_once(ids[i ? i - 1 : 0].s, "ended");
+        assert_int_equal(tell(j, &ids[i], 0), PAT_OK);
+    }
+    assert_int_equal(pat_journal_pending(j), N);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(pat_journal_told(j, &ids[i]), i >= N - REMEMBERED);
+    close_spool(f, j);
+    free(ids);
+}
+
 static int round_trip(void *arg)
 {
     struct fixture *f = arg;
@@ -191,6 +275,9 @@ int main(void)
         TEST(test_spool__is_the_same_after_a_round_trip),
         TEST(test_spool__forgets_a_torn_line_and_parks_a_broken_one),
         TEST(test_spool__is_readable_by_its_owner_only),
+        TEST(test_told__again_only_its_statements_run),
+        TEST(test_told__what_was_not_taken_may_be_told_again),
+        TEST(test_told__the_last_4096_are_remembered),
         TEST(test_journal__survives_running_out_of_memory),
     };
 

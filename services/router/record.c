@@ -169,6 +169,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     struct pat_id id = pat_event_id_once(c->call.s, "ended");
     struct pat_json *data = about(c), *facts = call_facts(c, "ended");
     int64_t whole_ms = pat_unix_ms() - c->offered_ms;
+    bool again = pat_journal_told(r->journal, &id); /* by the Dial's result, then by the status */
 
     pat_json_set_str(data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
     pat_json_set_str(data, "reason", e->reason);
@@ -187,6 +188,8 @@ void record_ended(struct router *r, const struct callref *c, const struct record
         pat_json_set_int(facts, "duration_ms", e->talk_ms);
     set_now(facts, "ended_at");
     say(r, c, "ended", &id, data, facts);
+    if (again)
+        return;
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->call.s), PAT_S("user", c->user),
             PAT_S("stack", stack_name(c->stack)), PAT_S("reason", e->reason),
             PAT_S("owner", e->owner), PAT_I("talk_ms", e->talk_ms));

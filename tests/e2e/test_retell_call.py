@@ -28,6 +28,7 @@ def test_a_call_is_served_by_retell(stack, watch):
     counts = watch.counts(call)
     for kind in ("offered", "routed", "answered", "ended"):
         assert counts[f"pat.call.v1.{kind}.{RITA.id}.{call}"] == 1, counts
+    assert not watch.repeated(call)
     for e in watch.events:
         events.validate({k: v for k, v in e.items() if k != "_subject"}, e["_subject"])
 

@@ -8,6 +8,7 @@
 import asyncio
 import json
 import threading
+from collections import Counter
 
 import nats
 
@@ -61,6 +62,11 @@ class Watch:
                 seen.add(e["id"])
                 out.append(e)
         return out
+
+    def repeated(self, call: str | None = None) -> list[str]:
+        """Subjects of events that came more than once (to a plain subscriber: no stream has sorted them out)."""
+        ids = Counter((e["id"], e["_subject"]) for e in list(self.events) if e.get("id") and call in (None, about(e)))
+        return [subject for (_, subject), n in ids.items() if n > 1]
 
     def wait_for(self, kind: str, key: str | None = None, timeout_s: float = 20, n: int = 1) -> dict:
         wait(lambda: len(self.of(kind, key)) >= n, timeout_s, f"{kind} is told of {key}")

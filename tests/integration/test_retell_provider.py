@@ -228,7 +228,7 @@ def test_a_calls_webhooks_are_told_once(stack, watch, retell, how):
     usage = {e["data"]["component"]: e["data"] for e in watch.of("usage.recorded", call)}
     assert sorted(usage) == ["elevenlabs_tts", "gpt_4_1"] and len(watch.of("usage.recorded", call)) == 2
     assert all(u["unit"] == "usd_cent" and u["quantity"] > 0 for u in usage.values())
-    assert len(watch.of("call.answered", call)) == 1
+    assert len(watch.of("call.answered", call)) == 1 and not watch.repeated(call)
     assert stack.row("select answered_at from patchbay.calls where id = %s", call)["answered_at"]
 
 

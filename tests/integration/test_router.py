@@ -166,7 +166,20 @@ def test_a_call_at_retell_from_ring_to_end(stack, carrier, watch):
     wait(lambda: stored_events(stack, call).count("ended") == 1 and "answered" in stored_events(stack, call), 10,
          "the call's story is stored")
     counts = watch.counts(call)
-    assert counts["pat.call.v1.ended"] == counts["pat.call.v1.routed"] == counts["pat.call.v1.offered"] == 1
+    for kind in ("offered", "routed", "ended"):
+        assert counts[f"pat.call.v1.{kind}.{RITA.id}.{call}"] == 1, counts
+
+
+def test_an_end_the_carrier_tells_thrice_is_told_once(stack, carrier, watch):
+    form = carrier.form(LEO.number)
+    d = carrier.post(VOICE, form).dial()
+    for _ in range(2):
+        assert carrier.dial_result(d, form, "completed", DialCallDuration="7").verbs() == ["Hangup"]
+    assert carrier.post("/v1/signalwire/status", form | {"CallStatus": "completed", "CallDuration": "9"}).status == 204
+    call_row(stack, d.call, "ended")
+    watch.wait_for("call.routed", carrier.voice(LEO.number).dial().call)  # sent behind all of them
+    assert watch.of("call.ended", d.call) and not watch.repeated(d.call)
+    assert len(stack.daemons["router"].logged("call.ended", call=d.call)) == 1
 
 
 def test_the_caller_hangs_up_while_it_rings(stack, carrier, watch):
