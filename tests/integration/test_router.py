@@ -159,7 +159,8 @@ def test_a_call_at_retell_from_ring_to_end(stack, carrier, watch):
     stack.wait_story(sid, "bridged")
     stack.wait_story(sid, "ended")
     row = stack.wait_row(sid, "ended")
-    assert (row["outcome"], row["ended_reason"]) == ("answered", "completed") and row["duration_ms"] > 0
+    # Retell's webhook and the Dial's result race; the first to say why it ended is kept.
+    assert row["outcome"] == "answered" and row["ended_reason"] in ("completed", "agent_hangup") and row["duration_ms"] > 0
     call = str(row["id"])
     watch.wait_for("call.ended", call)
     # The status callback tells of the same end: once is enough.
