@@ -65,10 +65,14 @@ static int grow(struct pat_buf *b, size_t len)
 
 int pat_buf_add(struct pat_buf *b, const void *data, size_t len)
 {
-    int err = grow(b, len);
+    int err;
 
-    if (err)
-        return err;
+    /* Nearly always there is room: cap is never past max + 1. */
+    if (len >= b->cap - b->len || b->err) {
+        err = grow(b, len);
+        if (err)
+            return err;
+    }
     if (len)
         memcpy(b->data + b->len, data, len);
     b->len += len;

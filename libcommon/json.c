@@ -457,6 +457,11 @@ void pat_json_set_strn(struct pat_json *obj, const char *key, const char *s, siz
     set(obj, key, string_n(s, len));
 }
 
+void pat_json_set_text(struct pat_json *obj, const char *key, const char *text)
+{
+    set(obj, key, cJSON_CreateRaw(text));
+}
+
 void pat_json_set_int(struct pat_json *obj, const char *key, int64_t n)
 {
     set(obj, key, cJSON_CreateNumber((double)n));
@@ -550,6 +555,8 @@ static int print(const cJSON *c, struct pat_buf *out, int depth)
         return out->err;
     case cJSON_String:
         return pat_json_quote(out, c->valuestring, strlen(c->valuestring));
+    case cJSON_Raw:
+        return pat_buf_adds(out, c->valuestring);
     case cJSON_Array:
     case cJSON_Object:
         break;

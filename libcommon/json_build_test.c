@@ -188,6 +188,42 @@ static void test_json__building_survives_each_allocation_failing(void **state)
     pat_test_alloc_walk(build, NULL);
 }
 
+/* Eight bytes are looked at together: each byte value at each place among letters. */
+static void test_json__quote_finds_what_needs_it_at_any_place(void **state)
+{
+    (void)state;
+    for (int place = 0; place < 24; place++)
+        for (int ch = 1; ch < 256; ch++) {
+            char text[25] = "abcdefghijklmnopqrstuvwx";
+            PAT_AUTO_JSON back = NULL;
+            struct pat_buf b;
+
+            text[place] = (char)ch;
+            pat_buf_init(&b, 1000);
+            assert_int_equal(pat_json_quote(&b, text, 24), PAT_OK);
+            assert_int_equal(pat_json_parse(&back, b.data, b.len, NULL), PAT_OK);
+            if (ch < 0x80)
+                assert_string_equal(pat_json_value_str(back), text);
+            else /* alone it is not UTF-8 */
+                assert_non_null(strstr(b.data, "fffd"));
+            pat_buf_fini(&b);
+        }
+}
+
+static void test_json__text_is_put_in_as_it_is(void **state)
+{
+    struct pat_json *j = pat_json_obj();
+    PAT_AUTO_STR text = NULL;
+
+    (void)state;
+    pat_json_set_text(j, "settings", "{\"a\":[1,null]}");
+    pat_json_set_int(j, "n", 1);
+    assert_int_equal(pat_json_kind(pat_json_at(j, "settings")), PAT_JSON_NULL);
+    text = pat_json_print(j);
+    assert_string_equal(text, "{\"settings\":{\"a\":[1,null]},\"n\":1}");
+    pat_json_free(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +236,8 @@ int main(void)
         cmocka_unit_test(test_json__a_tree_too_deep_is_not_printed),
         cmocka_unit_test(test_json__a_failed_child_spoils_the_tree_until_print),
         cmocka_unit_test(test_json__quote_escapes_everything_that_must_be),
+        cmocka_unit_test(test_json__quote_finds_what_needs_it_at_any_place),
+        cmocka_unit_test(test_json__text_is_put_in_as_it_is),
         cmocka_unit_test(test_json__building_survives_each_allocation_failing),
     };
 

@@ -7,6 +7,7 @@
 
 #include "utf8.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -265,11 +266,26 @@ static const char *short_escape(unsigned char ch)
     }
 }
 
+/* Eight bytes at once: none is a control, a quote, a backslash or beyond ASCII. A borrow out of one
+ * byte may reach the next only when that one is found, so "clean" is never wrong. */
+static bool clean_8(const char *s)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    uint64_t v, quote, backslash;
+
+    memcpy(&v, s, sizeof v);
+    quote = v ^ (ones * '"');
+    backslash = v ^ (ones * '\\');
+    return !((v | (v - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops);
+}
+
 /* Length of the run that needs no escape. */
 static size_t clean_run(const char *s, size_t len)
 {
     size_t at = 0;
 
+    for (; len - at >= 8 && clean_8(s + at); at += 8)
+        ;
     while (at < len) {
         unsigned char ch = (unsigned char)s[at];
         size_t n = ch >= 0x20 && ch < 0x80 && ch != '"' && ch != '\\' ? 1 : 0;

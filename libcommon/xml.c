@@ -60,15 +60,27 @@ static size_t legal_char(const char *s, size_t len)
     return n;
 }
 
+/* Most of what we write: legal, one byte, never escaped. */
+static bool plain(char c)
+{
+    return c >= 0x20 && c != '&' && c != '<' && c != '>' && c != '"' && c != 0x7f;
+}
+
 static void put_escaped(struct pat_xml *x, const char *s, bool in_attr)
 {
     size_t len = strlen(s);
     size_t run = 0;
 
     while (run < len) {
-        size_t n = legal_char(s + run, len - run);
-        const char *instead = n ? escape(s[run], in_attr) : "\xef\xbf\xbd";
+        const char *instead;
+        size_t n;
 
+        if (plain(s[run])) {
+            run++;
+            continue;
+        }
+        n = legal_char(s + run, len - run);
+        instead = n ? escape(s[run], in_attr) : "\xef\xbf\xbd";
         if (!instead) {
             run += n;
             continue;

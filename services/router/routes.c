@@ -8,7 +8,8 @@
 
 struct entry {
     struct route route;
-    struct pat_json *row; /* owns what route.settings points into */
+    struct pat_json *row;
+    char *settings; /* route.settings: printed once, sent with each call */
     bool seen;
     UT_hash_handle hh;
 };
@@ -43,6 +44,7 @@ static void drop(struct routes_table *t, struct entry *e)
 {
     HASH_DEL(t->entries, e);
     pat_json_free(e->row);
+    free(e->settings);
     free(e);
 }
 
@@ -105,19 +107,33 @@ static int read_row(struct route *r, const struct pat_json *row)
         r->retell_agent[0] = 0;
     r->stack = stack_parse(pat_json_str_or(row, "stack", ""));
     r->version = pat_json_int_or(row, "version", 0);
-    r->settings = settings && pat_json_kind(settings) == PAT_JSON_OBJ ? settings : NULL;
     r->active =
         pat_json_bool_or(row, "is_active", false) && r->stack != STACK_NONE && *r->agent_config;
-    r->on_livekit = r->stack == STACK_LIVEKIT || has_livekit_agent(r->settings);
+    r->on_livekit = r->stack == STACK_LIVEKIT || has_livekit_agent(settings);
     return PAT_OK;
+}
+
+/* *out NULL: there are none. */
+static int print_settings(char **out, const struct pat_json *row)
+{
+    const struct pat_json *settings = pat_json_at(row, "settings");
+
+    *out = NULL;
+    if (!settings || pat_json_kind(settings) != PAT_JSON_OBJ)
+        return PAT_OK;
+    *out = pat_json_print(settings);
+    return *out ? PAT_OK : PAT_ENOMEM;
 }
 
 int routes_table_put(struct routes_table *t, struct pat_json *row_take)
 {
     struct route fresh = { 0 };
+    char *settings = NULL;
     struct entry *e;
     int err = read_row(&fresh, row_take);
 
+    if (!err)
+        err = print_settings(&settings, row_take);
     if (err)
         goto fail;
     e = find(t, fresh.number);
@@ -135,12 +151,16 @@ int routes_table_put(struct routes_table *t, struct pat_json *row_take)
         HASH_ADD_STR(t->entries, route.number, e);
     }
     pat_json_free(e->row);
+    free(e->settings);
+    fresh.settings = settings;
     e->route = fresh;
     e->row = row_take;
+    e->settings = settings;
     e->seen = true;
     return PAT_OK;
 
 fail:
+    free(settings);
     pat_json_free(row_take);
     return err;
 }

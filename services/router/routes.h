@@ -24,7 +24,7 @@ struct route {
     bool active;     /* number, agent and account */
     bool on_livekit; /* may be served there: own stack, or stack_config names it */
     int64_t version;
-    const struct pat_json *settings; /* row of patchbay.agent_settings; NULL when there is none */
+    const char *settings; /* row of patchbay.agent_settings as JSON; NULL when there is none */
 };
 
 int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_file) PAT_MUST_CHECK;

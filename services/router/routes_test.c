@@ -39,7 +39,7 @@ static void test_routes__finds_the_user_of_a_number(void **state)
     assert_string_equal(r->user, ANN);
     assert_int_equal(r->stack, STACK_LIVEKIT);
     assert_true(r->active);
-    assert_string_equal(pat_json_str_or(r->settings, "agent_name", ""), "Pat");
+    assert_string_equal(r->settings, "{\"agent_name\":\"Pat\"}");
     assert_int_equal(routes_table_find(t, "+15550100002")->stack, STACK_RETELL);
     assert_null(routes_table_find(t, "+15550100003"));
     routes_table_free(t);

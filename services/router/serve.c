@@ -28,13 +28,13 @@ struct attempt {
     struct decide_in in;
     struct decision d;
     char retell_agent[129];
-    struct pat_json *settings;
+    char *settings; /* JSON */
     bool asked_outside;
 };
 
 static void attempt_free(struct attempt *a)
 {
-    pat_json_free(a->settings);
+    free(a->settings);
     free(a);
 }
 
@@ -178,8 +178,10 @@ static void prepare_agent(struct attempt *a)
     pat_json_set_int(p, "config_version", ref->config_version);
     pat_json_set_str(p, "from", *ref->from ? ref->from : NULL);
     pat_json_set_str(p, "to", ref->to);
-    pat_json_set_take(p, "settings", a->settings);
-    a->settings = NULL;
+    if (a->settings)
+        pat_json_set_text(p, "settings", a->settings);
+    else
+        pat_json_set_null(p, "settings");
     err = ask_to_prepare(a->r, &ref->call, p);
     if (err)
         pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", ref->call.s), PAT_ERR(err));
@@ -258,7 +260,7 @@ static void know_user(struct attempt *a, const struct route *route)
     a->in.on_retell = *route->retell_agent;
     a->in.on_livekit = route->on_livekit;
     pat_strcpy(a->retell_agent, sizeof a->retell_agent, route->retell_agent);
-    a->settings = route->settings ? pat_json_dup(route->settings) : NULL;
+    a->settings = route->settings ? strdup(route->settings) : NULL;
 }
 
 void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
