@@ -17,7 +17,7 @@
 #define REASON_MS    500 /* media closed: a leave that says why may be on its way */
 #define RETRY_MS     300
 #define RETRY_MAX_MS 7000
-#define RESUMES      3 /* failed attempts before a full reconnect */
+#define RESUMES      3 /* tries after the first one, then a full reconnect */
 
 #define TO(s)        (1u << (s))
 #define ANY_END      (TO(ROOM_LEAVING) | TO(ROOM_ENDED))
@@ -237,7 +237,7 @@ void room_lost_signal(struct rtc_room *r)
         next_turn(r, resume_later);
         return;
     }
-    if (r->state != ROOM_RESUMING || !media || ++r->retry.attempts >= RESUMES) {
+    if (r->state != ROOM_RESUMING || !media || r->retry.attempts >= RESUMES) {
         room_reconnect(r, "signal_lost");
         return;
     }
