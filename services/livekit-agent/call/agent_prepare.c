@@ -142,7 +142,7 @@ static void on_claimed(int err, uint64_t revision, const char *data, size_t len,
 
     (void)revision, (void)data, (void)len;
     question_free(q);
-    if (!p || a->draining)
+    if (!p || a->draining || a->n_calls >= a->env.conf->max_calls)
         return;
     if (err == PAT_OK)
         claim(a, p);
