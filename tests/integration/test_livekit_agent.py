@@ -55,7 +55,7 @@ class World:
     def env(self) -> dict[str, str]:
         at = lambda scheme, vendor: f"{scheme}://127.0.0.1:{self.ports[vendor]}"  # noqa: E731
         return {"PAT_NATS_URL": self.nats.url, "PAT_DATABASE_URL": "postgres://nobody@127.0.0.1:9/none",
-                "PAT_LOG_FORMAT": "json", "PAT_DRAIN_MS": "8000", "PAT_LIVEKIT_URL": self.livekit.url,
+                "PAT_LOG_FORMAT": "json", "PAT_DRAIN_MS": "20000", "PAT_LIVEKIT_URL": self.livekit.url,
                 "PAT_LIVEKIT_API_KEY": self.livekit.key, "PAT_LIVEKIT_API_SECRET": self.livekit.secret,
                 "PAT_CALL_SECRET": "secret", "PAT_DEEPGRAM_URL": at("ws", "deepgram"), "PAT_DEEPGRAM_API_KEY": "k",
                 "PAT_OPENAI_URL": at("http", "openai") + "/v1", "PAT_OPENAI_API_KEY": "k",
