@@ -160,6 +160,8 @@ enum pat_json_kind pat_json_kind(const struct pat_json *j)
         return PAT_JSON_ARR;
     case cJSON_Object:
         return PAT_JSON_OBJ;
+    case cJSON_Raw:
+        return *cnode(j)->valuestring == '{' ? PAT_JSON_OBJ : PAT_JSON_NULL;
     default:
         return PAT_JSON_NULL;
     }
@@ -455,6 +457,11 @@ static cJSON *string_n(const char *s, size_t len)
 void pat_json_set_strn(struct pat_json *obj, const char *key, const char *s, size_t len)
 {
     set(obj, key, string_n(s, len));
+}
+
+struct pat_json *pat_json_text(const char *text)
+{
+    return (struct pat_json *)cJSON_CreateRaw(text);
 }
 
 void pat_json_set_text(struct pat_json *obj, const char *key, const char *text)

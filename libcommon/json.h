@@ -85,8 +85,9 @@ void pat_json_set_int(struct pat_json *obj, const char *key, int64_t n);
 void pat_json_set_num(struct pat_json *obj, const char *key, double n);
 void pat_json_set_bool(struct pat_json *obj, const char *key, bool b);
 void pat_json_set_null(struct pat_json *obj, const char *key);
-/* text is JSON already, by pat_json_print: put in as it is, for large values that are sent often.
- * Only printing sees it; to reading it is null. */
+/* text is a JSON object already, well-formed: put in as it is, for what is large or sent often.
+ * Only printing sees what is in it. */
+struct pat_json *pat_json_text(const char *text);
 void pat_json_set_text(struct pat_json *obj, const char *key, const char *text);
 /* Takes child over, also when it fails. Copies of borrowed trees: pat_json_dup. */
 void pat_json_set_take(struct pat_json *obj, const char *key, struct pat_json *child);

@@ -212,13 +212,18 @@ static void test_json__quote_finds_what_needs_it_at_any_place(void **state)
 
 static void test_json__text_is_put_in_as_it_is(void **state)
 {
-    struct pat_json *j = pat_json_obj();
+    struct pat_json *j = pat_json_obj(), *whole = pat_json_text("{\"b\":2}");
     PAT_AUTO_STR text = NULL;
+    PAT_AUTO_STR whole_text = pat_json_print(whole);
 
     (void)state;
+    assert_string_equal(whole_text, "{\"b\":2}");
+    assert_int_equal(pat_json_kind(whole), PAT_JSON_OBJ);
+    assert_int_equal(pat_json_size(whole), 0);
+    pat_json_free(whole);
     pat_json_set_text(j, "settings", "{\"a\":[1,null]}");
     pat_json_set_int(j, "n", 1);
-    assert_int_equal(pat_json_kind(pat_json_at(j, "settings")), PAT_JSON_NULL);
+    assert_int_equal(pat_json_kind(pat_json_at(j, "settings")), PAT_JSON_OBJ);
     text = pat_json_print(j);
     assert_string_equal(text, "{\"settings\":{\"a\":[1,null]},\"n\":1}");
     pat_json_free(j);
