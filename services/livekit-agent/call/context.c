@@ -7,13 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT_MAX = 64 * 1024 };
+enum { PROMPT_MAX = 64 * 1024, LANGUAGE_MAX = 35 /* RFC 5646, 4.4.1 */ };
 
+/* Cut between characters: a vendor refuses a request with half a one in it. */
 static char *dup_or(const struct pat_json *j, const char *path, const char *fallback)
 {
     const char *s = pat_json_str_or(j, path, fallback);
+    size_t len = strnlen(s, PROMPT_MAX + 1);
 
-    return strndup(s, PROMPT_MAX);
+    if (len > PROMPT_MAX)
+        for (len = PROMPT_MAX; len && ((unsigned char)s[len] & 0xC0) == 0x80;)
+            len--;
+    return strndup(s, len);
+}
+
+/* What no vendor could take for a language is none: it goes into addresses as it is. */
+static char *dup_language(const struct pat_json *s)
+{
+    const char *l = pat_json_str_or(s, "language", "en-US");
+    size_t len = strspn(l, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+
+    return strdup(len < 2 || len > LANGUAGE_MAX || l[len] ? "en-US" : l);
 }
 
 static int need_id(const struct pat_json *j, const char *path, char out[PAT_ID_LEN + 1],
@@ -59,12 +73,21 @@ static void read_keyterms(struct context *c, const struct pat_json *list)
     }
 }
 
+/* Vendors refuse a request with a figure out of its range, and the caller would pay for it with
+ * another voice or silence. Negative: not set. */
+static double wish(const struct pat_json *j, const char *path, double lo, double hi)
+{
+    double v = pat_json_num_or(j, path, -1);
+
+    return v < 0 ? -1 : within(v, lo, hi);
+}
+
 static void read_voice(struct context *c, const struct pat_json *v)
 {
-    c->stability = pat_json_num_or(v, "stability", -1);
-    c->similarity = pat_json_num_or(v, "similarity_boost", -1);
-    c->style = pat_json_num_or(v, "style", -1);
-    c->speed = pat_json_num_or(v, "voice_speed", -1);
+    c->stability = wish(v, "stability", 0, 1);
+    c->similarity = wish(v, "similarity_boost", 0, 1);
+    c->style = wish(v, "style", 0, 1);
+    c->speed = wish(v, "voice_speed", 0.7, 1.2);
     c->speaker_boost = -1;
     if (v && pat_json_at(v, "use_speaker_boost"))
         c->speaker_boost = pat_json_bool_or(v, "use_speaker_boost", true);
@@ -80,7 +103,7 @@ static int read_settings(struct context *c, const struct pat_json *s)
 
     c->user_name = dup_or(s, "user_name", "");
     c->agent_name = dup_or(s, "agent_name", "");
-    c->language = dup_or(s, "language", "en-US");
+    c->language = dup_language(s);
     c->system_prompt = dup_or(s, "system_prompt", "");
     c->voice_id = dup_or(s, "voice_id", "");
     c->response_style = dup_or(s, "response_style", "");
@@ -90,7 +113,7 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->greeting = fill_name(template ? template : pat_json_str_or(s, "greeting", ""), c->user_name);
     if (!c->greeting || (model && !(c->model = strdup(model))))
         return PAT_ENOMEM;
-    c->temperature = pat_json_num_or(s, "temperature", -1);
+    c->temperature = wish(s, "temperature", 0, 2);
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
     c->volume = within(pat_json_num_or(s, "agent_volume", 1), 0, 2);
     read_voice(c, pat_json_at(s, "voice"));

@@ -34,7 +34,7 @@ struct context {
     double volume;      /* 0..2 */
     double responsiveness;
     double interruption_sensitivity;
-    /* Of the voice; negative: not set. */
+    /* Of the voice, within what vendors take; negative: not set. */
     double stability, similarity, style, speed;
     int speaker_boost;
     char *keyterms[CONTEXT_KEYTERMS + 1]; /* NULL-terminated */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,50 @@ static void test_context__reads_the_routers_parameters(void **state)
     assert_string_equal(c->keyterms[0], "Patchbay");
     assert_null(c->keyterms[1]);
     context_free(c);
+}
+
+/* A vendor that refuses a request costs the caller the answer: it gets only what it takes. */
+static void test_context__settings_out_of_range_are_brought_into_it(void **state)
+{
+    static const char *const languages[] = {
+        "", "x", "../..", "en US", "\\u00fc\\u00fc", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    };
+    struct context *c = must("{" IDS ",\"settings\":{\"temperature\":99,\"max_tokens\":-5,"
+                             "\"agent_volume\":-1,\"voice\":{\"stability\":50,"
+                             "\"similarity_boost\":1.5,\"style\":-3,\"voice_speed\":9,"
+                             "\"responsiveness\":7}}}");
+
+    (void)state;
+    assert_true(c->temperature == 2 && c->max_tokens == 0 && c->volume == 0);
+    assert_true(c->stability == 1 && c->similarity == 1 && c->style == -1);
+    assert_true(c->speed == 1.2 && c->responsiveness == 1);
+    context_free(c);
+    for (size_t i = 0; i < sizeof languages / sizeof languages[0]; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text, "{" IDS ",\"settings\":{\"language\":\"%s\"}}",
+                       languages[i]);
+        c = must(text);
+        assert_string_equal(c->language, "en-US");
+        context_free(c);
+    }
+}
+
+static void test_context__a_long_prompt_is_cut_between_characters(void **state)
+{
+    struct pat_buf b;
+    struct context *c;
+
+    (void)state;
+    pat_buf_init(&b, 1 << 20);
+    pat_buf_adds(&b, "{" IDS ",\"settings\":{\"system_prompt\":\"a");
+    for (int i = 0; i < 70000; i++)
+        pat_buf_adds(&b, "\xc3\xa9");
+    pat_buf_adds(&b, "\"}}");
+    c = must(b.data);
+    assert_int_equal(strlen(c->system_prompt), 64 * 1024 - 1);
+    assert_true(pat_utf8_valid(c->system_prompt, strlen(c->system_prompt)));
+    context_free(c);
+    pat_buf_fini(&b);
 }
 
 static void test_context__missing_settings_have_defaults(void **state)
@@ -237,6 +282,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_context__reads_the_routers_parameters),
+        cmocka_unit_test(test_context__settings_out_of_range_are_brought_into_it),
+        cmocka_unit_test(test_context__a_long_prompt_is_cut_between_characters),
         cmocka_unit_test(test_context__missing_settings_have_defaults),
         cmocka_unit_test(test_context__names_the_id_that_is_wrong),
         cmocka_unit_test(test_context__believes_signed_headers_only),
