@@ -85,6 +85,8 @@ static int init_timers(struct call *c)
         err = pat_timer_init(&c->absent, l, on_absent, c);
     if (!err)
         err = pat_timer_init(&c->ctx_timer, l, on_no_context, c);
+    if (!err)
+        err = pat_timer_init(&c->deaf, l, call_deaf, c);
     return err;
 }
 
@@ -96,6 +98,7 @@ static void fini_timers(struct call *c)
     pat_timer_fini(&c->limit);
     pat_timer_fini(&c->absent);
     pat_timer_fini(&c->ctx_timer);
+    pat_timer_fini(&c->deaf);
 }
 
 static void stop_timers(struct call *c)
@@ -106,6 +109,7 @@ static void stop_timers(struct call *c)
     pat_timer_stop(&c->limit);
     pat_timer_stop(&c->absent);
     pat_timer_stop(&c->ctx_timer);
+    pat_timer_stop(&c->deaf);
 }
 
 static int make_player(struct call *c)

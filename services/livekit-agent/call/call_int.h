@@ -77,7 +77,8 @@ struct call {
     bool caller_here, caller_active, joined, subscribed, ready;
     int64_t active_us, subscribed_us, hears_us;
 
-    struct pat_timer wake, ready_timer, progress, limit, absent, ctx_timer;
+    struct pat_timer wake, ready_timer, progress, limit, absent, ctx_timer, deaf;
+    int64_t hearing_us; /* the recogniser is connected, since */
     struct pat_task gone;
     const char *agent_state;
 
@@ -116,6 +117,7 @@ void call_reply_over(struct call *c, bool cut);
 void call_commit(struct call *c);
 void call_forget(struct call *c);
 void call_tick(void *arg); /* while we speak */
+void call_deaf(void *arg); /* the recogniser has been away for too long */
 
 /* call_report.c */
 void report_answered(struct call *c, int64_t greeting_ms);

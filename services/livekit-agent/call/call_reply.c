@@ -9,15 +9,24 @@ enum {
     MESSAGES_MAX = 48 * 1024, /* bytes of history given to the model */
     FAILURES_MAX = 3,         /* replies in a row: then we say so and hang up */
     PARTIAL_US = 250 * 1000,  /* live text at most this often */
+    MUTE_US = 2500 * 1000,    /* a voice that works is faster, the substitute's turn included */
+    DEAF_MS = 20000,          /* no recogniser for so long: the call is over */
+    STEADY_US = 5000 * 1000,  /* connected for so long: it is back */
     PAUSE_US = 60 * 1000,     /* no voice for so long, and the recogniser says the same */
 };
 
 /* ---- replies ---- */
 
+static void on_failed(bool sounds, void *arg);
+
 static void on_made(bool sounds, void *arg)
 {
     struct call *c = arg;
 
+    if (c->reply_answers && !sounds) { /* to the caller an empty answer is none */
+        on_failed(false, c);
+        return;
+    }
     if (c->reply_answers)
         c->failures = 0;
     call_turn(c, (struct turn_event){ .kind = TURN_REPLY_DONE, .reply = c->reply_no, .n = sounds });
@@ -167,6 +176,15 @@ static void count_usage(struct call *c)
         pat_strcpy(c->model, sizeof c->model, reply_model(c->reply));
 }
 
+/* It had a sentence for so long and no sound: an apology in that voice would not be heard either.
+ */
+static bool is_mute(const struct reply *r)
+{
+    const struct reply_times *t = reply_times(r);
+
+    return t->sentence_us && !t->sound_us && pat_now_us() - t->sentence_us > MUTE_US;
+}
+
 void call_reply_over(struct call *c, bool cut)
 {
     struct pat_buf heard, text;
@@ -174,6 +192,7 @@ void call_reply_over(struct call *c, bool cut)
     c->greet_waiting = false;
     if (!c->reply)
         return;
+    c->voice_down |= is_mute(c->reply);
     pat_buf_init(&heard, 64 * 1024);
     pat_buf_init(&text, 64 * 1024);
     reply_heard(c->reply, &heard);
@@ -283,6 +302,7 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
 
     if (c->ending)
         return;
+    pat_timer_stop(&c->deaf);
     pat_buf_reset(&c->partial);
     if (n && t->is_final) {
         if (c->said.len)
@@ -317,6 +337,7 @@ static void on_stt_ready(void *arg)
 {
     struct call *c = arg;
 
+    c->hearing_us = pat_now_us();
     pat_log(PAT_DEBUG, "call.stt_ready", PAT_S("call", c->id), PAT_I("after_ms", call_ms(c)));
 }
 
@@ -325,18 +346,35 @@ static void on_speech_started(int64_t audio_ms, void *arg)
     (void)audio_ms, (void)arg; /* our own detector is earlier */
 }
 
+/* A call in which we cannot hear is no call. */
+static void cannot_hear(struct call *c, int err, const char *why)
+{
+    pat_log(PAT_ERROR, "call.cannot_hear", PAT_S("call", c->id), PAT_ERR(err), PAT_S("why", why));
+    c->bye = PROMPT_OUT_OF_ORDER;
+    pat_strcpy(c->reason, sizeof c->reason, "stt_failed");
+    call_turn_kind(c, TURN_HANG_UP, 2);
+}
+
+void call_deaf(void *arg)
+{
+    struct call *c = arg;
+
+    if (!c->hearing_us || pat_now_us() - c->hearing_us < STEADY_US)
+        cannot_hear(c, PAT_EUNAVAIL, "no recogniser for too long");
+}
+
 static void on_stt_failed(int err, bool retrying, const char *why, void *arg)
 {
     struct call *c = arg;
 
     pat_counter_add(env_provider_error(c->env, "stt"), 1);
-    if (retrying || c->ending)
-        return; /* it has logged why, and goes on trying */
-    pat_log(PAT_ERROR, "call.cannot_hear", PAT_S("call", c->id), PAT_ERR(err), PAT_S("why", why));
-    /* A call in which we cannot hear is no call. */
-    c->bye = PROMPT_OUT_OF_ORDER;
-    pat_strcpy(c->reason, sizeof c->reason, "stt_failed");
-    call_turn_kind(c, TURN_HANG_UP, 2);
+    c->hearing_us = 0;
+    if (c->ending)
+        return;
+    if (!retrying)
+        cannot_hear(c, err, why);
+    else if (!pat_timer_running(&c->deaf)) /* it has logged why, and goes on trying */
+        pat_timer_start(&c->deaf, DEAF_MS);
 }
 
 const struct stt_events call_stt_events = {

@@ -85,7 +85,10 @@ static void on_participant(const struct rtc_participant *p, void *arg)
             caller_left(c, p->disconnect_reason);
         return;
     }
-    if (!c->caller[0] && (p->kind == RTC_SIP || p->kind == RTC_STANDARD)) {
+    /* A telephone is the caller even when somebody looks on from a browser who came first. */
+    if ((!c->caller[0] && (p->kind == RTC_SIP || p->kind == RTC_STANDARD)) ||
+        (p->kind == RTC_SIP && c->caller_kind == RTC_STANDARD && !known)) {
+        c->caller_here = c->caller_active = false;
         pat_strcpy(c->caller, sizeof c->caller, p->identity);
         c->caller_kind = p->kind;
         known = true;

@@ -71,7 +71,7 @@ static void reply_over(struct turn *t)
 {
     t->have = t->making = t->authorised = t->dry = t->greeting = t->apology = false;
     t->answered_words = 0;
-    t->barge_us = t->resume_us = t->watch_us = 0;
+    t->barge_us = t->resume_us = t->watch_us = t->unheard_us = 0;
 }
 
 static void reply_begin(struct step *s, enum turn_action how)
@@ -219,6 +219,8 @@ static bool take_words(struct step *s)
         break;
     }
     if (e->n > 0) {
+        t->unheard_us = 0;
+        t->unheard = 0;
         t->word_at_us = s->now;
         t->ended = false;
         t->open = e->open;
@@ -263,6 +265,32 @@ static void in_starting(struct step *s)
     }
 }
 
+/* They spoke, and the recogniser says nothing: it may be deaf or away. Silence would be the worst
+ * answer. */
+static void expect_words(struct step *s)
+{
+    struct turn *t = s->t;
+
+    if (heard_words(t) || t->unheard == s->o->unheard_max || t->unheard_us ||
+        s->at - t->voice_at_us < (int64_t)s->o->unheard_voice_ms * MS)
+        return;
+    t->unheard_us = s->at + (int64_t)s->o->unheard_ms * MS;
+}
+
+static void ask_again(struct step *s)
+{
+    struct turn *t = s->t;
+
+    if (heard_words(t) || t->have)
+        return;
+    if (talking(t)) {
+        t->unheard_us = s->now + HURRY_MS * MS;
+        return;
+    }
+    t->unheard++;
+    say_now(s, TURN_SORRY);
+}
+
 /* listening and maybe-done: they differ in what is waited for only. */
 static void in_listening(struct step *s)
 {
@@ -283,9 +311,14 @@ static void in_listening(struct step *s)
             t->deaf = t->voice;
             consider(s);
         }
+        if (due(s, &t->unheard_us))
+            ask_again(s);
+        break;
+    case TURN_VOICE_STOP:
+        expect_words(s);
+        consider(s);
         break;
     case TURN_VOICE_START:
-    case TURN_VOICE_STOP:
         consider(s);
         break;
     case TURN_REPLY_FAILED:
@@ -568,7 +601,7 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
         act(&s, TURN_CUT);
         act(&s, TURN_LEAVE);
         enter(&s, TURN_CLOSING);
-        t->barge_us = t->turn_us = t->resume_us = t->watch_us = 0;
+        t->barge_us = t->turn_us = t->resume_us = t->watch_us = t->unheard_us = 0;
         return;
     }
     if (e->kind == TURN_HANG_UP && t->state != TURN_CLOSING) {
@@ -580,7 +613,7 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
 
 int64_t turn_wake_us(const struct turn *t)
 {
-    const int64_t all[] = { t->barge_us, t->turn_us, t->resume_us, t->watch_us };
+    const int64_t all[] = { t->barge_us, t->turn_us, t->resume_us, t->watch_us, t->unheard_us };
     int64_t first = 0;
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

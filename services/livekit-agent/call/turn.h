@@ -31,7 +31,9 @@ struct turn_opts {
     int32_t guard_words;
     int32_t think_ms; /* no sound of the reply for this long: apologise */
     int32_t stall_ms; /* the reply stops in its middle for this long: it is over */
-    bool speculate;   /* make the reply while the delay still runs */
+    int32_t unheard_voice_ms, unheard_ms; /* so much voice, then so long no word of it: ask again */
+    int32_t unheard_max;                  /* so often; then it is noise */
+    bool speculate;                       /* make the reply while the delay still runs */
 };
 
 /* From the two sliders users have, each 0..1. */
@@ -120,6 +122,8 @@ struct turn {
     int64_t voice_at_us, silent_at_us, word_at_us;
     int64_t sound_at_us;                            /* first sample of the reply */
     int64_t barge_us, turn_us, resume_us, watch_us; /* what we wait for */
+    int64_t unheard_us;                             /* words of a voice that stopped */
+    int32_t unheard;                                /* asked again, without a word since */
 };
 
 void turn_init(struct turn *t);

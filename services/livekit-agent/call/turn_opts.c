@@ -17,8 +17,11 @@ struct turn_opts turn_opts_for(double responsiveness, double interruption_sensit
         .noise_ms = 4000,
         .guard_ms = 1500,
         .guard_words = 3,
-        .think_ms = 10000,
+        .think_ms = 6000,
         .stall_ms = 4000,
+        .unheard_voice_ms = 800,
+        .unheard_ms = 3500,
+        .unheard_max = 2,
         .speculate = true,
     };
 }

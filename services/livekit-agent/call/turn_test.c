@@ -361,7 +361,7 @@ static void test_turn__a_reply_that_never_sounds_is_apologised_for(void **state)
         { 3060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
         { 4100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
         { 4300, TURN_FINAL, 4, 0, 1, 0, "think,commit,play", TURN_THINKING },
-        { 14300, TURN_WAKE, 0, 0, 0, 0, "cut,sorry,play", TURN_THINKING },
+        { 10300, TURN_WAKE, 0, 0, 0, 0, "cut,sorry,play", TURN_THINKING },
     };
 
     (void)state;
@@ -392,6 +392,50 @@ static void test_turn__a_reply_that_pauses_between_sentences_goes_on(void **stat
 
     (void)state;
     PLAY(rows);
+}
+
+static void test_turn__voice_without_any_word_is_asked_again(void **state)
+{
+    static const struct row rows[] = {
+        GREETED,
+        { 3060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
+        { 5100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+        { 6060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING }, /* "hello?" */
+        { 6600, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+        { 8500, TURN_WAKE, 0, 0, 0, 0, "sorry,play", TURN_THINKING },
+        { 8600, TURN_SOUNDING, 0, 0, 0, 0, "", TURN_SPEAKING },
+        { 8700, TURN_REPLY_DONE, 1, 0, 0, 0, "", TURN_SPEAKING },
+        { 9600, TURN_SPOKEN, 0, 0, 0, 0, "", TURN_LISTENING },
+        { 10060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
+        { 12100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+        { 12900, TURN_FINAL, 3, 0, 1, 0, "think,commit,play", TURN_THINKING },
+    };
+
+    (void)state;
+    PLAY(rows);
+}
+
+static void test_turn__noise_is_asked_twice_and_no_more(void **state)
+{
+    static const struct row rows[] = {
+        GREETED,
+        { 3060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
+        { 5100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+        { 8500, TURN_WAKE, 0, 0, 0, 0, "sorry,play", TURN_THINKING },
+        { 8600, TURN_REPLY_FAILED, 0, 0, 0, 0, "cut", TURN_LISTENING },
+        { 10060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
+        { 12100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+        { 15500, TURN_WAKE, 0, 0, 0, 0, "sorry,play", TURN_THINKING },
+        { 15600, TURN_REPLY_FAILED, 0, 0, 0, 0, "cut", TURN_LISTENING },
+        { 20060, TURN_VOICE_START, 0, 60, 0, 0, "", TURN_LISTENING },
+        { 22100, TURN_VOICE_STOP, 0, 100, 0, 0, "", TURN_LISTENING },
+    };
+    struct turn t;
+
+    (void)state;
+    turn_init(&t);
+    play(&t, rows, sizeof rows / sizeof rows[0]);
+    assert_int_equal(turn_wake_us(&t), 0);
 }
 
 static void test_turn__leaves_when_the_caller_does(void **state)
@@ -538,6 +582,8 @@ int main(void)
         cmocka_unit_test(test_turn__a_reply_that_never_sounds_is_apologised_for),
         cmocka_unit_test(test_turn__a_reply_that_stalls_is_over),
         cmocka_unit_test(test_turn__a_reply_that_pauses_between_sentences_goes_on),
+        cmocka_unit_test(test_turn__voice_without_any_word_is_asked_again),
+        cmocka_unit_test(test_turn__noise_is_asked_twice_and_no_more),
         cmocka_unit_test(test_turn__leaves_when_the_caller_does),
         cmocka_unit_test(test_turn__says_goodbye_before_hanging_up),
         cmocka_unit_test(test_turn__a_goodbye_nobody_can_speak_still_ends_the_call),
