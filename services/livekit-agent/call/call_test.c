@@ -253,6 +253,31 @@ static void test_call__greets_with_what_was_prepared(void **state)
     assert_int_equal(fake.voiced, 4);
 }
 
+static void on_prepared(struct phrase *p, void *arg)
+{
+    *(int *)arg += p ? 1 : 100;
+}
+
+static void test_mouth__what_another_voice_spoke_is_not_kept(void **state)
+{
+    static const struct mouth_events only = { .prepared = on_prepared };
+    struct rig *r = *state;
+    struct context *ctx = context("Hi {name}.");
+    struct mouth *mouth;
+    int prepared = 0;
+
+    assert_int_equal(env_mouth(&mouth, &r->env, ctx), PAT_OK);
+    mouth_listen(mouth, &only, &prepared);
+    assert_int_equal(mouth_prepare(mouth, ctx->greeting), PAT_OK);
+    fake.tts->fell_back("ours", "another", "no sound in time", fake.tts_arg); /* nobody minds */
+    for (int i = 0; i < 100 && !prepared; i++)
+        pat_loop_run_once(r->loop, 10);
+    assert_int_equal(prepared, 100);
+    assert_null(mouth_known(mouth, ctx->greeting));
+    mouth_free(mouth);
+    context_free(ctx);
+}
+
 static void test_call__a_greeting_still_on_its_way_is_heard_as_it_comes(void **state)
 {
     struct rig *r = *state;
@@ -577,6 +602,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CALL_TEST(test_call__greets_once_the_caller_can_hear),
         CALL_TEST(test_call__greets_with_what_was_prepared),
+        CALL_TEST(test_mouth__what_another_voice_spoke_is_not_kept),
         CALL_TEST(test_call__a_greeting_still_on_its_way_is_heard_as_it_comes),
         CALL_TEST(test_call__a_ringing_phone_is_not_greeted),
         CALL_TEST(test_call__answers_sentence_by_sentence),

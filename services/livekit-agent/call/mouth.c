@@ -73,7 +73,7 @@ static void on_audio(uint32_t utterance, const int16_t *samples, size_t n, void 
         keep_add(&m->keep, samples, n);
     if (utterance == m->keep.utterance && m->keep.for_cache_only)
         return;
-    if (m->ev)
+    if (m->ev && m->ev->audio)
         m->ev->audio(utterance, samples, n, m->arg);
 }
 
@@ -82,14 +82,14 @@ static void on_aligned(uint32_t utterance, const char *text, size_t len, int sta
 {
     struct mouth *m = arg;
 
-    if (m->ev && !(utterance == m->keep.utterance && m->keep.for_cache_only))
+    if (m->ev && m->ev->aligned && !(utterance == m->keep.utterance && m->keep.for_cache_only))
         m->ev->aligned(utterance, text, len, start_ms, end_ms, m->arg);
 }
 
 /* The one being prepared has become a phrase, or not. */
 static void told(struct mouth *m, struct phrase *p)
 {
-    if (m->ev)
+    if (m->ev && m->ev->prepared)
         m->ev->prepared(p, m->arg);
 }
 
@@ -136,7 +136,7 @@ static void on_done(uint32_t utterance, int err, int64_t characters, void *arg)
     m->characters += characters;
     if (utterance == m->keep.utterance)
         keep_done(m, err);
-    if (!only && m->ev)
+    if (!only && m->ev && m->ev->done)
         m->ev->done(utterance, err, m->arg);
 }
 
@@ -145,7 +145,7 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
     struct mouth *m = arg;
 
     m->substituted = true;
-    if (m->ev)
+    if (m->ev && m->ev->fell_back)
         m->ev->fell_back(from, to, why, m->arg);
 }
 

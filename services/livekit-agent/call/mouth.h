@@ -12,6 +12,7 @@
 
 struct mouth;
 
+/* Each may be NULL. */
 struct mouth_events {
     void (*audio)(uint32_t utterance, const int16_t *samples, size_t n, void *arg);
     void (*aligned)(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
