@@ -427,17 +427,17 @@ static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json
 int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
                     const struct pat_db_stmt *stmts, size_t n)
 {
-    int err = add(j, e, &data_take, stmts, n);
+    int err = j ? add(j, e, &data_take, stmts, n) : PAT_ECANCELED;
 
     pat_json_free(data_take);
-    if (err)
+    if (err && j)
         count(j->refused, 1);
     return err;
 }
 
 size_t pat_journal_pending(const struct pat_journal *j)
 {
-    return j->n;
+    return j ? j->n : 0;
 }
 
 /* ---- life ---- */

@@ -29,7 +29,8 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
                     struct pat_bus *bus, const struct pat_journal_opts *opts) PAT_MUST_CHECK;
 /* An event and, optionally, statements that belong to it (copied; must be idempotent: they may run
  * again after a lost connection). data is taken over. e NULL: only the statements. n 0: only the
- * event. An event with an id of its own that was told already (see below) is dropped: what is left
+ * event. PAT_ECANCELED: closing, or j is NULL (closed already: what ends late tells nothing more).
+ * An event with an id of its own that was told already (see below) is dropped: what is left
  * are the statements. */
 int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
                     const struct pat_db_stmt *stmts, size_t n) PAT_MUST_CHECK;

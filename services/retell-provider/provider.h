@@ -28,7 +28,6 @@ struct provider {
     struct pat_sub *register_sub;
     struct pat_histogram *register_s;
     struct pat_counter *register_failed;
-    int in_flight;
 };
 
 /* inside.c: the same method over RPC and over HTTP. */

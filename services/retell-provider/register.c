@@ -23,7 +23,6 @@ static void finish(struct run *r, const struct register_result *result)
 {
     struct run gone = *r;
 
-    gone.p->in_flight--;
     pat_histogram_observe(gone.p->register_s, (double)(pat_now_ms() - gone.started_ms) / 1000);
     if (result->err)
         pat_counter_add(gone.p->register_failed, 1);
@@ -171,7 +170,6 @@ int register_call(struct provider *p, const struct pat_json *params, int64_t lef
     r->arg = arg;
     r->started_ms = pat_now_ms();
     r->deadline_ms = r->started_ms + (left_ms < limit ? left_ms : limit);
-    p->in_flight++;
     err = write_body(r, params, &r->why);
     if (err)
         r->early =

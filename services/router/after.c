@@ -266,7 +266,6 @@ static void on_found(int err, const struct pat_db_result *const *results, size_t
         pat_timer_start(&s->again, LOOK_AGAIN_MS); /* its row may be on its way */
         return;
     }
-    s->r->in_flight--;
     if (err) {
         /* Not stored: let the carrier ask again. */
         pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
@@ -304,7 +303,6 @@ static void look_again(void *arg)
 
     if (!err)
         return;
-    s->r->in_flight--;
     pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
     status_free(s);
 }
@@ -328,7 +326,6 @@ static int status_start(struct router *r, const struct carrier_req *c, const str
         status_free(s);
         return err;
     }
-    r->in_flight++;
     return PAT_OK;
 }
 

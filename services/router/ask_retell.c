@@ -45,7 +45,6 @@ static void finish(struct ask *a, int err, const char *retell_call)
 
     if (!err && (!retell_call || !*retell_call || !pat_strcpy(id, sizeof id, retell_call)))
         err = PAT_EPROTO;
-    a->r->in_flight--;
     ask_free(a);
     done(err, err ? NULL : id, arg);
 }
@@ -169,6 +168,5 @@ int ask_retell(struct router *r, const struct callref *c, const char *agent, ask
         ask_free(a);
         return err;
     }
-    r->in_flight++;
     return PAT_OK;
 }

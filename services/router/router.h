@@ -53,7 +53,6 @@ struct router {
     struct pat_breaker retell;
     struct pat_breaker livekit;
     struct router_stats stats;
-    int in_flight; /* requests not answered yet */
 };
 
 /* inbound.c: the carrier asks what to do with a new call. */

@@ -53,7 +53,6 @@ static void on_stored(int err, const struct pat_db_result *const *results, size_
     struct store *s = arg;
     struct relay *r = s->r;
 
-    r->in_flight--;
     if (err) {
         pat_log(PAT_ERROR, "webhook.not_stored", PAT_S("kind", s->kind), PAT_ERR(err),
                 PAT_S("why", n ? pat_db_message(results[0]) : NULL));
@@ -125,7 +124,6 @@ static void store(struct relay *r, struct pat_httpd_req *http, const struct hook
         refuse(r, http, PAT_EUNAVAIL, NULL, "not stored, send it again");
         return;
     }
-    r->in_flight++;
 }
 
 /* ------------------------------------------------------------------ Retell */

@@ -29,7 +29,6 @@ struct relay {
     struct outbox *outbox;
     struct projector *projector;
     struct calls *calls;
-    int in_flight; /* webhooks being stored */
     struct pat_counter *refused;
 };
 
