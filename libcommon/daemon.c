@@ -27,6 +27,7 @@ enum {
     CLOSED_MS = 10000, /* all parts gone by then, or the process ends without them */
     STATS_MS = 1000,
     ENSURE_MS = 5000,
+    DESCRIPTORS = 65536,
 };
 #define ERRORS_MAX ((size_t)64 << 10)
 
@@ -505,6 +506,22 @@ static void warn_of_unknown(const struct daemon_conf *conf)
     pat_buf_fini(&names);
 }
 
+/* Each call is a connection or more; what systemd and shells grant at first is 1024. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    rlim_t want;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    want = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    if (limit.rlim_cur >= want)
+        return;
+    limit.rlim_cur = want;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        pat_log(PAT_WARN, "daemon.descriptors", PAT_S("reason", strerror(errno)));
+}
+
 static int load_and_run(struct daemon_conf *conf, const struct pat_daemon_spec *spec,
                         bool check_only, void *arg)
 {
@@ -531,6 +548,7 @@ static int load_and_run(struct daemon_conf *conf, const struct pat_daemon_spec *
     setup_log(spec, conf->common);
     pat_conf_log(conf->rows, conf->n, conf->block);
     warn_of_unknown(conf);
+    raise_descriptors();
     return run(&in);
 }
 

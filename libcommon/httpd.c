@@ -12,21 +12,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MAX_BODY          (64 * 1024)
+#define MAX_BODIES        ((size_t)256 << 20)
 #define MAX_CONNECTIONS   4096
+#define OTHER_DESCRIPTORS 128 /* what is no connection: database, bus, clients, files */
+* /
 #define HEADER_TIMEOUT_MS 10000
 #define IDLE_TIMEOUT_MS   60000
 #define BACKLOG           1024
 #define ACCEPTS_PER_TURN  64
 #define ACCEPT_PAUSE_MS   100
 
-/* ---- routes ---- */
+    /* ---- routes ---- */
 
-static int add_route(struct pat_httpd *s, const struct route *route)
+    static int add_route(struct pat_httpd *s, const struct route *route)
 {
     struct route *routes;
 
@@ -158,12 +162,29 @@ static size_t connections(const struct pat_httpd *s)
     return sessions > plain ? sessions : plain;
 }
 
+/* Whoever opens connections and never asks anything must not keep out those who do. */
+static bool make_room(struct pat_httpd *s)
+{
+    struct conn *victim = NULL;
+
+    if (s->tls)
+        return false; /* its sessions are counted, and outlive their plain connection a little */
+    for (struct conn *c = s->conns; c; c = c->next)
+        if (c->state == CONN_HEAD &&
+            (!victim || c->served < victim->served ||
+             (c->served == victim->served && c->timer.due_us <= victim->timer.due_us)))
+            victim = c;
+    if (victim)
+        conn_free(victim);
+    return victim;
+}
+
 static void on_connection(struct pat_httpd *s, int fd, const struct sockaddr_storage *from)
 {
     char peer[48];
     int on = 1;
 
-    if (connections(s) >= s->max_connections) {
+    if (connections(s) >= s->max_connections && !make_room(s)) {
         close(fd);
         return;
     }
@@ -399,10 +420,22 @@ static void httpd_free(struct net_server *base)
     free(s);
 }
 
+static size_t most_connections(size_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted + OTHER_DESCRIPTORS)
+        return wanted;
+    return limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS
+                                                  : OTHER_DESCRIPTORS;
+}
+
 static void set_limits(struct pat_httpd *s, const struct pat_httpd_opts *o)
 {
     s->max_body = o->max_body ? o->max_body : MAX_BODY;
-    s->max_connections = o->max_connections ? o->max_connections : MAX_CONNECTIONS;
+    s->max_bodies = o->max_bodies ? o->max_bodies : MAX_BODIES;
+    s->max_connections =
+        most_connections(o->max_connections ? o->max_connections : MAX_CONNECTIONS);
     s->header_timeout_ms = o->header_timeout_ms ? o->header_timeout_ms : HEADER_TIMEOUT_MS;
     s->idle_timeout_ms = o->idle_timeout_ms ? o->idle_timeout_ms : IDLE_TIMEOUT_MS;
 }

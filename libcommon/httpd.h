@@ -15,9 +15,13 @@ struct pat_httpd;
 struct pat_httpd_req;
 
 struct pat_httpd_opts {
-    const char *listen;        /* "127.0.0.1:8080", "[::]:0" */
-    size_t max_body;           /* per request unless the route says else; 0: 64 KiB */
-    size_t max_connections;    /* more are closed at once; 0: 4096 */
+    const char *listen; /* "127.0.0.1:8080", "[::]:0" */
+    size_t max_body;    /* per request unless the route says else; 0: 64 KiB */
+    size_t max_bodies;  /* of all requests together; beyond it 503; 0: 256 MiB */
+    /* 0: 4096; never more than descriptors allow. Beyond: a new one takes the place of the one that
+     * waits longest for a head, first those that never sent one; it is closed at once when none
+     * does. */
+    size_t max_connections;
     int64_t header_timeout_ms; /* head and body of a request must be there by then; 0: 10 s */
     int64_t idle_timeout_ms;   /* between requests of a kept connection; 0: 60 s */
     const char *cert_file;     /* both or none */

@@ -19,7 +19,7 @@
 #define LINGER_MS     2000
 #define LINGER_BYTES  (1024 * 1024)
 #define KEEP_OUT_CAP  (64 * 1024)    /* a larger send buffer is not kept for the next reply */
-#define WAITING_BYTES HTTPD_MAX_HEAD /* pipelined behind a request being handled */
+#define WAITING_BYTES HTTPD_MAX_HEAD /* pipelined behind others */
 
 static void process(struct conn *c);
 
@@ -27,7 +27,8 @@ static void conn_watch(struct conn *c)
 {
     int want = 0;
 
-    if (!c->eof && (c->state != CONN_BUSY || c->in.len < WAITING_BYTES))
+    /* A body is used up as it comes; what waits for its turn waits in the kernel beyond this. */
+    if (!c->eof && (c->state == CONN_BODY || c->in.len < WAITING_BYTES))
         want |= PAT_POLL_IN;
     if (c->out.len > c->sent)
         want |= PAT_POLL_OUT;
@@ -173,9 +174,10 @@ static bool begin_body(struct conn *c)
     if (r->head.content_length > (int64_t)r->body.max)
         return refuse(c, 413);
     c->state = CONN_BODY;
+    conn_watch(c);
     c->chunked = (struct chunked){ .state = CHUNK_SIZE };
     c->body_left = r->head.content_length > 0 ? (size_t)r->head.content_length : 0;
-    if (c->body_left && !pat_buf_reserve(&r->body, c->body_left))
+    if (c->body_left && (!req_hold(r, c->body_left) || !pat_buf_reserve(&r->body, c->body_left)))
         return refuse(c, 503);
     if (r->head.expects_continue && !c->in.len && (c->body_left || r->head.chunked)) {
         pat_buf_add(&c->out, go_on, sizeof go_on - 1);
@@ -305,6 +307,8 @@ static bool read_body(struct conn *c)
 
         if (err)
             return refuse(c, err == PAT_E2BIG ? 413 : err == PAT_EPROTO ? 400 : 503);
+        if (!req_hold(r, r->body.len))
+            return refuse(c, 503);
     }
     pat_buf_drop(&c->in, used);
     return r->head.chunked ? c->chunked.state == CHUNK_DONE : c->body_left == 0;
@@ -315,6 +319,7 @@ static void dispatch(struct conn *c)
     struct pat_httpd_req *r = c->req;
 
     c->state = CONN_BUSY;
+    c->served = true;
     pat_timer_stop(&c->timer);
     req_count(r);
     r->route->fn(r, r->route->arg);

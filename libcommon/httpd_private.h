@@ -92,6 +92,8 @@ struct pat_httpd {
     struct pat_loop *loop;
     char *listen;
     size_t max_body;
+    size_t max_bodies;
+    size_t bodies; /* bytes that requests hold or were promised room for */
     size_t max_connections;
     int64_t header_timeout_ms;
     int64_t idle_timeout_ms;
@@ -141,6 +143,7 @@ struct conn {
     size_t drained; /* bytes thrown away while lingering */
     bool eof;
     bool close_after; /* the present reply */
+    bool served;      /* a handler has had a request of it */
     char peer[48];
     struct conn *next;
     struct conn **prev;
@@ -158,6 +161,7 @@ struct pat_httpd_req {
     size_t n_params;
     char *params_text;
     struct pat_buf body;
+    size_t held; /* of server->bodies */
     struct pat_param *form;
     size_t n_form;
     char *form_text;
@@ -190,6 +194,8 @@ void conn_replied(struct conn *c, bool close_after);
 /* httpd_req.c */
 int req_new(struct pat_httpd_req **out, struct conn *c, const char *head, size_t len);
 void req_free(struct pat_httpd_req *r);
+/* Its body will take len bytes in all. false: all of them together would be too much. */
+bool req_hold(struct pat_httpd_req *r, size_t len);
 /* A handler gets it. */
 void req_count(struct pat_httpd_req *r);
 void req_forget_server(struct pat_httpd_req *r);

@@ -39,6 +39,19 @@ int req_new(struct pat_httpd_req **out, struct conn *c, const char *head, size_t
     return PAT_OK;
 }
 
+bool req_hold(struct pat_httpd_req *r, size_t len)
+{
+    struct pat_httpd *s = r->server;
+
+    if (len <= r->held)
+        return true;
+    if (len - r->held > s->max_bodies - s->bodies)
+        return false;
+    s->bodies += len - r->held;
+    r->held = len;
+    return true;
+}
+
 void req_count(struct pat_httpd_req *r)
 {
     struct pat_httpd *s = r->server;
@@ -71,6 +84,8 @@ void req_free(struct pat_httpd_req *r)
 {
     if (r->counted)
         uncount(r);
+    if (r->server)
+        r->server->bodies -= r->held;
     free(r->text);
     free(r->params_text);
     free(r->form);

@@ -108,6 +108,16 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_small(void **state)
+{
+    static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
+                                                .max_body = 4096,
+                                                .max_bodies = 2 * 4096 };
+
+    *state = fixture_new(&opts, routes);
+    return 0;
+}
+
 static int setup_impatient(void **state)
 {
     static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
@@ -264,6 +274,32 @@ static void test_httpd__pipelined_requests_are_answered_in_order(void **state)
     raw_close(&raw);
 }
 
+static void test_httpd__many_requests_at_once_wait_for_their_turn(void **state)
+{
+    static const char get[] = "GET /hello/one HTTP/1.1\r\n" HOST "\r\n";
+    static const char post[] = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4000\r\n\r\n";
+    enum { N = 5000 };
+    struct fixture *f = *state;
+    char body[4000];
+    struct raw raw;
+    size_t one;
+
+    memset(body, 'b', sizeof body);
+    raw_open(&raw, f);
+    raw_sends(&raw, get);
+    raw_answer(&raw, false);
+    one = raw.in.len;
+    for (int i = 1; i < N; i++)
+        raw_sends(&raw, get);
+    raw_sends(&raw, post);
+    raw_send(&raw, body, sizeof body);
+    loop_until(f->loop, raw_pump(&raw) && raw.in.len > N * one + sizeof body);
+    assert_int_equal(strncmp(raw.in.data + (N - 1) * one, "HTTP/1.1 200 OK", 15), 0);
+    assert_int_equal(strncmp(raw.in.data + N * one, "HTTP/1.1 200 OK", 15), 0);
+    assert_int_equal(raw.in.data[raw.in.len - 1], 'b');
+    raw_close(&raw);
+}
+
 static void test_httpd__a_request_may_come_byte_by_byte(void **state)
 {
     static const char request[] =
@@ -371,19 +407,78 @@ static void test_httpd__an_idle_connection_is_closed_without_a_word(void **state
     raw_close(&kept);
 }
 
-static void test_httpd__connections_over_the_limit_are_closed_at_once(void **state)
+static void test_httpd__over_the_limit_who_waits_longest_makes_room(void **state)
 {
     struct fixture *f = *state;
+    struct raw raw[10];
+
+    raw_open(&raw[0], f); /* the oldest, but it has asked something */
+    raw_sends(&raw[0], "GET /hello/a HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(raw_answer(&raw[0], false), "200 OK"));
+    for (size_t i = 1; i < 10; i++) {
+        raw_open(&raw[i], f);
+        raw_sends(&raw[i], "GET /hel");
+        pat_loop_run_once(f->loop, 0);
+    }
+    raw_until_eof(&raw[1]);
+    raw_until_eof(&raw[2]);
+    assert_int_equal(raw[1].in.len + raw[2].in.len, 0);
+    for (size_t i = 3; i < 10; i++) {
+        raw_sends(&raw[i], "lo/b HTTP/1.1\r\n" HOST "\r\n");
+        assert_non_null(strstr(raw_answer(&raw[i], false), "200 OK"));
+    }
+    assert_false(raw[0].eof);
+    for (size_t i = 0; i < 10; i++)
+        raw_close(&raw[i]);
+}
+
+static void test_httpd__over_the_limit_of_busy_ones_it_is_closed_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_httpd_req *reqs[8];
     struct raw raw[9];
 
-    for (size_t i = 0; i < 9; i++)
+    for (int i = 0; i < 8; i++) {
         raw_open(&raw[i], f);
+        raw_sends(&raw[i], "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+        loop_until(f->loop, held.calls == i + 1);
+        reqs[i] = held.req;
+    }
+    raw_open(&raw[8], f);
     raw_until_eof(&raw[8]);
     assert_int_equal(raw[8].in.len, 0);
-    raw_sends(&raw[7], "GET /hello/a HTTP/1.1\r\n" HOST "\r\n");
-    assert_non_null(strstr(raw_answer(&raw[7], false), "200 OK"));
+    for (int i = 0; i < 8; i++) {
+        pat_httpd_reply(reqs[i], 200, NULL, NULL, 0);
+        assert_non_null(strstr(raw_answer(&raw[i], false), "200 OK"));
+    }
     for (size_t i = 0; i < 9; i++)
         raw_close(&raw[i]);
+}
+
+static void test_httpd__all_bodies_together_have_a_limit(void **state)
+{
+    static const char chunk[] = "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+                                "5\r\n12345\r\n0\r\n\r\n";
+    struct fixture *f = *state;
+    struct raw raw[3], late;
+
+    for (int i = 0; i < 3; i++) {
+        raw_open(&raw[i], f);
+        raw_sends(&raw[i], "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4096\r\n\r\nx");
+        pat_loop_run_once(f->loop, 0);
+    }
+    assert_non_null(strstr(raw_answer(&raw[2], true), "HTTP/1.1 503"));
+    raw_open(&late, f);
+    raw_sends(&late, chunk);
+    assert_non_null(strstr(raw_answer(&late, true), "HTTP/1.1 503"));
+    raw_close(&late);
+    raw_close(&raw[0]); /* what it held is free again */
+    raw_open(&late, f);
+    loop_until(f->loop, (raw_close(&late), raw_open(&late, f), raw_sends(&late, chunk),
+                         strstr(raw_answer(&late, false), "\r\n\r\n12345")));
+    for (int i = 1; i < 3; i++)
+        raw_close(&raw[i]);
+    raw_close(&late);
 }
 
 /* ---- late replies ---- */
@@ -649,6 +744,7 @@ int main(void)
         T(test_httpd__answers_each_raw_request_as_the_rfc_says),
         T(test_httpd__head_gets_the_length_and_no_body),
         T(test_httpd__pipelined_requests_are_answered_in_order),
+        T(test_httpd__many_requests_at_once_wait_for_their_turn),
         T(test_httpd__a_request_may_come_byte_by_byte),
         T(test_httpd__a_head_over_16_kib_is_refused),
         T(test_httpd__a_chunked_body_over_the_limit_is_refused),
@@ -658,7 +754,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_httpd__an_idle_connection_is_closed_without_a_word,
                                         setup_impatient, teardown),
-        T(test_httpd__connections_over_the_limit_are_closed_at_once),
+        T(test_httpd__over_the_limit_who_waits_longest_makes_room),
+        T(test_httpd__over_the_limit_of_busy_ones_it_is_closed_at_once),
+        cmocka_unit_test_setup_teardown(test_httpd__all_bodies_together_have_a_limit, setup_small,
+                                        teardown),
         T(test_httpd__a_late_reply_reaches_its_client),
         T(test_httpd__a_request_outlives_its_peer),
         T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),
