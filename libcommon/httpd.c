@@ -21,16 +21,15 @@
 #define MAX_BODIES        ((size_t)256 << 20)
 #define MAX_CONNECTIONS   4096
 #define OTHER_DESCRIPTORS 128 /* what is no connection: database, bus, clients, files */
-* /
 #define HEADER_TIMEOUT_MS 10000
 #define IDLE_TIMEOUT_MS   60000
 #define BACKLOG           1024
 #define ACCEPTS_PER_TURN  64
 #define ACCEPT_PAUSE_MS   100
 
-    /* ---- routes ---- */
+/* ---- routes ---- */
 
-    static int add_route(struct pat_httpd *s, const struct route *route)
+static int add_route(struct pat_httpd *s, const struct route *route)
 {
     struct route *routes;
 
