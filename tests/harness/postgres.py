@@ -16,13 +16,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import psycopg
+
+from harness.process import free_port
 
 OWNER = "patchbay_owner"
 DAEMON = "patchbay_daemon"
@@ -38,12 +39,6 @@ def bin_dir() -> Path:
     if not found:
         raise RuntimeError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     return Path(found).parent
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Postgres:

@@ -7,6 +7,7 @@
 
 import atexit
 import os
+import random
 import signal as signals
 import socket
 import subprocess
@@ -16,10 +17,23 @@ import urllib.request
 from pathlib import Path
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Free for TCP and UDP, and below the range that outgoing connections take theirs from: a port out of that range
+    may be gone again before the server that is told of it has started."""
+    while True:
+        port = random.randint(10240, 32000)
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind(("0.0.0.0", port))
+                udp.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def http_status(url: str, timeout_s: float = 2) -> int:
