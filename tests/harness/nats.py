@@ -29,6 +29,16 @@ class Nats:
         return f"nats://127.0.0.1:{self.port}"
 
     def start(self) -> "Nats":
+        first = self.process is None
+        for attempt in range(5):
+            try:
+                return self._launch()
+            except RuntimeError as e:  # somebody took a port between our asking and the server's
+                if not first or attempt == 4 or "address already in use" not in str(e):
+                    raise
+                self.port, self.monitor = free_port(), free_port()
+
+    def _launch(self) -> "Nats":
         self.process = Process("nats-server", ["nats-server", "-js", "-sd", self.folder / "jetstream", "-a", "127.0.0.1",
                                                "-p", self.port, "-m", self.monitor], self.folder / "nats.log").start()
         self.process.wait_until(lambda: http_status(f"http://127.0.0.1:{self.monitor}/healthz") == 200, 20)

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 
 import nats
+import nats.js.errors
 
 from harness.sip_leg import wait
 
@@ -81,3 +82,18 @@ class Watch:
 def about(event: dict) -> str | None:
     data = event.get("data")
     return data.get("call_id") if isinstance(data, dict) else None
+
+
+def in_stream(url: str, stream: str, subject: str) -> dict | None:
+    """The last event a JetStream stream keeps under this subject. What was published while a Watch was not yet
+    connected again is missing from the Watch, not from here."""
+    async def look():
+        nc = await nats.connect(url)
+        try:
+            return json.loads((await nc.jetstream().get_last_msg(stream, subject)).data)
+        except nats.js.errors.NotFoundError:
+            return None
+        finally:
+            await nc.close()
+
+    return asyncio.run(look())

@@ -24,7 +24,7 @@ from harness import events  # noqa: E402
 from harness.postgres import OWNER  # noqa: E402
 from harness.sip_leg import wait  # noqa: E402
 from harness.stack import LEO, RITA, Stack  # noqa: E402
-from harness.watch import Watch  # noqa: E402
+from harness.watch import Watch, in_stream  # noqa: E402
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 KEY, SECRET = "devkey", "a-secret-of-livekit-with-at-least-32-characters"
@@ -300,8 +300,9 @@ def test_with_nats_away_webhooks_are_taken_and_told_later(stack, watch):
         wait(lambda: projected(stack, hooks[0], 3), 20, "they are projected without NATS")
     finally:
         stack.nats.start()
-    wait(lambda: len([e for e in watch.of("webhook.received") if e["data"]["call_id"] == ours(hooks[0])]) == 3, 40,
-         "each is told when NATS is back")
+    for id_, in stack.sql("select id from patchbay.webhook_inbox where call_id = %s", ours(hooks[0])):
+        subject = f"pat.webhook.v1.received.retell.{id_}"
+        assert wait(lambda: in_stream(stack.nats.url, "WEBHOOK", subject), 40, "it is told when NATS is back")["data"]["webhook_id"] == str(id_)
     wait(lambda: stack.sql("select count(*) from patchbay.outbox where published_at is null") == [(0,)], 20, "and marked")
 
 
