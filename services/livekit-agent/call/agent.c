@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { LLM_IDLE_MS = 5000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
+enum { LLM_IDLE_MS = 5000, CAN_AGAIN_MS = 30000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
 
 static int make_llm(struct agent *a, const struct agent_conf *f)
 {
@@ -55,8 +55,10 @@ static void on_canned(struct phrase *p, void *arg)
 {
     struct agent *a = arg;
 
-    if (!p)
+    if (!p) {
         pat_log(PAT_WARN, "agent.phrase_not_made", PAT_I("phrase", a->canned_next));
+        pat_timer_start(&a->canned_timer, CAN_AGAIN_MS);
+    }
     phrase_unref(a->env.canned[a->canned_next]);
     a->env.canned[a->canned_next++] = phrase_ref(p);
     can_next(a);
@@ -66,11 +68,21 @@ static void can_next(struct agent *a)
 {
     static const struct mouth_events ev = { .prepared = on_canned };
 
+    while (a->canned_next < PROMPT_PHRASES && a->env.canned[a->canned_next])
+        a->canned_next++;
     if (a->canned_next == PROMPT_PHRASES)
         return; /* the mouth is freed with the agent: it is calling us just now */
     mouth_listen(a->canned_mouth, &ev, a);
     if (mouth_prepare(a->canned_mouth, prompt_phrase((enum prompt_phrase)a->canned_next, "en")))
-        pat_log(PAT_WARN, "agent.phrase_not_made", PAT_I("phrase", a->canned_next));
+        pat_timer_start(&a->canned_timer, CAN_AGAIN_MS);
+}
+
+static void on_can_again(void *arg)
+{
+    struct agent *a = arg;
+
+    a->canned_next = 0;
+    can_next(a);
 }
 
 static void on_bucket(int err, const struct pat_msg *m, void *arg)
@@ -127,6 +139,8 @@ int agent_start(struct agent **out, struct pat_daemon *d)
     err = pat_health_check(d->health, "livekit", true);
     if (!err)
         err = pat_timer_init(&a->drain_timer, d->loop, on_drain_limit, a);
+    if (!err)
+        err = pat_timer_init(&a->canned_timer, d->loop, on_can_again, a);
     if (!err)
         err = make_shared(a, d->conf);
     if (!err)
@@ -224,5 +238,6 @@ void agent_free(struct agent *a)
     roomapi_free(a->env.rooms);
     agent_drop_questions(a);
     pat_timer_fini(&a->drain_timer);
+    pat_timer_fini(&a->canned_timer);
     free(a);
 }

@@ -55,6 +55,7 @@ struct agent {
     struct pat_sub *prepare_sub, *verify_sub;
     struct mouth *canned_mouth; /* speaks the phrases kept for the worst case */
     int canned_next;
+    struct pat_timer canned_timer; /* tries again what could not be made */
     bool draining, worker_up, closing;
     struct pat_timer drain_timer;
     pat_loop_fn *drained;

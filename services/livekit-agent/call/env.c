@@ -29,7 +29,7 @@ int env_mouth(struct mouth **out, const struct env *e, const struct context *c)
         .fallback = voice_resolve(f->voice_fallback),
         .language = c ? prompt_language(c->language, code) : "en",
     };
-    struct mouth_opts o = { e->loop, e->net, e->http, e->phrases, &tts, c ? c->volume : 1 };
+    struct mouth_opts o = { e->loop, e->net, e->http, e->phrases, &tts, c ? c->volume : 1, !c };
 
     /* Another provider's voice covers a provider's outage; the same one would not. */
     if (tts.fallback.provider == tts.voice.provider)

@@ -31,7 +31,7 @@ struct mouth {
     void *arg;
     uint32_t last_id;
     struct keep keep;
-    bool substituted;
+    bool substituted, any_voice;
     int64_t characters;
 };
 
@@ -103,7 +103,7 @@ static void on_encoded(struct phrase *p, void *arg)
 
 static bool worth_keeping(const struct mouth *m, int err)
 {
-    return !err && !m->substituted && m->keep.key && m->keep.n;
+    return !err && (m->any_voice || !m->substituted) && m->keep.key && m->keep.n;
 }
 
 static void keep_done(struct mouth *m, int err)
@@ -167,6 +167,7 @@ int mouth_new(struct mouth **out, const struct mouth_opts *o)
     m->phrases = o->phrases;
     m->voice = o->tts->voice;
     m->gain = o->gain;
+    m->any_voice = o->any_voice;
     pat_strcpy(m->model, sizeof m->model, openai ? o->tts->openai_model : o->tts->elevenlabs_model);
     pat_strcpy(m->language, sizeof m->language, o->tts->language ? o->tts->language : "");
     err = tts_open(&m->tts, o->loop, o->net, o->http, o->tts, &tts_events, m);

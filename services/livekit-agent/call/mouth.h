@@ -30,6 +30,7 @@ struct mouth_opts {
     struct phrases *phrases;
     const struct tts_opts *tts; /* with the voice; borrowed until mouth_new returns */
     double gain;
+    bool any_voice; /* what the fallback voice spoke is kept too */
 };
 
 int mouth_new(struct mouth **out, const struct mouth_opts *o) PAT_MUST_CHECK;
