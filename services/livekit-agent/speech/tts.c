@@ -16,6 +16,7 @@ enum {
     FIRST_MS = 2500,          /* from the first text to the first sample, then another voice */
     FIRST_FALLBACK_MS = 6000, /* the last resort gets more time */
     IDLE_MS = 4000,           /* between samples once the text is complete */
+    SILENT = 64,              /* amplitude, -54 dBFS: no voice is so faint all the time */
     MAX_TRIES = 4,            /* per utterance, both voices together */
 };
 #define MAX_TEXT ((size_t)64 << 10)
@@ -32,6 +33,7 @@ struct utterance {
     int err;
     int tries;
     int64_t n_samples; /* from all providers */
+    bool loud;         /* and some of them were no silence */
     int64_t base_ms;   /* of the present provider's times */
     int64_t characters;
     struct pat_buf held;
@@ -180,7 +182,9 @@ static void rewind_to_unspoken(struct utterance *u)
 /* False: it is known neither what was heard nor what is left, or nothing is left. */
 static bool can_resume(struct utterance *u)
 {
-    if (u->n_samples && !u->spoken)
+    if (!u->loud) /* whatever the alignment says: nobody heard a word */
+        u->spoken = 0;
+    else if (!u->spoken)
         return false;
     rewind_to_unspoken(u);
     return u->given < u->text.len || !u->ended;
@@ -269,6 +273,14 @@ static void p_ready(void *arg)
     leave(t);
 }
 
+static bool is_loud(const int16_t *samples, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (samples[i] > SILENT || samples[i] < -SILENT)
+            return true;
+    return false;
+}
+
 static void p_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
 {
     struct tts *t = arg;
@@ -278,6 +290,7 @@ static void p_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
         return;
     enter(t);
     u->n_samples += (int64_t)n;
+    u->loud = u->loud || is_loud(samples, n);
     if (u == t->first) {
         t->ev.audio(id, samples, n, t->arg);
         if (!t->closed)
@@ -342,6 +355,14 @@ static void failed(struct tts *t, struct utterance *u, int err, const char *why)
     }
 }
 
+static bool has_words(const struct utterance *u)
+{
+    for (size_t i = 0; i < u->text.len; i++)
+        if (isalnum((unsigned char)u->text.data[i]) || (unsigned char)u->text.data[i] >= 0x80)
+            return true;
+    return false;
+}
+
 static void p_done(uint32_t id, int err, const char *why, void *arg)
 {
     struct tts *t = arg;
@@ -352,6 +373,8 @@ static void p_done(uint32_t id, int err, const char *why, void *arg)
     enter(t);
     if (err)
         failed(t, u, err, why);
+    else if (!u->loud && has_words(u)) /* a voice that was withdrawn may be "spoken" as silence */
+        failed(t, u, PAT_EUPSTREAM, "no voice in the sound");
     else
         finish(u, PAT_OK);
     advance(t);
