@@ -1,8 +1,9 @@
 /* calls.c - what the stacks tell about calls becomes Pat's own call record, one row a call.
  *
  * The events only say that something changed: the row is made from what Postgres knows
- * (patchbay.project_call). A call whose row the write-behind has not brought yet is asked for
- * again.
+ * (patchbay.project_call). News travels faster than the write-behind: until the event itself is
+ * stored, and its call with it, it is asked for again. Thus the last event of a call to be stored
+ * makes the row, in whatever order they came.
  */
 #include "relay.h"
 
@@ -10,8 +11,9 @@
 #include <string.h>
 
 #define TIMEOUT_MS 10000
+#define SOON_MS    100 /* a write-behind's usual delay, and some */
 #define AGAIN_MS   500
-#define DELIVERIES 200 /* past these its call will not come any more */
+#define DELIVERIES 200 /* past these it will not come any more */
 
 struct calls {
     struct relay *r;
@@ -41,7 +43,8 @@ static void on_projected(int err, const struct pat_db_result *const *results, si
 {
     struct told *t = arg;
     struct pat_bus *bus = t->c->r->d->bus;
-    bool there = !err && pat_db_rows(results[0]) && !strcmp(pat_db_value(results[0], 0, 0), "t");
+    bool there = !err && pat_db_rows(results[0]) && !strcmp(pat_db_value(results[0], 0, 0), "t") &&
+                 !strcmp(pat_db_value(results[0], 0, 1), "t");
 
     if (err)
         pat_log(PAT_WARN, "call.not_projected", PAT_ERR(err),
@@ -49,19 +52,23 @@ static void on_projected(int err, const struct pat_db_result *const *results, si
     if (there || t->deliveries > DELIVERIES)
         pat_bus_ack(bus, t->reply);
     else
-        pat_bus_nak(bus, t->reply, AGAIN_MS);
+        pat_bus_nak(bus, t->reply, t->deliveries == 1 ? SOON_MS : AGAIN_MS);
     told_free(t);
 }
 
 static int project(struct calls *c, const struct pat_msg *m)
 {
+    static const char sql[] = "select patchbay.project_call($1), "
+                              "exists (select from patchbay.call_events where id = $2)";
     PAT_AUTO_JSON event = NULL;
     struct told *t;
-    const char *params[1];
+    const char *params[2];
     int err = pat_event_parse(&event, m->data, m->len, NULL);
 
     if (!err)
         err = pat_json_get_id(event, "data.call_id", &params[0], NULL);
+    if (!err)
+        err = pat_json_get_id(event, "id", &params[1], NULL);
     if (err)
         return err;
     t = calloc(1, sizeof *t);
@@ -71,8 +78,8 @@ static int project(struct calls *c, const struct pat_msg *m)
     t->deliveries = pat_msg_deliveries(m);
     t->reply = strdup(m->reply);
     c->waiting++;
-    err = t->reply ? pat_db_run1(c->r->d->db, "call_project", "select patchbay.project_call($1)",
-                                 params, 1, TIMEOUT_MS, on_projected, t, NULL)
+    err = t->reply ? pat_db_run1(c->r->d->db, "call_project", sql, params, 2, TIMEOUT_MS,
+                                 on_projected, t, NULL)
                    : PAT_ENOMEM;
     if (err)
         told_free(t);

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import itertools
+import asyncio
 import json
 import os
 import sys
@@ -316,6 +317,26 @@ def test_the_outbox_of_a_dead_writer_is_published(stack, watch):
               event, f"pat.call.v1.voicemail.{LEO.id}.{call}", json.dumps(envelope))
     assert watch.wait_for("call.voicemail", call)["id"] == event
     wait(lambda: stack.sql("select published_at is not null from patchbay.outbox where id = %s", event) == [(True,)], 20, "it is marked")
+
+
+def test_news_that_comes_before_its_row_is_in_the_record_all_the_same(stack, watch):
+    """The last turn of a call is on NATS at once; Postgres may take it a second later, after the call has ended."""
+    call, event = str(uuid.uuid4()), str(uuid.uuid4())
+    stack.sql("select patchbay.put_call(%s::jsonb)", json.dumps({
+        "id": call, "user_id": str(LEO.id), "stack": "livekit", "state": "ended", "from_number": "+15550107777",
+        "to_number": LEO.number, "carrier_call_id": "CA" + call}))
+    data = {"call_id": call, "user_id": str(LEO.id), "turn": 1, "text": "the last word", "started_ms": 0, "ended_ms": 1,
+            "language": "en"}
+    envelope = {"specversion": "1.0", "id": event, "source": "/patchbay/livekit-agent", "type": "pat.turn.v1.user",
+                "subject": call, "time": "2026-11-22T12:00:00.000Z", "datacontenttype": "application/json",
+                "userid": str(LEO.id), "data": data}
+    subject = f"pat.turn.v1.user.{LEO.id}.{call}"
+    asyncio.run_coroutine_threadsafe(watch._nc.publish(subject, json.dumps(envelope).encode()), watch.loop).result(5)
+    wait(lambda: stack.row("select 1 as there from public.call_records where id = %s", call), 20, "the relay has looked once")
+    stack.sql("insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) "
+              "values (%s, %s, %s, 'pat.turn.v1.user', %s, now(), %s)", event, call, LEO.id, subject, json.dumps(data))
+    wait(lambda: "the last word" in (stack.row("select transcript from public.call_records where id = %s", call)["transcript"] or ""),
+         20, "the record has it")
 
 
 def test_a_change_of_config_is_told_at_once(stack, watch):
