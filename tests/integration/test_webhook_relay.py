@@ -1,11 +1,11 @@
 """The real webhook-relay: what it takes and refuses, and that nothing it took is lost or counted twice."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import http.client
 import itertools
-import asyncio
 import json
 import os
 import sys
