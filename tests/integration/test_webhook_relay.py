@@ -331,7 +331,7 @@ def test_news_that_comes_before_its_row_is_in_the_record_all_the_same(stack, wat
                 "subject": call, "time": "2026-11-22T12:00:00.000Z", "datacontenttype": "application/json",
                 "userid": str(LEO.id), "data": data}
     subject = f"pat.turn.v1.user.{LEO.id}.{call}"
-    asyncio.run_coroutine_threadsafe(watch._nc.publish(subject, json.dumps(envelope).encode()), watch.loop).result(5)
+    asyncio.run_coroutine_threadsafe(watch.connection.publish(subject, json.dumps(envelope).encode()), watch.loop).result(5)
     wait(lambda: stack.row("select 1 as there from public.call_records where id = %s", call), 20, "the relay has looked once")
     stack.sql("insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) "
               "values (%s, %s, %s, 'pat.turn.v1.user', %s, now(), %s)", event, call, LEO.id, subject, json.dumps(data))
