@@ -5,7 +5,9 @@
 """
 
 import argparse
+import contextlib
 import json
+import os
 import random
 import signal
 import sys
@@ -14,6 +16,9 @@ import time
 import traceback
 from pathlib import Path
 
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a second, and have nothing to undo
+
 from harness import voice
 from harness.sip_leg import Leg, wait
 from harness.stack import CALLER, LEO, RITA, ROOT, Stack
@@ -21,6 +26,48 @@ from harness.watch import Watch, about
 
 REPORT = ROOT / "build/demo/report.json"
 DISTRACTORS = 30  # other sentences the recogniser must tell the said one from
+
+
+# ---------------------------------------------------------------------- Ctrl-C
+
+class Stop(BaseException):
+    """Somebody wants us to end."""
+
+
+class Ending:
+    """Ctrl-C, a kill and a closed terminal are ordinary ends: everything begun is undone, and that is not interrupted.
+
+    While the stack starts, the end waits for the next step, so that nothing is left half made; asked twice it comes at
+    once. Later it comes at once.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self.starting, self.leaving = True, False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame) -> None:
+        if self.leaving:
+            return
+        again, self.number = self.number, number
+        if not again:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                os.write(1, b"\ndemo: stopping\n")  # print() may be what was interrupted
+        if again or not self.starting:
+            self._leave()
+
+    def _leave(self) -> None:
+        self.leaving = True
+        raise Stop
+
+    def before_step(self) -> None:
+        if self.number:
+            self._leave()
+
+    def started(self) -> None:
+        self.starting = False
+        self.before_step()
 
 
 # ---------------------------------------------------------------------- the person at the phone
@@ -141,8 +188,10 @@ def print_table(report: dict) -> None:
 
 def once(stack: Stack, sentence: str) -> int:
     with Watch(stack.nats.url, on_event=print_event) as watch:
-        report = {"retell": attempt("retell", lambda: once_retell(stack, watch)),
-                  "livekit": attempt("livekit", lambda: once_livekit(stack, watch, sentence))}
+        print(f"demo: a call to {RITA.name}, who is on Retell; what happens is told by these events:", flush=True)
+        report = {"retell": attempt("retell", lambda: once_retell(stack, watch))}
+        print(f'demo: a call to {LEO.name}, who is on LiveKit; the caller will say: "{sentence}"', flush=True)
+        report["livekit"] = attempt("livekit", lambda: once_livekit(stack, watch, sentence))
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2, default=str) + "\n")
     print_table(report)
@@ -169,7 +218,7 @@ def print_event(event: dict) -> None:
           f"{json.dumps(data, ensure_ascii=False, default=str)[:150]}", flush=True)
 
 
-def answer_phones(stack: Stack, stop: threading.Event, sentence: str | None) -> None:
+def answer_phones(stack: Stack, sentence: str | None) -> None:
     """Each caller on LiveKit is a person of ours: says something, listens, hangs up."""
     served = set()
 
@@ -180,7 +229,8 @@ def answer_phones(stack: Stack, stop: threading.Event, sentence: str | None) -> 
         except Exception as e:
             print(f"the caller gave up: {e}", flush=True)
 
-    while not stop.wait(0.05):
+    while True:
+        time.sleep(0.05)
         for call, leg in list(stack.gate.legs.items()):
             if call not in served:
                 served.add(call)
@@ -206,17 +256,12 @@ Events follow; Ctrl-C ends everything.
 """, flush=True)
 
 
-def until_stopped(stack: Stack, sentence: str | None) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+def until_stopped(stack: Stack, sentence: str | None) -> None:
     if sentence:
         stack.control("deepgram", grammar=candidates(sentence))
     explain(stack)
     with Watch(stack.nats.url, on_event=print_event):
-        answer_phones(stack, stop, sentence)
-    print("\nstopping", flush=True)
-    return 0
+        answer_phones(stack, sentence)
 
 
 def main() -> int:
@@ -229,14 +274,26 @@ def main() -> int:
         p.error("--say: there is no word in it")
     print("demo: starting PostgreSQL, NATS, LiveKit, the vendors' doubles and the daemons", flush=True)
     begun = time.monotonic()
-    with Stack(Path(args.build_dir)) as stack:
-        print(f"demo: up after {time.monotonic() - begun:.1f} s", flush=True)
-        if args.once:
-            return once(stack, args.say or voice.any_sentence())
-        return until_stopped(stack, args.say)
+    ending = Ending()
+    status = None  # what an end asked for means
+    try:
+        with Stack(Path(args.build_dir), before_step=ending.before_step) as stack:
+            try:
+                ending.started()
+                print(f"demo: up after {time.monotonic() - begun:.1f} s", flush=True)
+                if args.once:
+                    return once(stack, args.say or voice.any_sentence())
+                status = 0
+                until_stopped(stack, args.say)
+            finally:
+                ending.leaving = True
+    except Stop:
+        pass
+    except Exception:
+        if not ending.number:  # else it is what the same Ctrl-C did to a child
+            raise
+    return 128 + ending.number if status is None else status
 
 
 if __name__ == "__main__":
-    # A stop while starting is an ordinary end too: everything begun is undone.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

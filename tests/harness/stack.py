@@ -110,14 +110,17 @@ class Daemon:
 
 class Stack:
     def __init__(self, build_dir: Path | str, folder: Path | None = None, with_livekit: bool = True,
-                 daemons: dict[str, dict[str, str]] | None = None):
-        """daemons: name -> settings that differ, e.g. {"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}}."""
+                 daemons: dict[str, dict[str, str]] | None = None, before_step=lambda: None):
+        """daemons: name -> settings that differ, e.g. {"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}}.
+
+        before_step is called before each part is started; what it raises ends the start, and all that was started."""
         self.build_dir = Path(build_dir)
         self.own_folder = folder is None
         self.folder = Path(folder or tempfile.mkdtemp(prefix="patchbay-"))
         self.folder.chmod(0o755)
         self.with_livekit = with_livekit
         self.settings = daemons or {}
+        self.before_step = before_step
         self.signing_key = "PSK_" + secrets.token_hex(12)
         self.call_secret = secrets.token_hex(24)
         self.retell_key = "key_" + secrets.token_hex(12)
@@ -142,6 +145,7 @@ class Stack:
     def _push(self, thing):
         """Ended in reverse order."""
         self._undo.append(thing.stop if hasattr(thing, "stop") else lambda: thing.__exit__(None, None, None))
+        self.before_step()
         return thing
 
     def start(self) -> "Stack":
