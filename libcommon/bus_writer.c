@@ -224,7 +224,9 @@ static void look_at_connection(struct pat_wire *w)
     if (s == NATS_CONN_STATUS_CONNECTED)
         set_up(w, true);
     if (s == NATS_CONN_STATUS_CLOSED) {
-        pat_log(PAT_ERROR, "bus.connect", PAT_S("reason", "closed by the server"));
+        /* What the server said is not to be had: cnats has overwritten it. */
+        pat_log(PAT_ERROR, "bus.connect",
+                PAT_S("reason", "refused: are user, password, token or credentials right?"));
         w->refused_at_ms = pat_now_ms();
         forget_connection(w);
     }

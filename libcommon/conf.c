@@ -105,7 +105,10 @@ static int load_text(const struct pat_conf_row *row, const char *text, void *out
 
     pat_buf_init(&why, SHOWN_MAX);
     err = pat__conf_parse(row, text, out, &why);
-    if (err == PAT_EINVAL && row->kind == PAT_CONF_URL && !why.err) {
+    if (err == PAT_EINVAL && row->kind == PAT_CONF_URL && !strstr(text, "://")) {
+        /* "host=... password=...": what may be secret in it nobody can tell. */
+        pat_buf_addf(errors, "%s: %s\n", row->name, why.data ? why.data : "is wrong");
+    } else if (err == PAT_EINVAL && row->kind == PAT_CONF_URL && !why.err) {
         pat_buf_addf(errors, "%s: %s, got \"", row->name, why.data);
         pat__conf_redact(text, errors);
         pat_buf_adds(errors, "\"\n");

@@ -358,6 +358,7 @@ static int start_bus(struct inside *in)
         .creds = c->nats_creds,
         .user = c->nats_user,
         .password = c->nats_password,
+        .token = c->nats_token,
         .ca_file = c->ca_file,
         .metrics = d->metrics,
         .state = on_bus_state,

@@ -52,6 +52,10 @@ static const struct pat_conf_row bus_rows[] = {
       .kind = PAT_CONF_SECRET,
       .offset = F(nats_password),
       .help = "Password for NATS." },
+    { .name = "PAT_NATS_TOKEN",
+      .kind = PAT_CONF_SECRET,
+      .offset = F(nats_token),
+      .help = "Token for NATS, where it asks for one instead." },
     { .name = "PAT_NATS_URL",
       .kind = PAT_CONF_LIST,
       .offset = F(nats_url),
@@ -137,13 +141,27 @@ int daemon_conf_new(struct daemon_conf *c, const struct pat_daemon_spec *spec)
     return PAT_OK;
 }
 
-/* A list is shown as it is: it must not carry what may not be shown. */
+static int check_db_url(const char *name, const char *url, struct pat_buf *errors)
+{
+    if (!url || !*url || pat_db_url_valid(url))
+        return PAT_OK;
+    pat_buf_addf(errors, "%s: Postgres cannot read it (is something escaped wrongly?)\n", name);
+    return PAT_EINVAL;
+}
+
 static int check_common(const struct daemon_common *c, struct pat_buf *errors)
 {
-    if (!c->nats_url || !strchr(c->nats_url, '@'))
-        return PAT_OK;
-    pat_buf_adds(errors, "PAT_NATS_URL: must not hold a user or password, see PAT_NATS_USER\n");
-    return PAT_EINVAL;
+    int err = check_db_url("PAT_DATABASE_URL", c->database_url, errors);
+    int listen_err = check_db_url("PAT_DATABASE_LISTEN_URL", c->database_listen_url, errors);
+
+    if (listen_err)
+        err = listen_err;
+    /* A list is shown as it is: it must not carry what may not be shown. */
+    if (c->nats_url && strchr(c->nats_url, '@')) {
+        pat_buf_adds(errors, "PAT_NATS_URL: must not hold a user or password, see PAT_NATS_USER\n");
+        err = PAT_EINVAL;
+    }
+    return err;
 }
 
 int daemon_conf_load(struct daemon_conf *c, const struct pat_daemon_spec *spec,

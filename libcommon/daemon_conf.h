@@ -16,6 +16,7 @@ struct daemon_common {
     char *log_level;
     char *nats_creds;
     char *nats_password;
+    char *nats_token;
     char *nats_url;
     char *nats_user;
     char *port_file;

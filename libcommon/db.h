@@ -47,6 +47,8 @@ int pat_db_new(struct pat_db **out, struct pat_loop *l,
                const struct pat_db_opts *opts) PAT_MUST_CHECK;
 /* Finishes what is queued for at most timeout_ms; the rest ends with PAT_ECANCELED. */
 void pat_db_close(struct pat_db *db, int64_t timeout_ms, pat_loop_fn *closed, void *arg);
+/* Can the url be read at all? Connects nowhere. */
+bool pat_db_url_valid(const char *url);
 bool pat_db_up(const struct pat_db *db);
 
 /* Copies the statements. A unit waits in the queue while there is no connection, until its

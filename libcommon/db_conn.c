@@ -230,12 +230,28 @@ static const char *option(const PQconninfoOption *o, const char *key)
     return "";
 }
 
-static int target_of(const struct db_conn *c, struct target *t, bool *resolve)
+/* The text of the error may quote the URL with its password: never logged. */
+static PQconninfoOption *read_url(const char *url)
 {
     char *error = NULL;
-    PQconninfoOption *o = PQconninfoParse(c->url, &error);
+    PQconninfoOption *o = PQconninfoParse(url, &error);
 
-    PQfreemem(error); /* may quote the URL with its password: never logged */
+    PQfreemem(error);
+    return o;
+}
+
+bool pat_db_url_valid(const char *url)
+{
+    PQconninfoOption *o = read_url(url);
+
+    PQconninfoFree(o);
+    return o;
+}
+
+static int target_of(const struct db_conn *c, struct target *t, bool *resolve)
+{
+    PQconninfoOption *o = read_url(c->url);
+
     if (!o)
         return PAT_EINVAL;
     pick(option(o, "host"), c->attempts, t->host, sizeof t->host);

@@ -12,8 +12,8 @@ from harness.process import Process, free_port, http_status
 
 
 class Nats:
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, *flags: str):
+        self.folder, self.flags = Path(folder), flags
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.monitor = free_port(), free_port()
         self.process: Process | None = None
@@ -40,7 +40,7 @@ class Nats:
 
     def _launch(self) -> "Nats":
         self.process = Process("nats-server", ["nats-server", "-js", "-sd", self.folder / "jetstream", "-a", "127.0.0.1",
-                                               "-p", self.port, "-m", self.monitor], self.folder / "nats.log").start()
+                                               "-p", self.port, "-m", self.monitor, *self.flags], self.folder / "nats.log").start()
         self.process.wait_until(lambda: http_status(f"http://127.0.0.1:{self.monitor}/healthz") == 200, 20)
         return self
 

@@ -46,10 +46,11 @@ class PgBouncer:
         return f"postgres://{user}:{self.pg.password}@127.0.0.1:{self.port}/{db}"
 
     def start(self) -> None:
+        """Again: on the same port."""
         program = shutil.which("pgbouncer", path=os.environ["PATH"] + ":/usr/sbin")
         if not program:
             raise RuntimeError("pgbouncer is not installed (Debian: apt-get install pgbouncer)")
-        self.port = free_port()
+        self.port = self.port or free_port()
         files = {"users": "".join(f'"{u}" "{self.pg.password}"\n' for u in (OWNER, DAEMON, AUTHENTICATOR)),
                  "pgbouncer.ini": CONFIG.format(port=self.pg.port, listen=self.port, folder=self.pg.folder)}
         for name, text in files.items():
