@@ -52,6 +52,7 @@ struct pat_bus {
     void (*state)(bool up, void *arg);
     void *state_arg;
     struct bus_asset *assets;
+    int64_t assets_at_ms; /* when they were last missed */
     struct pat_consumer *consumers;
     struct pat_metrics *metrics;
     struct bus_meters meters;
@@ -80,7 +81,11 @@ int bus_judge_plain(const struct pat_msg *m);
 int bus_judge_js(const struct pat_msg *m);
 /* The number behind "seq": in a publish acknowledgement; 0: none. */
 uint64_t bus_ack_seq(const struct pat_msg *m);
+/* Judges the answer to a message for a stream: no answer means that no stream takes it. */
+int bus_judge_stored(const struct pat_msg *m);
 void bus_assets_ensure(struct pat_bus *b);
+/* Somebody has deleted a stream under us: they are made again, at most every 5 s. */
+void bus_assets_missing(struct pat_bus *b);
 void bus_assets_free(struct pat_bus *b);
 
 /* bus_consumer.c */

@@ -86,7 +86,12 @@ int pat_bus_js_publish(struct pat_bus *b, const char *subject, const char *msg_i
         b,
         &(struct wire_text){
             .subject = subject, .data = data, .len = len, .headers = msg_id ? headers : NULL },
-        timeout_ms, bus_judge_js, fn, arg, NULL);
+        timeout_ms, bus_judge_stored, fn, arg, NULL);
+}
+
+int bus_judge_stored(const struct pat_msg *m)
+{
+    return bus_judge_js(m);
 }
 
 /* ---- streams ---- */
@@ -218,6 +223,16 @@ void bus_assets_ensure(struct pat_bus *b)
     for (const struct bus_asset *a = b->assets; a; a = a->next)
         if (ensure_start(b, a->name, a->config, BUS_ENSURE_MS, NULL, NULL))
             pat_log(PAT_WARN, "bus.stream", PAT_S("stream", a->name));
+}
+
+void bus_assets_missing(struct pat_bus *b)
+{
+    int64_t now_ms = pat_now_ms();
+
+    if (b->assets_at_ms && now_ms < b->assets_at_ms + BUS_ENSURE_MS)
+        return;
+    b->assets_at_ms = now_ms;
+    bus_assets_ensure(b);
 }
 
 void bus_assets_free(struct pat_bus *b)

@@ -54,12 +54,17 @@ void bus_on_inbox(const struct pat_msg *m, void *bus)
     struct pat_bus *b = bus;
     const char *token = strrchr(m->subject, '.');
     struct request *r;
+    int err;
 
     if (!token)
         return;
     r = pat_slots_find(&b->requests, strtoull(token + 1, NULL, 16));
-    if (r)
-        finish(r, r->judge(m), m);
+    if (!r)
+        return;
+    err = r->judge(m);
+    if (err == PAT_EUNAVAIL && r->judge == bus_judge_stored)
+        bus_assets_missing(b);
+    finish(r, err, m);
 }
 
 int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms,
