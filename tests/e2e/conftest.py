@@ -17,6 +17,16 @@ def stack():
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
 
 
+@pytest.fixture(autouse=True)
+def nobody_on_the_line(stack):
+    """A test that failed in the middle of its call does not leave it to the next one."""
+    yield
+    for leg in list(stack.gate.legs.values()):
+        if leg.reason is None:
+            stack.hang_up(leg.invite["call_id"])
+            leg.wait_end()
+
+
 @pytest.fixture
 def watch(stack):
     with Watch(stack.nats.url) as w:

@@ -179,9 +179,12 @@ class Leg:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
         await self.room.local_participant.publish_track(track, options)
         self._tasks.append(self.gate.loop.create_task(self._send()))
-        try:
-            await asyncio.wait_for(self._subscribed.wait(), RING_TIMEOUT_S)
-        except TimeoutError:
+        # Rings until it is answered, or the caller or the gate is gone.
+        ends = [self.gate.loop.create_task(e.wait()) for e in (self._subscribed, self._ended)]
+        await asyncio.wait(ends, timeout=RING_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        if self._ended.is_set() or not self._subscribed.is_set():
             await self.leave("no_answer")
             return False
         self.active_at = time.monotonic()
