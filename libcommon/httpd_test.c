@@ -1,112 +1,9 @@
-/* httpd_test.c - the HTTP server against raw sockets and against our own client. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+/* httpd_test.c - the HTTP server against raw sockets: what a request may be, and limits. */
+#include "test/cmocka.h"
 
-#include <cmocka.h>
+#include "test/httpd_fixture.h"
 
-#include "buf.h"
-#include "http.h"
-#include "httpd.h"
-#include "test/net_fixture.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* ---- routes of the server under test ---- */
-
-struct held {
-    struct pat_httpd_req *req;
-    int calls;
-};
-
-static void on_echo(struct pat_httpd_req *r, void *arg)
-{
-    size_t len;
-    const char *body = pat_httpd_body(r, &len);
-
-    (void)arg;
-    pat_httpd_reply(r, 200, "text/plain", body, len);
-}
-
-static void on_hello(struct pat_httpd_req *r, void *arg)
-{
-    char text[512];
-    const char *who = pat_httpd_query_param(r, "who");
-
-    (void)arg;
-    snprintf(text, sizeof text, "%s %s from %s q=%s who=%s", pat_httpd_method(r),
-             pat_httpd_param(r, "name"), pat_httpd_peer(r), pat_httpd_query(r), who ? who : "-");
-    pat_httpd_set_header(r, "X-Test", "yes");
-    pat_httpd_reply(r, 200, "text/plain", text, strlen(text));
-}
-
-static void on_hold(struct pat_httpd_req *r, void *arg)
-{
-    struct held *h = arg;
-
-    h->req = r;
-    h->calls++;
-}
-
-static void on_form(struct pat_httpd_req *r, void *arg)
-{
-    const struct pat_param *params;
-    struct pat_buf out;
-    size_t n;
-    int err = pat_httpd_form(r, &params, &n);
-
-    (void)arg;
-    if (err) {
-        pat_httpd_reply_error(r, err, "body", "not a form");
-        return;
-    }
-    pat_buf_init(&out, 4096);
-    for (size_t i = 0; i < n; i++)
-        pat_buf_addf(&out, "[%s|%s]", params[i].name, params[i].value);
-    pat_httpd_reply(r, 200, "text/plain", out.data, out.len);
-    pat_buf_fini(&out);
-}
-
-static void on_fail(struct pat_httpd_req *r, void *arg)
-{
-    (void)arg;
-    pat_httpd_reply_error(r, PAT_EPERM, "call.\"from\"", "no");
-}
-
-static void on_abort(struct pat_httpd_req *r, void *arg)
-{
-    (void)arg;
-    pat_httpd_abort(r);
-}
-
-static struct held held;
-
-static void routes(struct pat_httpd *s)
-{
-    held = (struct held){ 0 };
-    assert_int_equal(pat_httpd_route(s, "POST", "/echo", 0, on_echo, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "PUT", "/echo", 0, on_echo, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "POST", "/big", 1 << 20, on_echo, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "GET", "/hello/{name}", 0, on_hello, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "GET", "/files/{name*}", 0, on_hello, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "GET", "/hold", 0, on_hold, &held), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "POST", "/form", 0, on_form, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "GET", "/fail", 0, on_fail, NULL), PAT_OK);
-    assert_int_equal(pat_httpd_route(s, "GET", "/abort", 0, on_abort, NULL), PAT_OK);
-}
-
-static int setup(void **state)
-{
-    static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
-                                                .max_connections = 8,
-                                                .max_body = 4096 };
-
-    *state = fixture_new(&opts, routes);
-    return 0;
-}
 
 static int setup_small(void **state)
 {
@@ -128,15 +25,7 @@ static int setup_impatient(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 /* ---- raw sockets ---- */
-
-#define HOST "Host: x\r\n"
 
 static void test_httpd__answers_each_raw_request_as_the_rfc_says(void **state)
 {
@@ -481,127 +370,6 @@ static void test_httpd__all_bodies_together_have_a_limit(void **state)
     raw_close(&late);
 }
 
-/* ---- late replies ---- */
-
-static void test_httpd__a_late_reply_reaches_its_client(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\nGET /hello/next HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    assert_false(pat_httpd_gone(held.req));
-    pat_httpd_reply(held.req, 204, NULL, NULL, 0);
-    loop_until(f->loop, raw_pump(&raw) && strstr(raw.in.data, "GET next"));
-    assert_int_equal(strncmp(raw.in.data, "HTTP/1.1 204 No Content\r\n", 25), 0);
-    raw_close(&raw);
-}
-
-static void test_httpd__a_request_outlives_its_peer(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    raw_close(&raw);
-    loop_until(f->loop, pat_httpd_gone(held.req));
-    assert_string_equal(pat_httpd_path(held.req), "/hold");
-    pat_httpd_reply(held.req, 200, "text/plain", "nobody", 6);
-}
-
-static void test_httpd__a_peer_that_only_stopped_sending_gets_its_answer(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    raw_half_close(&raw);
-    loop_until(f->loop, held.req && pat_httpd_gone(held.req));
-    pat_httpd_reply(held.req, 200, "text/plain", "late", 4);
-    raw_until_eof(&raw);
-    assert_non_null(strstr(raw.in.data, "\r\n\r\nlate"));
-    raw_close(&raw);
-}
-
-static void test_httpd__a_request_outlives_the_server(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    fixture_close_net(f);
-    assert_true(pat_httpd_gone(held.req));
-    pat_httpd_reply(held.req, 200, "text/plain", "nobody", 6);
-    raw_close(&raw);
-}
-
-/* ---- streams ---- */
-
-static void test_httpd__a_streamed_reply_pushes_back_and_ends(void **state)
-{
-    static char piece[64 * 1024];
-    struct fixture *f = *state;
-    struct raw raw;
-    size_t sent = 0;
-    int err = PAT_OK;
-
-    memset(piece, 's', sizeof piece);
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/event-stream"), PAT_OK);
-    while (!err && sent < 1000) {
-        err = pat_httpd_stream_send(held.req, piece, sizeof piece);
-        sent += !err;
-    }
-    assert_int_equal(err, PAT_EAGAIN);
-    loop_until(f->loop, raw_pump(&raw) && pat_httpd_stream_send(held.req, "last", 4) == PAT_OK);
-    pat_httpd_stream_end(held.req);
-    loop_until(f->loop, raw_pump(&raw) && raw.in.len > 10 &&
-                            !strcmp(raw.in.data + raw.in.len - 5, "0\r\n\r\n"));
-    assert_non_null(strstr(raw.in.data, "Transfer-Encoding: chunked\r\n\r\n10000\r\nsss"));
-    assert_non_null(strstr(raw.in.data, "\r\n4\r\nlast\r\n0\r\n\r\n"));
-    assert_true(raw.in.len > sent * sizeof piece);
-    raw_close(&raw);
-}
-
-static void test_httpd__a_stream_to_a_peer_that_left_says_so(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/event-stream"), PAT_OK);
-    raw_close(&raw);
-    loop_until(f->loop, pat_httpd_stream_send(held.req, "data: x\n\n", 9) == PAT_ECONN);
-    pat_httpd_stream_end(held.req);
-}
-
-static void test_httpd__a_stream_to_http_1_0_ends_with_the_connection(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.0\r\n\r\n");
-    loop_until(f->loop, held.req);
-    assert_int_equal(pat_httpd_stream_begin(held.req, 200, "text/plain"), PAT_OK);
-    assert_int_equal(pat_httpd_stream_send(held.req, "ab", 2), PAT_OK);
-    assert_int_equal(pat_httpd_stream_send(held.req, "cd", 2), PAT_OK);
-    pat_httpd_stream_end(held.req);
-    raw_until_eof(&raw);
-    assert_non_null(strstr(raw.in.data, "\r\n\r\nabcd"));
-    raw_close(&raw);
-}
-
 /* ---- forms ---- */
 
 static void test_httpd__forms_are_decoded_in_order(void **state)
@@ -653,94 +421,9 @@ static void test_httpd__a_form_of_more_than_200_fields_is_refused(void **state)
     raw_close(&raw);
 }
 
-/* ---- draining ---- */
-
-static void count(void *arg)
-{
-    ++*(int *)arg;
-}
-
-static void test_httpd__drain_waits_for_the_open_request(void **state)
-{
-    struct fixture *f = *state;
-    struct raw busy, idle;
-    int drained = 0;
-
-    raw_open(&busy, f);
-    raw_open(&idle, f);
-    raw_sends(&busy, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    pat_httpd_drain(f->server, LOOP_UNTIL_MS, count, &drained);
-    raw_until_eof(&idle);
-    assert_int_equal(drained, 0);
-    pat_httpd_reply(held.req, 200, "text/plain", "done", 4);
-    assert_int_equal(drained, 0);
-    loop_until(f->loop, drained);
-    raw_until_eof(&busy);
-    assert_non_null(strstr(busy.in.data, "Connection: close\r\n"));
-    assert_non_null(strstr(busy.in.data, "\r\n\r\ndone"));
-    assert_int_equal(drained, 1);
-    raw_close(&busy);
-    raw_close(&idle);
-}
-
-static void test_httpd__drain_gives_up_at_its_deadline(void **state)
-{
-    struct fixture *f = *state;
-    struct raw raw;
-    int drained = 0;
-
-    raw_open(&raw, f);
-    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    loop_until(f->loop, held.req);
-    pat_httpd_drain(f->server, 20, count, &drained);
-    loop_until(f->loop, drained);
-    raw_until_eof(&raw);
-    assert_int_equal(raw.in.len, 0);
-    assert_true(pat_httpd_gone(held.req));
-    pat_httpd_reply(held.req, 200, NULL, NULL, 0);
-    assert_int_equal(drained, 1);
-    raw_close(&raw);
-}
-
-static void test_httpd__listens_where_it_can_and_says_when_not(void **state)
-{
-    static const struct {
-        const char *listen;
-        int err;
-    } rows[] = {
-        { "127.0.0.1:0", PAT_OK },
-        { "[::]:0", PAT_OK },
-        { ":0", PAT_OK },
-        { "localhost:0", PAT_OK },
-        { "127.0.0.1", PAT_EINVAL },
-        { "127.0.0.1:x", PAT_EINVAL },
-        { "127.0.0.1:99999", PAT_EINVAL },
-        { "[::1:0", PAT_EINVAL },
-        { "host.test:0", PAT_EINVAL },
-    };
-    struct fixture *f = *state;
-    char taken[32];
-    struct pat_httpd_opts opts = { .listen = taken };
-    struct pat_httpd *s;
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        opts.listen = rows[i].listen;
-        assert_int_equal(pat_httpd_new(&s, f->net, &opts), PAT_OK);
-        assert_int_equal(pat_httpd_listen(s), rows[i].err);
-        assert_int_equal(pat_httpd_port(s) > 0, !rows[i].err);
-    }
-    snprintf(taken, sizeof taken, "127.0.0.1:%d", pat_httpd_port(f->server));
-    opts.listen = taken;
-    assert_int_equal(pat_httpd_new(&s, f->net, &opts), PAT_OK);
-    assert_int_equal(pat_httpd_listen(s), PAT_EEXIST);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    static const struct CMUnitTest tests[] = {
         T(test_httpd__answers_each_raw_request_as_the_rfc_says),
         T(test_httpd__head_gets_the_length_and_no_body),
         T(test_httpd__pipelined_requests_are_answered_in_order),
@@ -750,26 +433,16 @@ int main(void)
         T(test_httpd__a_chunked_body_over_the_limit_is_refused),
         T(test_httpd__too_many_headers_are_refused),
         T(test_httpd__continue_is_told_when_the_client_waits_for_it),
+        T(test_httpd__over_the_limit_who_waits_longest_makes_room),
+        T(test_httpd__over_the_limit_of_busy_ones_it_is_closed_at_once),
         cmocka_unit_test_setup_teardown(test_httpd__a_slow_head_or_body_times_out, setup_impatient,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_httpd__an_idle_connection_is_closed_without_a_word,
                                         setup_impatient, teardown),
-        T(test_httpd__over_the_limit_who_waits_longest_makes_room),
-        T(test_httpd__over_the_limit_of_busy_ones_it_is_closed_at_once),
         cmocka_unit_test_setup_teardown(test_httpd__all_bodies_together_have_a_limit, setup_small,
                                         teardown),
-        T(test_httpd__a_late_reply_reaches_its_client),
-        T(test_httpd__a_request_outlives_its_peer),
-        T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),
-        T(test_httpd__a_request_outlives_the_server),
-        T(test_httpd__a_streamed_reply_pushes_back_and_ends),
-        T(test_httpd__a_stream_to_a_peer_that_left_says_so),
-        T(test_httpd__a_stream_to_http_1_0_ends_with_the_connection),
         T(test_httpd__forms_are_decoded_in_order),
         T(test_httpd__a_form_of_more_than_200_fields_is_refused),
-        T(test_httpd__drain_waits_for_the_open_request),
-        T(test_httpd__drain_gives_up_at_its_deadline),
-        T(test_httpd__listens_where_it_can_and_says_when_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
