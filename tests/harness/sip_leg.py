@@ -85,14 +85,13 @@ class Leg:
 
     def say(self, samples: np.ndarray, timeout_s: float = 60) -> None:
         """Speaks, and returns when the last sample was sent."""
-        self._said.clear()
-        self.gate.loop.call_soon_threadsafe(self._queue, samples)
-        if not self._said.wait(timeout_s):
+        said = threading.Event()
+        self.gate.loop.call_soon_threadsafe(self._queue, samples, said)
+        if not said.wait(timeout_s):
             raise TimeoutError("could not speak")
 
     def start_saying(self, samples: np.ndarray) -> None:
-        self._said.clear()
-        self.gate.loop.call_soon_threadsafe(self._queue, samples)
+        self.gate.loop.call_soon_threadsafe(self._queue, samples, threading.Event())
 
     def wait_speech(self, since: float, timeout_s: float = 20) -> float:
         """When a voice was first heard since then."""
@@ -119,7 +118,8 @@ class Leg:
 
     # -------------------------------------------------------------- inside (the gate's loop)
 
-    def _queue(self, samples: np.ndarray) -> None:
+    def _queue(self, samples: np.ndarray, said: threading.Event) -> None:
+        self._said = said  # set on this thread only once these samples are gone
         pad = (-len(samples)) % FRAME
         self._speech = list(np.pad(samples, (0, pad)).reshape(-1, FRAME))
 

@@ -33,7 +33,11 @@ class TcpGate:
         if self.refuse:
             writer.transport.abort()
             return
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.to_port)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.to_port)
+        except OSError:  # the server is away
+            writer.transport.abort()
+            return
         self._open |= {writer, up_writer}
         await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
         self._open -= {writer, up_writer}

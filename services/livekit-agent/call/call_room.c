@@ -13,6 +13,7 @@ enum {
     SETTLE_MS = 60,
     SETTLE_SIP_MS = 100,
     RETURN_MS = 10000,    /* a lost connection may come back */
+    TIMED_OUT_MS = 4000,  /* the server has waited for it already, 20 s */
     REJOIN_MS = 5000,     /* after our own, everybody is told anew */
     NO_CONTEXT_MS = 3000, /* then the caller hears an apology */
 };
@@ -68,7 +69,7 @@ static void caller_left(struct call *c, int reason)
     if (reason == MIGRATION || reason == SIGNAL_CLOSE || reason == CONNECTION_TIMEOUT ||
         reason == STATE_MISMATCH) {
         pat_log(PAT_INFO, "call.caller_away", PAT_S("call", c->id), PAT_I("reason", reason));
-        pat_timer_start(&c->absent, RETURN_MS);
+        pat_timer_start(&c->absent, reason == CONNECTION_TIMEOUT ? TIMED_OUT_MS : RETURN_MS);
         return;
     }
     pat_strcpy(c->reason, sizeof c->reason, "caller_left");

@@ -104,7 +104,7 @@ static void say_now(struct step *s, enum turn_action how)
     enter(s, TURN_THINKING);
     reply_begin(s, how);
     reply_play(s);
-    s->t->watch_us = s->now + (int64_t)s->o->think_ms * MS;
+    s->t->watch_us = s->now + (int64_t)s->o->voice_ms * MS;
 }
 
 /* The caller's turn is over: the reply may be heard as soon as there is any. */

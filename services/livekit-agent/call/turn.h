@@ -30,6 +30,7 @@ struct turn_opts {
     int32_t guard_ms;       /* of the greeting: only guard_words cut it ("hello?" does not) */
     int32_t guard_words;
     int32_t think_ms; /* no sound of the reply for this long: apologise */
+    int32_t voice_ms; /* the same for a text that is known: two voices may have to be tried */
     int32_t stall_ms; /* the reply stops in its middle for this long: it is over */
     int32_t unheard_voice_ms, unheard_ms; /* so much voice, then so long no word of it: ask again */
     int32_t unheard_max;                  /* so often; then it is noise */

@@ -38,16 +38,16 @@ int turn_log_open(struct turn_log **out, const char *dir, const char *call_id, i
     }
     l->began_us = began_us;
     pat_buf_init(&l->lines, BUFFER_MAX);
-    pat_buf_addf(&l->lines,
-                 "{\"version\":1,\"call\":\"%s\",\"min_delay_ms\":%d,\"max_delay_ms\":%d,"
-                 "\"barge_in_ms\":%d,\"barge_in_words\":%d,\"false_ms\":%d,\"noise_ms\":%d,"
-                 "\"guard_ms\":%d,\"guard_words\":%d,\"think_ms\":%d,\"stall_ms\":%d,"
-                 "\"unheard_voice_ms\":%d,\"unheard_ms\":%d,\"unheard_max\":%d,"
-                 "\"speculate\":%s}\n",
-                 call_id, o->min_delay_ms, o->max_delay_ms, o->barge_in_ms, o->barge_in_words,
-                 o->false_ms, o->noise_ms, o->guard_ms, o->guard_words, o->think_ms, o->stall_ms,
-                 o->unheard_voice_ms, o->unheard_ms, o->unheard_max,
-                 o->speculate ? "true" : "false");
+    pat_buf_addf(
+        &l->lines,
+        "{\"version\":1,\"call\":\"%s\",\"min_delay_ms\":%d,\"max_delay_ms\":%d,"
+        "\"barge_in_ms\":%d,\"barge_in_words\":%d,\"false_ms\":%d,\"noise_ms\":%d,"
+        "\"guard_ms\":%d,\"guard_words\":%d,\"think_ms\":%d,\"voice_ms\":%d,\"stall_ms\":%d,"
+        "\"unheard_voice_ms\":%d,\"unheard_ms\":%d,\"unheard_max\":%d,"
+        "\"speculate\":%s}\n",
+        call_id, o->min_delay_ms, o->max_delay_ms, o->barge_in_ms, o->barge_in_words, o->false_ms,
+        o->noise_ms, o->guard_ms, o->guard_words, o->think_ms, o->voice_ms, o->stall_ms,
+        o->unheard_voice_ms, o->unheard_ms, o->unheard_max, o->speculate ? "true" : "false");
     *out = l;
     return PAT_OK;
 }

@@ -18,6 +18,7 @@ struct turn_opts turn_opts_for(double responsiveness, double interruption_sensit
         .guard_ms = 1500,
         .guard_words = 3,
         .think_ms = 6000,
+        .voice_ms = 10000,
         .stall_ms = 4000,
         .unheard_voice_ms = 800,
         .unheard_ms = 3500,
