@@ -1,12 +1,14 @@
 """A call of a user on LiveKit: a caller who really speaks is really answered."""
 
+import asyncio
 import time
 
 import pytest
+from livekit import api
 
 from harness import events, voice
 from harness.sip_leg import wait
-from harness.stack import LEO
+from harness.stack import AGENT_NAME, LEO
 
 
 def texts(watch, kind, call):
@@ -105,6 +107,24 @@ def test_when_the_caller_leaves_nothing_is_left(stack, watch):
     assert ended["data"]["owner"] == "caller"
     agent = stack.daemons["livekit-agent"]
     wait(lambda: "pat_agent_calls 0" in agent.metrics(), 15, "the agent has let the call go")
+
+
+def test_a_job_that_comes_after_the_caller_left_is_refused(stack, watch):
+    """A second dispatch of the same call, offered when the call is over, must not sit in an empty room."""
+    sid = stack.place_call(LEO.number)
+    leg = stack.leg(sid)
+    greeted(leg)
+    stack.hang_up(sid)
+    agent = stack.daemons["livekit-agent"]
+    wait(lambda: agent.logged("call.ended", call=leg.call), 15, "the agent has let the call go")
+
+    async def dispatch():
+        async with api.LiveKitAPI(stack.livekit.http_url, stack.livekit.key, stack.livekit.secret) as lk:
+            await lk.agent_dispatch.create_dispatch(
+                api.CreateAgentDispatchRequest(agent_name=AGENT_NAME, room=f"call_{leg.call}", metadata=leg.call))
+    asyncio.run(dispatch())
+    wait(lambda: agent.logged("agent.job_refused", room=f"call_{leg.call}"), 15, "the job is refused")
+    assert len(agent.logged("call.joining", call=leg.call)) == 1
 
 
 def test_several_calls_at_once(stack, watch):

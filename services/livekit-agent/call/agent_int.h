@@ -44,11 +44,23 @@ struct question {
     int tries;
 };
 
+/* Calls whose callers have left lately. A job that comes late for one of them (two dispatches, the
+ * second offered when the first was done) would sit in an empty room. */
+#define AGENT_OVER    32
+#define AGENT_OVER_MS 30000
+
+struct over {
+    char call_id[PAT_ID_LEN + 1];
+    int64_t at_ms;
+};
+
 struct agent {
     struct pat_daemon *d;
     struct env env;
     struct served *calls;
     int n_calls;
+    struct over over[AGENT_OVER]; /* a ring */
+    size_t over_next;
     struct prepared *prepared;
     int n_prepared;
     struct question *questions;

@@ -25,13 +25,34 @@ static const char *id_of(const char *room, const char *metadata)
     return id ? id : pat_id_valid(metadata) ? metadata : NULL;
 }
 
+static bool is_over(const struct agent *a, const char *id)
+{
+    for (size_t i = 0; i < AGENT_OVER; i++)
+        if (strcmp(a->over[i].call_id, id) == 0 && pat_now_ms() - a->over[i].at_ms < AGENT_OVER_MS)
+            return true;
+    return false;
+}
+
+/* Only the caller's own leaving is final: a leg lost by a fault may be dialled again. */
+static void note_over(struct agent *a, const struct call *c)
+{
+    struct over *o = &a->over[a->over_next];
+
+    if (strcmp(call_reason(c), "caller_left") != 0)
+        return;
+    a->over_next = (a->over_next + 1) % AGENT_OVER;
+    (void)pat_strcpy(o->call_id, sizeof o->call_id, call_id(c));
+    o->at_ms = pat_now_ms();
+}
+
 static int on_offered(const char *job_id, const char *room, const char *metadata,
                       char identity[129], void *arg)
 {
     struct agent *a = arg;
     const char *id = id_of(room, metadata);
 
-    if (a->draining || a->n_calls >= a->env.conf->max_calls || (id && agent_find(a, id))) {
+    if (a->draining || a->n_calls >= a->env.conf->max_calls ||
+        (id && (agent_find(a, id) || is_over(a, id)))) {
         pat_log(PAT_INFO, "agent.job_refused", PAT_S("job", job_id), PAT_S("room", room),
                 PAT_I("calls", a->n_calls));
         return PAT_EAGAIN;
@@ -65,6 +86,7 @@ static void on_ended(struct call *c, void *arg)
     struct agent *a = arg;
 
     forget(a, c);
+    note_over(a, c);
     call_free(c);
     agent_drain_step(a);
 }

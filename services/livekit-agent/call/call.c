@@ -366,6 +366,11 @@ const char *call_id(const struct call *c)
     return c->id;
 }
 
+const char *call_reason(const struct call *c)
+{
+    return c->reason;
+}
+
 const char *call_job(const struct call *c)
 {
     return c->job;

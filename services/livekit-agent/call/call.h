@@ -41,6 +41,8 @@ void call_yield(struct call *c, const char *reason);
 void call_free(struct call *c);
 
 const char *call_id(const struct call *c);
+/* Why it ended, or is ending; "" before. */
+const char *call_reason(const struct call *c);
 const char *call_job(const struct call *c); /* "" without one */
 bool call_has_context(const struct call *c);
 
