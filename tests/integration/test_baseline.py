@@ -1,17 +1,14 @@
 """The product's tables as a fresh install gets them: policies as each role meets them, triggers, realtime."""
 
-import sys
 import uuid
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import patdb  # noqa: E402
-from harness.patdb import ADA, BOB  # noqa: E402
-from harness.postgres import Postgres  # noqa: E402
+from harness import patdb
+from harness.patdb import ADA, BOB
+from harness.postgres import Postgres
 
 # A row of each table that a user owns, and a column to change in it.
 OWNED = {

@@ -5,18 +5,15 @@ import datetime
 import itertools
 import json
 import random
-import sys
 import threading
 import uuid
-from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import patdb  # noqa: E402
-from harness.patdb import ADA, BOB, NAMES  # noqa: E402
-from harness.postgres import DAEMON, Postgres  # noqa: E402
+from harness import patdb
+from harness.patdb import ADA, BOB, NAMES
+from harness.postgres import DAEMON, Postgres
 
 T0 = datetime.datetime(2026, 3, 1, 12, 0, 0, tzinfo=datetime.timezone.utc)
 WITHHELD = "+10000000000"

@@ -3,19 +3,16 @@
 import datetime
 import json
 import re
-import sys
 import threading
 import time
 import uuid
-from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import patdb  # noqa: E402
-from harness.patdb import ADA, BOB, NAMES  # noqa: E402
-from harness.postgres import OWNER, Postgres  # noqa: E402
+from harness import patdb
+from harness.patdb import ADA, BOB, NAMES
+from harness.postgres import OWNER, Postgres
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.nats import Nats  # noqa: E402
-from harness.postgres import OWNER, Postgres  # noqa: E402
-from harness.process import http_status  # noqa: E402
+from harness.nats import Nats
+from harness.postgres import OWNER, Postgres
+from harness.process import http_status
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", Path(__file__).resolve().parents[2] / "build/dev"))
 PROGRAM = BUILD / "test" / "daemon_it"

@@ -9,13 +9,11 @@ import hashlib
 import http.client
 import json
 import os
-import sys
 import threading
 import urllib.parse
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import retell
@@ -25,9 +23,8 @@ from pydantic import TypeAdapter
 from retell.lib.webhook_auth import symmetric
 from retell.types import AgentListResponse, AgentResponse, CallListResponse, CallResponse, LlmResponse, VoiceListResponse
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, RITA, Stack, http_json  # noqa: E402
+from harness.sip_leg import wait
+from harness.stack import LEO, RITA, Stack, http_json
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 KEY = "PSK_of_the_project"

@@ -8,19 +8,16 @@ import os
 import random
 import re
 import resource
-import sys
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.carrier import Carrier, sign_form, sign_json  # noqa: E402
-from harness.raw_http import Raw, exchange, parse  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, Daemon, Stack  # noqa: E402
+from harness.carrier import Carrier, sign_form, sign_json
+from harness.raw_http import Raw, exchange, parse
+from harness.sip_leg import wait
+from harness.stack import LEO, Daemon, Stack
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 VOICE, HOOK = "/v1/signalwire/voice", "/v1/hooks/retell"

@@ -6,19 +6,16 @@ One thing must hold after each: a call that was answered is in Postgres, with it
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 
 import nats
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.carrier import Carrier  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, Stack  # noqa: E402
+from harness.carrier import Carrier
+from harness.sip_leg import wait
+from harness.stack import LEO, Stack
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 

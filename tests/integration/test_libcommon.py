@@ -3,18 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.control import Control  # noqa: E402
-from harness.nats import Nats  # noqa: E402
-from harness.patdb import migrate  # noqa: E402
-from harness.pgbouncer import PgBouncer  # noqa: E402
-from harness.postgres import DAEMON, OWNER, Postgres  # noqa: E402
+from harness.control import Control
+from harness.nats import Nats
+from harness.patdb import migrate
+from harness.pgbouncer import PgBouncer
+from harness.postgres import DAEMON, OWNER, Postgres
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", Path(__file__).resolve().parents[2] / "build/dev"))
 

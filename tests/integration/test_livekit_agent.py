@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -15,14 +14,13 @@ import nats as nats_client
 import pytest
 from livekit import api
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import voice  # noqa: E402
-from harness.livekit import LiveKit  # noqa: E402
-from harness.nats import Nats  # noqa: E402
-from harness.process import Process, free_port, http_status  # noqa: E402
-from harness.sip_leg import SipGate, wait  # noqa: E402
-from harness.stack import ROOT, http_json  # noqa: E402
-from harness.watch import Watch  # noqa: E402
+from harness import voice
+from harness.livekit import LiveKit
+from harness.nats import Nats
+from harness.process import Process, free_port, http_status
+from harness.sip_leg import SipGate, wait
+from harness.stack import ROOT, http_json
+from harness.watch import Watch
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev"))
 USER, CONFIG = str(uuid.uuid4()), str(uuid.uuid4())

@@ -2,19 +2,16 @@
 
 import shutil
 import subprocess
-import sys
 import threading
 import urllib.parse
-from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import patdb  # noqa: E402
-from harness.patdb import ADA, BOB, MIGRATIONS, NAMES, migrate  # noqa: E402
-from harness.pgbouncer import PgBouncer  # noqa: E402
-from harness.postgres import OWNER, Postgres, bin_dir  # noqa: E402
+from harness import patdb
+from harness.patdb import ADA, BOB, MIGRATIONS, NAMES, migrate
+from harness.pgbouncer import PgBouncer
+from harness.postgres import OWNER, Postgres, bin_dir
 
 FILES = sorted(p.stem for p in MIGRATIONS.glob("[0-9]*.sql"))
 

@@ -4,21 +4,18 @@ Only what listens has a connection of its own to PostgreSQL.
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
 import jwt
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.carrier import Carrier, Phone  # noqa: E402
-from harness.pgbouncer import PgBouncer  # noqa: E402
-from harness.postgres import DAEMON  # noqa: E402
-from harness.process import http_status  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack, http_json  # noqa: E402
-from harness.watch import Watch  # noqa: E402
+from harness.carrier import Carrier, Phone
+from harness.pgbouncer import PgBouncer
+from harness.postgres import DAEMON
+from harness.process import http_status
+from harness.sip_leg import wait
+from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack, http_json
+from harness.watch import Watch
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 

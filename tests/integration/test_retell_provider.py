@@ -4,23 +4,20 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import nats
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import events  # noqa: E402
-from harness.process import free_port, http_status  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import RITA, Daemon, Stack  # noqa: E402
-from harness.watch import Watch  # noqa: E402
+from harness import events
+from harness.process import free_port, http_status
+from harness.sip_leg import wait
+from harness.stack import RITA, Daemon, Stack
+from harness.watch import Watch
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 SUBJECT = "pat.rpc.v1.retell.register_call"

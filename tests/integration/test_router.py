@@ -10,22 +10,19 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import time
 import urllib.parse
 import uuid
-from pathlib import Path
 
 import nats
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import events  # noqa: E402
-from harness.carrier import CALLER, Carrier, Phone, sign_form, sign_json  # noqa: E402
-from harness.process import free_port, http_status  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack  # noqa: E402
-from harness.watch import Watch, in_stream  # noqa: E402
+from harness import events
+from harness.carrier import CALLER, Carrier, Phone, sign_form, sign_json
+from harness.process import free_port, http_status
+from harness.sip_leg import wait
+from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack
+from harness.watch import Watch, in_stream
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 OLD_KEY, NEW_KEY = "PSK_the_old_one", "PSK_the_new_one"

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +10,9 @@ import numpy as np
 import pytest
 from livekit import api, rtc
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.livekit import LiveKit  # noqa: E402
-from harness.probe import Probe  # noqa: E402
-from harness.tcp_gate import TcpGate  # noqa: E402
+from harness.livekit import LiveKit
+from harness.probe import Probe
+from harness.tcp_gate import TcpGate
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", Path(__file__).resolve().parents[2] / "build/dev"))
 RATE = 48000

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,13 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.carrier import Carrier  # noqa: E402
-from harness.nats import Nats  # noqa: E402
-from harness.process import free_port, http_status  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, RITA, Daemon, Stack  # noqa: E402
-from harness.watch import Watch  # noqa: E402
+from harness.carrier import Carrier
+from harness.nats import Nats
+from harness.process import free_port, http_status
+from harness.sip_leg import wait
+from harness.stack import LEO, RITA, Daemon, Stack
+from harness.watch import Watch
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", "build/dev"))
 DAEMONS = ["livekit-agent", "retell-provider", "router", "stack-switcher", "webhook-relay"]

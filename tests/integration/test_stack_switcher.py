@@ -2,12 +2,10 @@
 
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
-from pathlib import Path
 
 import jwt
 import pytest
@@ -15,9 +13,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness.process import http_status  # noqa: E402
-from harness.stack import LEO, RITA, Stack  # noqa: E402
+from harness.process import http_status
+from harness.stack import LEO, RITA, Stack
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 ADMIN = uuid.UUID("00000000-0000-4000-8000-0000000000cc")

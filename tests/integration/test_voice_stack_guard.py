@@ -1,18 +1,15 @@
 """Who may change a user's stack and vendor ids: service and admins, nobody else, by whatever statement."""
 
 import json
-import sys
 import uuid
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import patdb  # noqa: E402
-from harness.patdb import ADA, BOB, NAMES  # noqa: E402
-from harness.postgres import Postgres  # noqa: E402
+from harness import patdb
+from harness.patdb import ADA, BOB, NAMES
+from harness.postgres import Postgres
 
 GUARDED = {"active_voice_stack": "livekit", "stack_config": '{"a": 1}', "livekit_room_id": "room",
            "retell_agent_id": "agent_bob", "retell_llm_id": "llm_bob"}

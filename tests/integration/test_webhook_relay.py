@@ -8,24 +8,21 @@ import http.client
 import itertools
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from pathlib import Path
 
 import jwt
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import events  # noqa: E402
-from harness.postgres import OWNER  # noqa: E402
-from harness.sip_leg import wait  # noqa: E402
-from harness.stack import LEO, RITA, Stack  # noqa: E402
-from harness.watch import Watch, in_stream  # noqa: E402
+from harness import events
+from harness.postgres import OWNER
+from harness.sip_leg import wait
+from harness.stack import LEO, RITA, Stack
+from harness.watch import Watch, in_stream
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 KEY, SECRET = "devkey", "a-secret-of-livekit-with-at-least-32-characters"
