@@ -191,7 +191,7 @@ static void run(struct load *l)
 static int64_t cpu_us(int pid)
 {
     char path[64], text[1024];
-    unsigned long user, system;
+    unsigned long user = 0, system = 0;
     const char *s;
     size_t n;
     FILE *f;
