@@ -1,0 +1,189 @@
+/* turn_listen.c - while the caller may speak: their words, their pauses, and when their turn is
+ * over.
+ *
+ * listening and maybe-done differ in what is waited for only, so one function serves both.
+ */
+#include "turn_int.h"
+
+enum { HURRY_MS = 1000 };
+
+int32_t turn_words(const struct turn *t)
+{
+    return t->words + t->partial_words;
+}
+
+void turn_forget(struct turn *t)
+{
+    t->words = t->partial_words = t->answered_words = 0;
+    t->ended = t->open = t->flushed = false;
+    t->turn_us = 0;
+}
+
+bool turn_is_words(enum turn_event_kind k)
+{
+    return k == TURN_PARTIAL || k == TURN_FINAL || k == TURN_UTTERANCE_END || k == TURN_TYPED;
+}
+
+/* Words of any event into the counters. True: something new was said. */
+bool turn_take_words(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    const struct turn_event *e = s->e;
+
+    switch (e->kind) {
+    case TURN_PARTIAL:
+        t->partial_words = e->n;
+        break;
+    case TURN_FINAL:
+        t->partial_words = 0;
+        t->words += e->n;
+        break;
+    case TURN_TYPED:
+        t->words += e->n;
+        t->silent_at_us = 1;
+        break;
+    default:
+        break;
+    }
+    if (e->n > 0) {
+        t->unheard_us = 0;
+        t->unheard = 0;
+        t->word_at_us = s->now;
+        t->ended = false;
+        t->open = e->open;
+        t->flushed = false;
+    }
+    if (e->kind == TURN_UTTERANCE_END || e->kind == TURN_TYPED ||
+        (e->kind == TURN_FINAL && e->end)) {
+        t->ended = turn_words(t) > 0;
+        if (e->kind == TURN_TYPED)
+            t->open = false;
+    }
+    return e->n > 0;
+}
+
+/* The caller's turn is over: the reply may be heard as soon as there is any. */
+void turn_commit(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    if (!t->have)
+        turn_reply_begin(s, TURN_THINK);
+    turn_act(s, TURN_COMMIT);
+    turn_forget(t);
+    turn_enter(s, TURN_THINKING);
+    turn_reply_play(s);
+    t->watch_us = s->now + (int64_t)s->o->think_ms * MS;
+}
+
+/* Listening: has the caller finished? Sets when to ask again. */
+void turn_consider(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    int64_t silent_us = t->silent_at_us;
+    int64_t due;
+
+    /* Words without voice: speech too faint for the detector. */
+    if (!silent_us || (!t->ended && silent_us < t->word_at_us))
+        silent_us = t->word_at_us;
+
+    t->turn_us = 0;
+    if (turn_words(t) == 0) {
+        turn_enter(s, TURN_LISTENING);
+        return;
+    }
+    if (turn_talking(t)) {
+        turn_enter(s, TURN_LISTENING);
+        /* The recogniser heard the end, yet there is voice without words: noise, after a while. */
+        if (t->ended)
+            t->turn_us = s->now + (int64_t)s->o->max_delay_ms * MS;
+        return;
+    }
+    due =
+        silent_us + (int64_t)(t->ended && !t->open ? s->o->min_delay_ms : s->o->max_delay_ms) * MS;
+    if (!t->ended && t->flushed)
+        due = silent_us + (int64_t)(s->o->max_delay_ms + HURRY_MS) * MS;
+    if (s->now < due) {
+        if (t->ended && s->o->speculate && !t->have) {
+            turn_reply_begin(s, TURN_THINK);
+            t->answered_words = turn_words(t);
+        }
+        turn_enter(s, t->ended ? TURN_MAYBE_DONE : TURN_LISTENING);
+        t->turn_us = due;
+        return;
+    }
+    if (!t->ended && t->partial_words && !t->flushed) {
+        t->flushed = true;
+        turn_act(s, TURN_FLUSH);
+        t->turn_us = s->now + HURRY_MS * MS;
+        return;
+    }
+    turn_commit(s);
+}
+
+/* They spoke, and the recogniser says nothing: it may be deaf or away. Silence would be the worst
+ * answer. */
+void expect_words(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    if (turn_words(t) || t->unheard == s->o->unheard_max || t->unheard_us ||
+        s->at - t->voice_at_us < (int64_t)s->o->unheard_voice_ms * MS)
+        return;
+    t->unheard_us = s->at + (int64_t)s->o->unheard_ms * MS;
+}
+
+void ask_again(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    if (turn_words(t) || t->have)
+        return;
+    if (turn_talking(t)) {
+        t->unheard_us = s->now + HURRY_MS * MS;
+        return;
+    }
+    t->unheard++;
+    turn_say(s, TURN_SORRY);
+}
+
+/* listening and maybe-done: they differ in what is waited for only. */
+void turn_in_listening(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    switch (s->e->kind) {
+    case TURN_PARTIAL:
+    case TURN_FINAL:
+    case TURN_UTTERANCE_END:
+    case TURN_TYPED:
+        (void)turn_take_words(s);
+        if (t->have && turn_words(t) > t->answered_words)
+            turn_reply_cut(s); /* a reply to half of what was said */
+        turn_consider(s);
+        break;
+    case TURN_WAKE:
+        if (turn_due(s, &t->turn_us)) {
+            t->deaf = t->voice;
+            turn_consider(s);
+        }
+        if (turn_due(s, &t->unheard_us))
+            ask_again(s);
+        break;
+    case TURN_VOICE_STOP:
+        expect_words(s);
+        turn_consider(s);
+        break;
+    case TURN_VOICE_START:
+        turn_consider(s);
+        break;
+    case TURN_REPLY_FAILED:
+    case TURN_REPLY_DONE:
+        t->making = false;
+        if (t->have && (s->e->kind == TURN_REPLY_FAILED || s->e->n == 0))
+            turn_reply_cut(s); /* thought ahead in vain: think again when it is needed */
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,202 @@
+/* turn_speak.c - while a reply is on its way, heard, or held because the caller makes a sound. */
+#include "turn_int.h"
+
+/* The caller makes a sound while we have not spoken yet: hold it until we know what it was. */
+void hold_reply(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    if (s->e->kind == TURN_VOICE_START) {
+        if (t->authorised) {
+            t->authorised = false;
+            turn_act(s, TURN_PAUSE);
+        }
+        t->resume_us = s->now + (int64_t)s->o->noise_ms * MS;
+    } else if (!t->authorised) {
+        bool blip = s->at - t->voice_at_us < (int64_t)s->o->barge_in_ms * MS;
+        t->resume_us = s->now + (blip ? 0 : (int64_t)s->o->false_ms * MS / 2);
+        if (blip)
+            turn_reply_play(s);
+    }
+}
+
+void turn_in_thinking(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    switch (s->e->kind) {
+    case TURN_PARTIAL:
+    case TURN_FINAL:
+    case TURN_TYPED:
+    case TURN_UTTERANCE_END:
+        if (turn_take_words(s) && !t->leaving && !t->greeting) {
+            turn_reply_cut(s);
+            turn_enter(s, TURN_LISTENING);
+            turn_consider(s);
+        }
+        break;
+    case TURN_VOICE_START:
+    case TURN_VOICE_STOP:
+        if (!t->greeting && !t->apology)
+            hold_reply(s);
+        break;
+    case TURN_SOUNDING:
+        turn_enter(s, TURN_SPEAKING);
+        t->sound_at_us = s->now;
+        t->watch_us = 0;
+        t->dry = false;
+        break;
+    case TURN_REPLY_DONE:
+        t->making = false;
+        if (s->e->n == 0)
+            turn_reply_finished(s);
+        break;
+    case TURN_REPLY_FAILED:
+        turn_reply_failed(s);
+        break;
+    case TURN_WAKE:
+        if (turn_due(s, &t->resume_us)) {
+            t->deaf = t->voice;
+            turn_reply_play(s);
+        }
+        if (turn_due(s, &t->watch_us))
+            turn_reply_failed(s);
+        break;
+    default:
+        break;
+    }
+}
+
+bool guarded(const struct turn_pass *s)
+{
+    return s->t->greeting && s->now < s->t->sound_at_us + (int64_t)s->o->guard_ms * MS;
+}
+
+/* Words over our own voice. Enough of them take the turn. */
+void words_over(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    int32_t need = guarded(s) ? s->o->guard_words : s->o->barge_in_words;
+
+    (void)turn_take_words(s);
+    if (t->leaving || (turn_words(t) < need && s->e->kind != TURN_TYPED))
+        return;
+    if (s->e->n <= 0 && t->state == TURN_SPEAKING)
+        return; /* nothing new: what was said under the guard stays for later */
+    turn_reply_cut(s);
+    turn_enter(s, TURN_LISTENING);
+    turn_consider(s);
+}
+
+void interrupt(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    t->barge_us = 0;
+    t->authorised = false;
+    turn_act(s, TURN_PAUSE);
+    turn_enter(s, TURN_INTERRUPTED);
+    t->watch_us = 0;
+    t->resume_us = s->now + (int64_t)s->o->noise_ms * MS;
+}
+
+void voice_over(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    int64_t guard_end = t->sound_at_us + (int64_t)s->o->guard_ms * MS;
+
+    if (t->leaving)
+        return;
+    t->barge_us = s->at + (int64_t)s->o->barge_in_ms * MS;
+    if (t->greeting && t->barge_us < guard_end)
+        t->barge_us = guard_end;
+    if (s->now >= t->barge_us)
+        interrupt(s);
+}
+
+void turn_in_speaking(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    switch (s->e->kind) {
+    case TURN_PARTIAL:
+    case TURN_FINAL:
+    case TURN_TYPED:
+    case TURN_UTTERANCE_END:
+        words_over(s);
+        break;
+    case TURN_VOICE_START:
+        voice_over(s);
+        break;
+    case TURN_VOICE_STOP:
+        t->barge_us = 0;
+        break;
+    case TURN_SOUNDING:
+        t->dry = false;
+        t->watch_us = 0;
+        break;
+    case TURN_SPOKEN:
+        t->dry = true;
+        t->watch_us = s->now + (int64_t)s->o->stall_ms * MS;
+        if (!t->making)
+            turn_reply_finished(s);
+        break;
+    case TURN_REPLY_DONE:
+    case TURN_REPLY_FAILED: /* its beginning was heard: that has to do */
+        t->making = false;
+        if (t->dry)
+            turn_reply_finished(s);
+        break;
+    case TURN_WAKE:
+        if (turn_due(s, &t->barge_us) && turn_talking(t)) {
+            interrupt(s);
+        } else if (turn_due(s, &t->watch_us)) {
+            turn_act(s, TURN_CUT);
+            turn_reply_finished(s);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void turn_in_interrupted(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    switch (s->e->kind) {
+    case TURN_PARTIAL:
+    case TURN_FINAL:
+    case TURN_TYPED:
+    case TURN_UTTERANCE_END:
+        words_over(s);
+        break;
+    case TURN_VOICE_START:
+        t->resume_us = s->now + (int64_t)s->o->noise_ms * MS;
+        break;
+    case TURN_VOICE_STOP:
+        t->resume_us = s->now + (int64_t)s->o->false_ms * MS;
+        break;
+    case TURN_SPOKEN: /* the last packet was on its way when we paused */
+        t->dry = true;
+        break;
+    case TURN_REPLY_DONE:
+    case TURN_REPLY_FAILED:
+        t->making = false;
+        break;
+    case TURN_WAKE:
+        if (!turn_due(s, &t->resume_us))
+            break;
+        t->deaf = t->voice;
+        turn_enter(s, TURN_SPEAKING);
+        turn_reply_play(s);
+        if (t->dry) {
+            t->watch_us = s->now + (int64_t)s->o->stall_ms * MS;
+            if (!t->making)
+                turn_reply_finished(s);
+        }
+        break;
+    default:
+        break;
+    }
+}
