@@ -63,7 +63,7 @@ bool turn_take_words(struct turn_pass *s)
 }
 
 /* The caller's turn is over: the reply may be heard as soon as there is any. */
-void turn_commit(struct turn_pass *s)
+static void commit(struct turn_pass *s)
 {
     struct turn *t = s->t;
 
@@ -118,12 +118,12 @@ void turn_consider(struct turn_pass *s)
         t->turn_us = s->now + HURRY_MS * MS;
         return;
     }
-    turn_commit(s);
+    commit(s);
 }
 
 /* They spoke, and the recogniser says nothing: it may be deaf or away. Silence would be the worst
  * answer. */
-void expect_words(struct turn_pass *s)
+static void expect_words(struct turn_pass *s)
 {
     struct turn *t = s->t;
 
@@ -133,7 +133,7 @@ void expect_words(struct turn_pass *s)
     t->unheard_us = s->at + (int64_t)s->o->unheard_ms * MS;
 }
 
-void ask_again(struct turn_pass *s)
+static void ask_again(struct turn_pass *s)
 {
     struct turn *t = s->t;
 

@@ -2,7 +2,7 @@
 #include "turn_int.h"
 
 /* The caller makes a sound while we have not spoken yet: hold it until we know what it was. */
-void hold_reply(struct turn_pass *s)
+static void hold_reply(struct turn_pass *s)
 {
     struct turn *t = s->t;
 
@@ -67,13 +67,13 @@ void turn_in_thinking(struct turn_pass *s)
     }
 }
 
-bool guarded(const struct turn_pass *s)
+static bool guarded(const struct turn_pass *s)
 {
     return s->t->greeting && s->now < s->t->sound_at_us + (int64_t)s->o->guard_ms * MS;
 }
 
 /* Words over our own voice. Enough of them take the turn. */
-void words_over(struct turn_pass *s)
+static void words_over(struct turn_pass *s)
 {
     struct turn *t = s->t;
     int32_t need = guarded(s) ? s->o->guard_words : s->o->barge_in_words;
@@ -88,7 +88,7 @@ void words_over(struct turn_pass *s)
     turn_consider(s);
 }
 
-void interrupt(struct turn_pass *s)
+static void interrupt(struct turn_pass *s)
 {
     struct turn *t = s->t;
 
@@ -100,7 +100,7 @@ void interrupt(struct turn_pass *s)
     t->resume_us = s->now + (int64_t)s->o->noise_ms * MS;
 }
 
-void voice_over(struct turn_pass *s)
+static void voice_over(struct turn_pass *s)
 {
     struct turn *t = s->t;
     int64_t guard_end = t->sound_at_us + (int64_t)s->o->guard_ms * MS;
