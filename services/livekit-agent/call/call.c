@@ -87,7 +87,7 @@ static int init_timers(struct call *c)
         err = pat_timer_init(&c->ctx_timer, l, on_no_context, c);
     if (!err)
         err = pat_timer_init(&c->deaf, l, call_deaf, c);
-    return err;
+    return err ? err : call_dtmf_init(c);
 }
 
 static void fini_timers(struct call *c)
@@ -99,6 +99,7 @@ static void fini_timers(struct call *c)
     pat_timer_fini(&c->absent);
     pat_timer_fini(&c->ctx_timer);
     pat_timer_fini(&c->deaf);
+    call_dtmf_fini(c);
 }
 
 static void stop_timers(struct call *c)
@@ -110,6 +111,7 @@ static void stop_timers(struct call *c)
     pat_timer_stop(&c->absent);
     pat_timer_stop(&c->ctx_timer);
     pat_timer_stop(&c->deaf);
+    call_dtmf_stop(c);
 }
 
 static int make_player(struct call *c)

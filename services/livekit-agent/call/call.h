@@ -35,6 +35,10 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
 void call_context(struct call *c, struct context *ctx_take);
 /* Ends it. polite: what is being said is finished first. */
 void call_hang_up(struct call *c, const char *reason, bool polite);
+/* Keys pressed towards the caller's end: "0-9*#ABCD", "w" is half a second's pause. They go out one
+ * after the other behind what is still going; PAT_EINVAL: other characters, PAT_E2BIG: more than
+ * 63, PAT_EUNAVAIL: nobody is there. */
+int call_send_dtmf(struct call *c, const char *digits) PAT_MUST_CHECK;
 /* Somebody else serves it: leaves without a word, and without closing the room. */
 void call_yield(struct call *c, const char *reason);
 /* At any time; leaves the room without ceremony when it had not. */

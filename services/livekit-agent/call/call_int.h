@@ -5,6 +5,7 @@
  *   call_turn.c   events into the turn machine, its actions out
  *   call_reply.c  replies: begun, heard, cut; the recogniser's and the voice's news
  *   call_report.c events and usage
+ *   call_dtmf.c   the telephone's keys, both ways
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
@@ -24,6 +25,14 @@ struct turn_times {
     int64_t voiced_us; /* the caller's last voiced packet */
     int64_t final_us;  /* the recogniser's word that made us think */
     int64_t commit_us;
+};
+
+/* Keys pressed and not yet a turn; digits to be sent. */
+struct call_dtmf {
+    char in[32], out[64];
+    size_t n_in, at_out;
+    int tries;
+    struct pat_timer in_timer, out_timer;
 };
 
 struct call {
@@ -80,6 +89,7 @@ struct call {
     struct pat_timer wake, ready_timer, progress, limit, absent, ctx_timer, deaf;
     int64_t hearing_us; /* the recogniser is connected, since */
     struct pat_task gone;
+    struct call_dtmf dtmf;
     const char *agent_state;
 
     int64_t began_us, began_ms;
@@ -119,7 +129,17 @@ void call_forget(struct call *c);
 void call_tick(void *arg); /* while we speak */
 void call_deaf(void *arg); /* the recogniser has been away for too long */
 
+/* call_dtmf.c */
+int call_dtmf_init(struct call *c) PAT_MUST_CHECK;
+void call_dtmf_stop(struct call *c);
+void call_dtmf_fini(struct call *c);
+void call_dtmf_digit(struct call *c, char digit);
+/* A whole turn that was not spoken: keys, chat. */
+void call_typed(struct call *c, const char *text, size_t len);
+
 /* call_report.c */
+/* Any event about this call; data is taken over. */
+void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take);
 void report_answered(struct call *c, int64_t greeting_ms);
 void report_user(struct call *c, const char *text);
 void report_partial(struct call *c, const char *text);

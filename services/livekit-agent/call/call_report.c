@@ -44,6 +44,14 @@ static void put(struct call *c, const char *area, const char *name, const struct
         pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("event", name));
 }
 
+void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take)
+{
+    if (c->ctx)
+        put(c, area, name, NULL, data_take, NULL);
+    else
+        pat_json_free(data_take); /* nobody's call */
+}
+
 static void add_answered_row(struct call *c, struct pat_json *row, int64_t greeting_ms)
 {
     char at[PAT_TIME_LEN + 1];

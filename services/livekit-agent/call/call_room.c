@@ -153,8 +153,8 @@ static void on_dtmf(const struct rtc_participant *from, char digit, void *arg)
 {
     struct call *c = arg;
 
-    (void)from, (void)digit; /* a digit may be part of a passcode: it is not logged */
-    pat_log(PAT_DEBUG, "call.dtmf", PAT_S("call", c->id));
+    if (strcmp(from->identity, c->caller) == 0)
+        call_dtmf_digit(c, digit);
 }
 
 static void on_text(const char *identity, const char *topic, const char *text, size_t len,
@@ -164,10 +164,7 @@ static void on_text(const char *identity, const char *topic, const char *text, s
 
     if (c->ending || strcmp(topic, "lk.chat") != 0 || strcmp(identity, c->caller) != 0 || !len)
         return;
-    if (c->said.len)
-        pat_buf_adds(&c->said, " ");
-    pat_buf_add(&c->said, text, len);
-    call_turn_kind(c, TURN_TYPED, c->said.data ? prompt_words(c->said.data, true) : 0);
+    call_typed(c, text, len);
 }
 
 static void on_left(enum rtc_left reason, void *arg)

@@ -1,212 +1,14 @@
 /* call_test.c - whole calls against a room, recogniser, model and voice of the test's own. */
-#include "call.h"
-#include "test/fakes.h"
+#include "test/rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-#define CALL  "01934d8e-5a00-7000-8000-0000000000aa"
-#define USER  "11111111-1111-4111-8111-111111111111"
-#define AGENT "22222222-2222-4222-8222-222222222222"
-
-struct rig {
-    struct pat_loop *loop;
-    struct pat_metrics *metrics;
-    struct env env;
-    struct agent_conf conf;
-    struct call *call;
-    bool over;
-    int headers;
-};
-
-static void on_ended(struct call *c, void *arg)
-{
-    struct rig *r = arg;
-
-    call_free(c);
-    r->call = NULL;
-    r->over = true;
-}
-
-static void on_headers(struct call *c, const struct context_headers *h, void *arg)
-{
-    struct rig *r = arg;
-
-    (void)c;
-    assert_string_equal(h->user, USER);
-    r->headers++;
-}
-
-static const struct call_events events = { on_headers, on_ended };
-
-static struct context *context(const char *greeting)
-{
-    char text[1000];
-    struct pat_json *j;
-    struct context *c;
-
-    (void)snprintf(text, sizeof text,
-                   "{\"call_id\":\"" CALL "\",\"user_id\":\"" USER "\",\"agent_config_id\":\"" AGENT
-                   "\",\"settings\":{\"user_name\":\"Ada\",\"greeting_template\":\"%s\","
-                   "\"voice\":{\"responsiveness\":1,\"interruption_sensitivity\":1}}}",
-                   greeting);
-    assert_int_equal(pat_json_parse(&j, text, strlen(text), NULL), PAT_OK);
-    assert_int_equal(context_parse(&c, j, NULL), PAT_OK);
-    pat_json_free(j);
-    return c;
-}
-
-static int set_up(void **state)
-{
-    struct rig *r = calloc(1, sizeof *r);
-    struct env *e = &r->env;
-    static char none[] = "";
-
-    assert_int_equal(pat_loop_new(&r->loop), PAT_OK);
-    assert_int_equal(pat_metrics_new(&r->metrics), PAT_OK);
-    fake_reset(r->loop);
-    r->conf = (struct agent_conf){ .deepgram_url = none,
-                                   .deepgram_key = none,
-                                   .deepgram_model = none,
-                                   .elevenlabs_model = none,
-                                   .openai_tts_model = none,
-                                   .event_log_dir = none,
-                                   .voice_fallback = none,
-                                   .max_call_ms = 60000 };
-    e->loop = r->loop;
-    e->metrics = r->metrics;
-    e->conf = &r->conf;
-    assert_int_equal(phrases_new(&e->phrases, r->loop, 1 << 20), PAT_OK);
-    e->answered = e->failed = e->interruptions = e->late_frames =
-        pat_counter(r->metrics, "c_total", "c", NULL);
-    e->greeting_s = e->response_s = e->own_s =
-        pat_histogram(r->metrics, "h", "h", NULL, pat_buckets_latency_s, 14);
-    *state = r;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct rig *r = *state;
-
-    call_free(r->call);
-    for (int i = 0; i < PROMPT_PHRASES; i++)
-        phrase_unref(r->env.canned[i]);
-    phrases_free(r->env.phrases);
-    for (int i = 0; i < 100 && pat_loop_free(r->loop); i++)
-        pat_loop_run_once(r->loop, 10); /* an encoder's job may be on its way back */
-    pat_metrics_free(r->metrics);
-    fake_free();
-    free(r);
-    return 0;
-}
-
-static void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth)
-{
-    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1" };
-
-    assert_int_equal(call_new(&r->call, &r->env, &s, ctx, mouth, &events, r), PAT_OK);
-}
-
-static void begin(struct rig *r, struct context *ctx)
-{
-    begin_with(r, ctx, NULL);
-}
-
-static struct rtc_participant caller(bool gone, int reason)
-{
-    return (struct rtc_participant){ .sid = "PA_1",
-                                     .identity = "sip_caller",
-                                     .name = "Phone",
-                                     .kind = RTC_SIP,
-                                     .gone = gone,
-                                     .disconnect_reason = reason };
-}
-
-static void attribute(const char *name, const char *value)
-{
-    struct rtc_participant p = caller(false, 0);
-
-    fake.rtc->attribute(&p, name, value, fake.rtc_arg);
-}
-
-static void connect(struct rig *r)
-{
-    struct rtc_participant p = caller(false, 0);
-
-    (void)r;
-    fake.rtc->joined(fake.rtc_arg);
-    fake.rtc->participant(&p, fake.rtc_arg);
-    attribute("sip.callStatus", "ringing");
-    fake.rtc->subscribed(fake.rtc_arg);
-    attribute("sip.callStatus", "active");
-}
-
-static void turn_until(struct rig *r, bool (*cond)(struct rig *), int timeout_ms)
-{
-    int64_t end = pat_now_ms() + timeout_ms;
-
-    while (!cond(r)) {
-        if (pat_now_ms() > end)
-            fail_msg("the awaited did not come within %d ms", timeout_ms);
-        pat_loop_run_once(r->loop, 5);
-    }
-}
-
-static bool is_answered(struct rig *r)
-{
-    (void)r;
-    return fake_event("call.answered") != NULL;
-}
-
-static bool is_listening(struct rig *r)
-{
-    (void)r;
-    return strcmp(fake.state, "listening") == 0;
-}
-
-static bool is_speaking(struct rig *r)
-{
-    (void)r;
-    return strcmp(fake.state, "speaking") == 0;
-}
-
-static bool is_over(struct rig *r)
-{
-    return r->over;
-}
 
 static bool has_agent_turn(struct rig *r)
 {
     (void)r;
     return fake_count("turn.agent") >= 2;
-}
-
-/* Greeted, and waiting for the caller's word. */
-static void greeted(struct rig *r)
-{
-    begin(r, context("Hi {name}."));
-    connect(r);
-    turn_until(r, is_answered, 1000);
-    turn_until(r, is_listening, 1000);
-}
-
-static int64_t int_in(const char *json, const char *path)
-{
-    struct pat_json *j;
-    int64_t v;
-
-    assert_non_null(json);
-    assert_int_equal(pat_json_parse(&j, json, strlen(json), NULL), PAT_OK);
-    v = pat_json_int_or(j, path, -1);
-    pat_json_free(j);
-    return v;
 }
 
 static void test_call__greets_once_the_caller_can_hear(void **state)
@@ -221,7 +23,7 @@ static void test_call__greets_once_the_caller_can_hear(void **state)
         pat_loop_run_once(r->loop, 10);
     assert_true(fake.packets >= 4); /* silence, so that the phone is answered */
     assert_int_equal(fake.voiced, 0);
-    connect(r);
+    come_in(r);
     turn_until(r, is_answered, 1000);
     assert_in_range(int_in(fake_event("call.answered"), "greeting_ms"), 80, 290);
     assert_string_equal(fake.tts_said, "Hi Ada.;");
@@ -246,7 +48,7 @@ static void test_call__greets_with_what_was_prepared(void **state)
     assert_int_equal(phrase_ms(p), 80); /* 7 characters of 10 ms, in whole packets */
     phrase_unref(p);
     begin_with(r, ctx, mouth);
-    connect(r);
+    come_in(r);
     turn_until(r, is_answered, 1000);
     assert_int_equal(fake.tts_texts, 1);
     turn_until(r, is_listening, 1000);
@@ -289,7 +91,7 @@ static void test_call__a_greeting_still_on_its_way_is_heard_as_it_comes(void **s
     assert_int_equal(env_mouth(&mouth, &r->env, ctx), PAT_OK);
     assert_int_equal(mouth_prepare(mouth, ctx->greeting), PAT_OK);
     begin_with(r, ctx, mouth);
-    connect(r);
+    come_in(r);
     from = pat_now_ms();
     while (pat_now_ms() < from + 200)
         pat_loop_run_once(r->loop, 10);
@@ -479,7 +281,7 @@ static void test_call__hears_what_was_said_before_the_context_came(void **state)
     struct rig *r = *state;
 
     begin(r, NULL);
-    connect(r);
+    come_in(r);
     fake_speak(10, true);
     assert_int_equal(fake.stt_packets, 0);
     call_context(r->call, context("Hi."));
@@ -492,7 +294,7 @@ static void test_call__shows_the_headers_of_the_leg_once(void **state)
     struct rig *r = *state;
 
     begin(r, NULL);
-    connect(r);
+    come_in(r);
     attribute("sip.h.x-pat-call", CALL);
     attribute("sip.h.x-pat-user", USER);
     attribute("sip.h.x-pat-agent", AGENT);
@@ -520,7 +322,7 @@ static void test_call__without_a_context_it_apologises_and_hangs_up(void **state
 
     r->env.canned[PROMPT_OUT_OF_ORDER] = tone();
     begin(r, NULL);
-    connect(r);
+    come_in(r);
     call_context(r->call, NULL);
     turn_until(r, is_over, 3000);
     assert_int_equal(fake.voiced, 10);
@@ -594,8 +396,6 @@ static void test_call__can_be_freed_at_any_time(void **state)
     r->call = NULL;
     assert_int_equal(fake.llm_canceled, 1);
 }
-
-#define CALL_TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
 
 int main(void)
 {

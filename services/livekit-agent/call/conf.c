@@ -25,6 +25,8 @@
     }
 
 const struct pat_conf_row agent_rows[] = {
+    NUM("PAT_AGENT_DTMF_PAUSE_MS", PAT_CONF_MS, dtmf_pause_ms, "2s", 200, 30000,
+        "keys pressed are a whole turn when no other follows for so long, or at #"),
     NUM("PAT_AGENT_FIRST_TOKEN_MS", PAT_CONF_MS, first_token_ms, "2500ms", 100, 30000,
         "a model silent for so long is passed over"),
     NUM("PAT_AGENT_MAX_CALLS", PAT_CONF_INT, max_calls, "100", 1, 5000,

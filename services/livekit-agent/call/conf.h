@@ -10,7 +10,7 @@ struct agent_conf {
     char *openai_url, *openai_key, *openai_models, *openai_tts_model;
     char *elevenlabs_url, *elevenlabs_key, *elevenlabs_model;
     char *voice_fallback, *event_log_dir, *spool_file;
-    int64_t max_calls, max_call_ms, first_token_ms, phrase_cache_bytes;
+    int64_t dtmf_pause_ms, max_calls, max_call_ms, first_token_ms, phrase_cache_bytes;
 };
 
 extern const struct pat_conf_row agent_rows[];

@@ -26,6 +26,7 @@ struct fake {
     int64_t last_voiced_us;
     char texts[4096]; /* text streams: "<topic>|<text>;" */
     char state[32];   /* lk.agent.state */
+    char keys[80];    /* sent by the call */
     /* the recogniser */
     const struct stt_events *stt;
     void *stt_arg;
