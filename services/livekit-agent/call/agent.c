@@ -125,6 +125,7 @@ int agent_start(struct agent **out, struct pat_daemon *d)
     if (!a)
         return PAT_ENOMEM;
     a->d = d;
+    a->id = pat_id_new();
     a->env = (struct env){ .loop = d->loop,
                            .net = d->net,
                            .http = d->http,

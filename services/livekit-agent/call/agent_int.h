@@ -56,6 +56,7 @@ struct over {
 
 struct agent {
     struct pat_daemon *d;
+    struct pat_id id; /* of this process, until it ends */
     struct env env;
     struct served *calls;
     int n_calls;
@@ -91,7 +92,7 @@ struct prepared *agent_take_prepared(struct agent *a, const char *call_id_text);
 void prepared_free(struct prepared *p);
 void agent_drop_prepared(struct agent *a);
 /* "serving" mark of a call, so that others do not claim it. */
-void agent_mark_served(struct agent *a, const char *call_id_text);
+void agent_mark_served(struct agent *a, const struct call_start *s);
 
 /* agent_question.c */
 struct question *question_new(struct agent *a, const char *call_id_text, enum question_of of);

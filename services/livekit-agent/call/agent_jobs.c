@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_EPOCH = 1 };
+
 struct call *agent_find(const struct agent *a, const char *call_id_text)
 {
     for (struct served *s = a->calls; s; s = s->next)
@@ -57,7 +59,7 @@ static int on_offered(const char *job_id, const char *room, const char *metadata
                 PAT_I("calls", a->n_calls));
         return PAT_EAGAIN;
     }
-    (void)snprintf(identity, 129, id ? "agent-%s-1" : "agent-%.100s", id ? id : room);
+    (void)snprintf(identity, 129, "agent-%.100s-%d", id ? id : room, FIRST_EPOCH);
     return PAT_OK;
 }
 
@@ -119,7 +121,7 @@ int agent_serve(struct agent *a, const struct call_start *s)
     a->calls = entry;
     a->n_calls++;
     pat_gauge_set(a->env.calls, a->n_calls);
-    agent_mark_served(a, s->call_id);
+    agent_mark_served(a, s);
     if (!ctx)
         agent_look_up(a, s->call_id);
     return PAT_OK;
@@ -130,7 +132,9 @@ static void on_assigned(const struct worker_job *job, void *arg)
     struct agent *a = arg;
     const char *known = id_of(job->room, job->metadata);
     struct pat_id fresh = pat_id_new();
-    struct call_start s = { known ? known : fresh.s, job->room, job->url, job->token, job->id };
+    struct call_start s = {
+        known ? known : fresh.s, job->room, job->url, job->token, job->id, FIRST_EPOCH
+    };
 
     if (known && agent_find(a, known)) { /* claimed, or offered twice */
         worker_job_done(a->env.worker, job->id, "served already");

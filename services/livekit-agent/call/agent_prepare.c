@@ -93,13 +93,28 @@ static void served_key(char out[64], const char *call_id_text)
     (void)snprintf(out, 64, "%.36s.served", call_id_text);
 }
 
-void agent_mark_served(struct agent *a, const char *call_id_text)
+/* {"agent", "epoch", "room"}: docs/rpc.md. */
+static int put_served(struct agent *a, const struct call_start *s, uint64_t expected, pat_kv_fn *fn,
+                      void *arg)
 {
+    PAT_AUTO_JSON value = pat_json_obj();
+    PAT_AUTO_STR text = NULL;
     char key[64];
 
-    served_key(key, call_id_text);
-    if (pat_kv_put(a->env.bus, AGENT_BUCKET, key, "1", 1, PAT_KV_ANY, KV_MS, on_put, NULL))
-        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
+    pat_json_set_str(value, "agent", a->id.s);
+    pat_json_set_int(value, "epoch", s->epoch);
+    pat_json_set_str(value, "room", s->room);
+    text = pat_json_print(value);
+    served_key(key, s->call_id);
+    return text ? pat_kv_put(a->env.bus, AGENT_BUCKET, key, text, strlen(text), expected, KV_MS, fn,
+                             arg)
+                : PAT_ENOMEM;
+}
+
+void agent_mark_served(struct agent *a, const struct call_start *s)
+{
+    if (put_served(a, s, PAT_KV_ANY, on_put, NULL))
+        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", s->call_id));
 }
 
 static void store(struct agent *a, const char *call_id_text, const struct pat_json *params)
@@ -117,9 +132,9 @@ static void claim(struct agent *a, struct prepared *p)
 {
     char identity[129];
     char *token;
-    struct call_start s = { p->call_id, p->room, a->env.conf->livekit_url, NULL, NULL };
+    struct call_start s = { p->call_id, p->room, a->env.conf->livekit_url, NULL, NULL, 1 };
 
-    (void)snprintf(identity, sizeof identity, "agent-%s-1", p->call_id);
+    (void)snprintf(identity, sizeof identity, "agent-%s-%d", p->call_id, s.epoch);
     token = roomapi_token(a->env.rooms, p->room, identity, TOKEN_S);
     if (!token)
         return;
@@ -155,12 +170,9 @@ static void on_claim_time(void *arg)
     struct prepared *p = arg;
     struct agent *a = p->agent;
     struct question *q = question_new(a, p->call_id, OF_NATS);
-    char key[64];
+    struct call_start s = { .call_id = p->call_id, .room = p->room, .epoch = 1 };
 
-    if (!q)
-        return;
-    served_key(key, p->call_id);
-    if (pat_kv_put(a->env.bus, AGENT_BUCKET, key, "1", 1, 0, KV_MS, on_claimed, q))
+    if (q && put_served(a, &s, 0, on_claimed, q))
         question_free(q);
 }
 

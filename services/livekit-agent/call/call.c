@@ -226,6 +226,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     c->began_us = pat_now_us();
     c->began_ms = pat_unix_ms();
     c->bye = PROMPT_GOODBYE;
+    c->epoch = s->epoch;
     pat_strcpy(c->id, sizeof c->id, s->call_id);
     pat_strcpy(c->job, sizeof c->job, s->job_id ? s->job_id : "");
     pat_strcpy(c->room_name, sizeof c->room_name, s->room);
@@ -376,6 +377,11 @@ const char *call_reason(const struct call *c)
 const char *call_job(const struct call *c)
 {
     return c->job;
+}
+
+int call_epoch(const struct call *c)
+{
+    return c->epoch;
 }
 
 bool call_has_context(const struct call *c)

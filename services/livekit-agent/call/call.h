@@ -25,6 +25,7 @@ struct call_start {
     const char *url;
     const char *token;
     const char *job_id; /* NULL: joined without a job */
+    int epoch;          /* 1 for a call's first agent, one more for each that takes it over */
 };
 
 /* ctx and mouth are taken over, also when it fails; both may be NULL (mouth: made from ctx). */
@@ -48,6 +49,7 @@ const char *call_id(const struct call *c);
 /* Why it ended, or is ending; "" before. */
 const char *call_reason(const struct call *c);
 const char *call_job(const struct call *c); /* "" without one */
+int call_epoch(const struct call *c);
 bool call_has_context(const struct call *c);
 
 #endif

@@ -42,6 +42,7 @@ struct call {
     char id[PAT_ID_LEN + 1];
     char job[64];
     char room_name[129];
+    int epoch; /* fences us: goes with everything that acts on the call from outside the room */
 
     struct context *ctx; /* NULL: not known, or none */
     bool ctx_asked;      /* the answer about it is in */
