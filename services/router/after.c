@@ -5,7 +5,7 @@
  * number-level status callback, whose URL is the same for all calls, has to look its call up in
  * Postgres.
  */
-#include "carrier.h"
+#include "callback.h"
 #include "document.h"
 #include "record.h"
 #include "routes.h"
@@ -17,56 +17,6 @@
 
 #define STATUS_TIMEOUT_MS 4000
 #define LOOK_AGAIN_MS     200
-
-static int read_token(struct callref *out, const struct router *r, struct pat_httpd_req *http)
-{
-    const char *token = pat_httpd_query_param(http, "t");
-    const char *call = pat_httpd_param(http, "call");
-    int err = token ? callref_parse(out, r->conf->call_secret, token, pat_unix_ms()) : PAT_EAUTH;
-
-    return !err && strcmp(out->call.s, call) ? PAT_EAUTH : err;
-}
-
-/* Both must be right: the token is ours, the request is the carrier's. On failure it has replied.
- */
-static int read_callback(struct carrier_req *c, struct callref *ref, struct router *r,
-                         struct pat_httpd_req *http)
-{
-    int bad_token = read_token(ref, r, http);
-    int err = carrier_read(c, r, http, !bad_token);
-
-    if (err || !bad_token)
-        return err;
-    pat_log(PAT_WARN, "carrier.refused", PAT_S("path", pat_httpd_path(http)), PAT_S("field", "t"),
-            PAT_S("why", "token missing or not ours"));
-    pat_httpd_reply_error(http, PAT_EPERM, "t", "missing or wrong");
-    carrier_fini(c);
-    return PAT_EPERM;
-}
-
-static void reply_hangup(struct router *r, struct pat_httpd_req *http, enum carrier_form form)
-{
-    struct pat_buf doc;
-    int err;
-
-    pat_buf_init(&doc, DOCUMENT_MAX);
-    err = form == CARRIER_SWML ? swml_hangup(&doc) : cxml_hangup(&doc);
-    carrier_answer(r, http, form, err, &doc);
-    pat_buf_fini(&doc);
-}
-
-/* Negative: not said. */
-static int64_t seconds_param_ms(const struct carrier_req *c, const char *name)
-{
-    const char *s = carrier_param(c, name);
-    char *end;
-    long n;
-
-    if (!s || !*s)
-        return -1;
-    n = strtol(s, &end, 10);
-    return *end || n < 0 || n > 24 * 3600 ? -1 : (int64_t)n * 1000;
-}
 
 /* ------------------------------------------------------------------ Dial result */
 
@@ -100,7 +50,7 @@ static void end_served(struct router *r, const struct carrier_req *c, const stru
 {
     const char *by = carrier_param(c, "HangupBy");
     struct record_end e = { "completed", by && !strcmp(by, "caller") ? "caller" : "us", "answered",
-                            seconds_param_ms(c, "DialCallDuration") };
+                            callback_seconds_ms(c, "DialCallDuration") };
 
     record_ended(r, ref, &e);
 }
@@ -112,15 +62,15 @@ static void on_dial(struct pat_httpd_req *http, void *arg)
     struct callref ref;
     const char *failure;
 
-    if (read_callback(&c, &ref, r, http))
+    if (callback_read(&c, &ref, r, http))
         return;
     failure = leg_failure(&c);
     if (!failure && caller_gave_up(&c)) {
         record_ended(r, &ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
-        reply_hangup(r, http, c.form);
+        callback_hangup(r, http, c.form);
     } else if (!failure) {
         end_served(r, &c, &ref);
-        reply_hangup(r, http, c.form);
+        callback_hangup(r, http, c.form);
     } else {
         struct serve s = { ref, c.form, failure, pat_now_us() };
 
@@ -140,7 +90,7 @@ static int64_t recorded_ms(const struct carrier_req *c)
     double seconds;
 
     if (c->form != CARRIER_SWML)
-        return seconds_param_ms(c, "RecordingDuration");
+        return callback_seconds_ms(c, "RecordingDuration");
     seconds = pat_json_num_or(c->json, "params.record.duration", -1);
     return seconds < 0 || seconds > 24 * 3600 ? -1 : (int64_t)(seconds * 1000);
 }
@@ -173,7 +123,7 @@ static void on_recording(struct pat_httpd_req *http, void *arg)
     struct carrier_req c;
     struct callref ref;
 
-    if (read_callback(&c, &ref, r, http))
+    if (callback_read(&c, &ref, r, http))
         return;
     if (!still_recording(&c))
         end_recorded(r, &c, &ref);
@@ -181,7 +131,7 @@ static void on_recording(struct pat_httpd_req *http, void *arg)
     if (carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML)
         pat_httpd_reply(http, 204, NULL, NULL, 0);
     else
-        reply_hangup(r, http, c.form);
+        callback_hangup(r, http, c.form);
     carrier_fini(&c);
 }
 
@@ -344,7 +294,7 @@ static void on_status(struct pat_httpd_req *http, void *arg)
         goto out;
     }
     if (end.talk_ms < 0)
-        end.talk_ms = seconds_param_ms(&c, "CallDuration");
+        end.talk_ms = callback_seconds_ms(&c, "CallDuration");
     err = status_start(r, &c, &end);
     if (err)
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
@@ -371,7 +321,7 @@ static void on_fallback(struct pat_httpd_req *http, void *arg)
     s.form = c.form;
     if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
         !route->active) {
-        reply_hangup(r, http, c.form);
+        callback_hangup(r, http, c.form);
         goto out;
     }
     s.ref.call = pat_id_new();

@@ -28,6 +28,7 @@ enum {
     F_TRIED,
     F_VERSION,
     F_OFFERED,
+    F_MOVES, /* only when there were any */
     FIELDS
 };
 
@@ -39,6 +40,8 @@ int callref_token(struct pat_buf *out, const char *secret, const struct callref 
                      c->call.s, c->carrier_call, c->user, c->agent_config, c->retell_call, c->from,
                      c->to, (int)c->stack, c->tried, c->config_version, c->offered_ms);
 
+    if (n > 0 && c->moves && (size_t)n < sizeof text)
+        n += snprintf(text + n, sizeof text - (size_t)n, "\n%u", c->moves);
     if (n < 0 || (size_t)n >= sizeof text)
         return PAT_E2BIG;
     pat_base64url(out, text, (size_t)n);
@@ -57,7 +60,7 @@ static int number(const char *s, int64_t *out)
 
 static int fill(struct callref *c, char *fields[FIELDS])
 {
-    int64_t stack, tried;
+    int64_t stack, tried, moves;
     bool fits = pat_strcpy(c->call.s, sizeof c->call.s, fields[F_CALL]) &&
                 pat_strcpy(c->carrier_call, sizeof c->carrier_call, fields[F_CARRIER]) &&
                 pat_strcpy(c->user, sizeof c->user, fields[F_USER]) &&
@@ -68,19 +71,23 @@ static int fill(struct callref *c, char *fields[FIELDS])
 
     if (!fits || !pat_id_valid(c->call.s) || number(fields[F_STACK], &stack) ||
         number(fields[F_TRIED], &tried) || number(fields[F_VERSION], &c->config_version) ||
-        number(fields[F_OFFERED], &c->offered_ms) || stack < STACK_NONE || stack > STACK_LIVEKIT)
+        number(fields[F_OFFERED], &c->offered_ms) || number(fields[F_MOVES], &moves) ||
+        stack < STACK_NONE || stack > STACK_LIVEKIT)
         return PAT_EAUTH;
     c->stack = (enum stack)stack;
     c->tried = (unsigned)tried;
+    c->moves = (unsigned)moves;
     return PAT_OK;
 }
 
 static int split(struct callref *c, char *text)
 {
-    char *fields[FIELDS];
+    char *fields[FIELDS], none[] = "0";
 
     for (int i = 0; i < FIELDS; i++) {
         fields[i] = strsep(&text, "\n");
+        if (!fields[i] && i == F_MOVES)
+            fields[i] = none;
         if (!fields[i])
             return PAT_EAUTH;
     }

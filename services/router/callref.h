@@ -23,6 +23,7 @@ struct callref {
     char to[20];
     enum stack stack; /* tried last */
     unsigned tried;   /* bit per enum stack */
+    unsigned moves;   /* transfers and the like before this leg was dialled (leg.h) */
     int64_t config_version;
     int64_t offered_ms; /* unix */
 };

@@ -57,6 +57,19 @@ static void test_callref__withheld_caller_and_no_agent_are_empty(void **state)
     pat_buf_fini(&token);
 }
 
+static void test_callref__counts_the_moves(void **state)
+{
+    struct callref c = sample(), got;
+    struct pat_buf token;
+
+    (void)state;
+    c.moves = 3;
+    write_token(&token, &c);
+    assert_int_equal(callref_parse(&got, SECRET, token.data, NOW), PAT_OK);
+    assert_int_equal(got.moves, 3);
+    pat_buf_fini(&token);
+}
+
 static void test_callref__every_altered_character_is_refused(void **state)
 {
     struct callref c = sample(), got;
@@ -102,6 +115,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_callref__comes_back_as_it_was),
         cmocka_unit_test(test_callref__withheld_caller_and_no_agent_are_empty),
+        cmocka_unit_test(test_callref__counts_the_moves),
         cmocka_unit_test(test_callref__every_altered_character_is_refused),
         cmocka_unit_test(test_callref__is_good_for_a_day),
         cmocka_unit_test(test_callref__garbage_is_refused),

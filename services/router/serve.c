@@ -7,6 +7,7 @@
 #include "serve.h"
 
 #include "ask_retell.h"
+#include "callback.h"
 #include "decide.h"
 #include "document.h"
 #include "record.h"
@@ -36,17 +37,6 @@ static void attempt_free(struct attempt *a)
 {
     free(a->settings);
     free(a);
-}
-
-/* base path + token; path ends where the call's id begins. */
-static int callback_url(struct pat_buf *out, const struct router *r, const char *path,
-                        const struct callref *ref)
-{
-    pat_buf_adds(out, r->conf->public_url);
-    pat_buf_adds(out, path);
-    pat_buf_adds(out, ref->call.s);
-    pat_buf_adds(out, "?t=");
-    return callref_token(out, r->conf->call_secret, ref);
 }
 
 /* ------------------------------------------------------------------ documents */
