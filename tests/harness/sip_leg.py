@@ -51,6 +51,20 @@ class Heard:
             before, was = loud, at
         return None
 
+    def silent_from(self, since: float, quiet_s: float, timeout_s: float = 20) -> float:
+        """Waits for the first stretch of silence this long; when the voice before it was last heard."""
+        def last():
+            at = since
+            for t, samples in list(self.frames):
+                if t < since:
+                    continue
+                if t - at > quiet_s:
+                    return at
+                if voice.voiced(samples).any():
+                    at = t
+            return None
+        return wait(last, timeout_s, "silence")
+
     def last_voiced(self) -> float | None:
         for at, samples in reversed(list(self.frames)):
             if voice.voiced(samples).any():
@@ -90,8 +104,10 @@ class Leg:
         if not said.wait(timeout_s):
             raise TimeoutError("could not speak")
 
-    def start_saying(self, samples: np.ndarray) -> None:
+    def start_saying(self, samples: np.ndarray) -> float:
+        """When the first sample leaves, what is queued before it counted."""
         self.gate.loop.call_soon_threadsafe(self._queue, samples, threading.Event())
+        return time.monotonic() + self.source.queued_duration
 
     def wait_speech(self, since: float, timeout_s: float = 20) -> float:
         """When a voice was first heard since then."""
