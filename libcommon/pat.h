@@ -7,6 +7,7 @@
  *   net http httpd ws     HTTP and WebSocket on the loop
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
+ *   phone passcode schema tz tools
  *   journal health daemon what every daemon is made of
  */
 #ifndef PAT_H
@@ -29,9 +30,14 @@
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
+#include "passcode.h"
+#include "phone.h"
 #include "retry.h"
 #include "rpc.h"
+#include "schema.h"
 #include "sign.h"
+#include "tools.h"
+#include "tz.h"
 #include "ws.h"
 #include "xml.h"
 
