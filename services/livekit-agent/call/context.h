@@ -38,6 +38,7 @@ struct context {
     double stability, similarity, style, speed;
     int speaker_boost;
     char *keyterms[CONTEXT_KEYTERMS + 1]; /* NULL-terminated */
+    struct pat_tools *tools;
 };
 
 /* params of agent.prepare. err says which field is wrong; may be NULL. */

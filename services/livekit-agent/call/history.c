@@ -11,8 +11,10 @@ enum { MAX_MESSAGES = 4000, MAX_TEXT = 32 * 1024 };
 
 struct message {
     bool user;
-    char *text;
+    char *text; /* "" of tools */
     int64_t at_ms;
+    struct pat_json *calls, *results; /* of tools: as the model made them; by call id */
+    size_t size;                      /* of both, as text */
 };
 
 struct history {
@@ -37,8 +39,11 @@ void history_free(struct history *h)
 {
     if (!h)
         return;
-    for (size_t i = 0; i < h->n; i++)
+    for (size_t i = 0; i < h->n; i++) {
         free(h->list[i].text);
+        pat_json_free(h->list[i].calls);
+        pat_json_free(h->list[i].results);
+    }
     free(h->list);
     free(h->system);
     free(h);
@@ -94,12 +99,12 @@ static int add(struct history *h, bool user, const char *text, int64_t at_ms)
     text = trim(text, &len);
     if (!len)
         return PAT_OK;
-    if (h->n && h->list[h->n - 1].user == user)
+    if (h->n && h->list[h->n - 1].user == user && !h->list[h->n - 1].calls)
         return append_to(&h->list[h->n - 1], text, len);
     err = grow(h);
     if (err)
         return err;
-    h->list[h->n] = (struct message){ user, strndup(text, len), at_ms };
+    h->list[h->n] = (struct message){ .user = user, .text = strndup(text, len), .at_ms = at_ms };
     if (!h->list[h->n].text)
         return PAT_ENOMEM;
     h->n++;
@@ -116,6 +121,78 @@ int history_agent(struct history *h, const char *text, int64_t at_ms)
     return add(h, false, text, at_ms);
 }
 
+static size_t text_size(const struct pat_json *j)
+{
+    PAT_AUTO_STR text = pat_json_print(j);
+
+    return text ? strlen(text) : 0;
+}
+
+int history_tools(struct history *h, struct pat_json *calls_take, int64_t at_ms)
+{
+    struct message m = {
+        .text = strdup(""), .at_ms = at_ms, .calls = calls_take, .results = pat_json_obj()
+    };
+    int err = grow(h);
+
+    if (!err && (!m.text || !m.results || !m.calls))
+        err = PAT_ENOMEM;
+    if (err) {
+        free(m.text);
+        pat_json_free(m.calls);
+        pat_json_free(m.results);
+        return err;
+    }
+    m.size = text_size(m.calls);
+    h->list[h->n++] = m;
+    return PAT_OK;
+}
+
+void history_tool_result(struct history *h, const char *call_id, const char *text)
+{
+    for (size_t i = h->n; i-- > 0;) {
+        struct message *m = &h->list[i];
+
+        if (!m->calls)
+            continue;
+        PAT_JSON_EACH(call, m->calls)
+        if (strcmp(pat_json_str_or(call, "id", ""), call_id) == 0) {
+            pat_json_set_str(m->results, call_id, text);
+            m->size = text_size(m->calls) + text_size(m->results);
+            return;
+        }
+    }
+}
+
+/* The model's call and, whatever happened, an answer to each: vendors refuse calls without. */
+static void put_tools(struct pat_json *to, const struct message *m)
+{
+    struct pat_json *a = pat_json_obj();
+
+    pat_json_set_str(a, "role", "assistant");
+    pat_json_set_null(a, "content");
+    pat_json_set_take(a, "tool_calls", pat_json_dup(m->calls));
+    pat_json_add_take(to, a);
+    PAT_JSON_EACH(call, m->calls)
+    {
+        const char *id = pat_json_str_or(call, "id", ""), *result = NULL;
+        struct pat_json *t = pat_json_obj();
+
+        PAT_JSON_EACH(r, m->results)
+        if (strcmp(pat_json_key(r), id) == 0)
+            result = pat_json_value_str(r);
+        pat_json_set_str(t, "role", "tool");
+        pat_json_set_str(t, "tool_call_id", id);
+        pat_json_set_str(t, "content", result ? result : "{\"status\":\"still running\"}");
+        pat_json_add_take(to, t);
+    }
+}
+
+static size_t size_of(const struct message *m)
+{
+    return strlen(m->text) + m->size + 32;
+}
+
 static void put(struct pat_json *to, const char *role, const char *text)
 {
     struct pat_json *m = pat_json_obj();
@@ -129,8 +206,8 @@ static size_t first_that_fits(const struct history *h, size_t room)
 {
     size_t i = h->n;
 
-    while (i > 0 && strlen(h->list[i - 1].text) + 32 <= room) {
-        room -= strlen(h->list[i - 1].text) + 32;
+    while (i > 0 && size_of(&h->list[i - 1]) <= room) {
+        room -= size_of(&h->list[i - 1]);
         i--;
     }
     return i;
@@ -148,6 +225,10 @@ struct pat_json *history_messages(const struct history *h, const char *pending, 
         const struct message *m = &h->list[i];
         struct message joined = *m;
 
+        if (m->calls) {
+            put_tools(all, m);
+            continue;
+        }
         if (len && i + 1 == h->n && m->user && (joined.text = strdup(m->text)) != NULL) {
             if (!append_to(&joined, rest, len))
                 len = 0;
@@ -171,7 +252,11 @@ struct pat_json *history_transcript(const struct history *h)
     struct pat_json *all = pat_json_arr();
 
     for (size_t i = 0; i < h->n; i++) {
-        struct pat_json *m = pat_json_obj();
+        struct pat_json *m;
+
+        if (h->list[i].calls)
+            continue;
+        m = pat_json_obj();
         pat_json_set_str(m, "role", h->list[i].user ? "user" : "agent");
         pat_json_set_str(m, "content", h->list[i].text);
         pat_json_set_int(m, "start_ms", h->list[i].at_ms);

@@ -114,6 +114,43 @@ static void test_history__the_transcript_has_both_sides_and_times(void **state)
     history_free(h);
 }
 
+static struct pat_json *calls(const char *text)
+{
+    struct pat_json *j;
+
+    assert_int_equal(pat_json_parse(&j, text, strlen(text), NULL), PAT_OK);
+    return j;
+}
+
+#define CALLS                                                                                      \
+    "[{\"id\":\"a.1\",\"type\":\"function\",\"function\":{\"name\":\"x\",\"arguments\":\"{}\"}},"  \
+    "{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"y\",\"arguments\":\"{}\"}}]"
+
+static void test_history__answers_every_tool_call(void **state)
+{
+    struct history *h = make();
+
+    (void)state;
+    assert_int_equal(history_user(h, "Do it.", 0), PAT_OK);
+    assert_int_equal(history_tools(h, calls(CALLS), 10), PAT_OK);
+    assert_int_equal(history_agent(h, "Wait.", 20), PAT_OK);
+    assert_int_equal(history_user(h, "Well?", 30), PAT_OK);
+    history_tool_result(h, "a.1", "done");
+    history_tool_result(h, "never asked", "x");
+    check(h, NULL, 10000,
+          "[" SYSTEM ",{\"role\":\"user\",\"content\":\"Do it.\"},"
+          "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":" CALLS "},"
+          "{\"role\":\"tool\",\"tool_call_id\":\"a.1\",\"content\":\"done\"},"
+          "{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":\"{\\\"status\\\":\\\"still "
+          "running\\\"}\"},{\"role\":\"assistant\",\"content\":\"Wait.\"},"
+          "{\"role\":\"user\",\"content\":\"Well?\"}]");
+    /* Calls and results stay together, or go together. */
+    check(h, NULL, 120,
+          "[" SYSTEM ",{\"role\":\"assistant\",\"content\":\"Wait.\"},"
+          "{\"role\":\"user\",\"content\":\"Well?\"}]");
+    history_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_history__pending_words_are_shown_but_not_kept),
         cmocka_unit_test(test_history__keeps_nothing_empty),
         cmocka_unit_test(test_history__drops_the_oldest_when_there_is_no_room),
+        cmocka_unit_test(test_history__answers_every_tool_call),
         cmocka_unit_test(test_history__the_transcript_has_both_sides_and_times),
     };
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD_MS = 4000, AT_ONCE = 2, MAX_SENTENCES = 200 };
+enum { AHEAD_MS = 4000, AT_ONCE = 2, MAX_SENTENCES = 200, MAX_CALLS = 16 };
 
 enum progress { WAITING, SPEAKING, MADE, FAILED };
 
@@ -20,6 +20,7 @@ struct line {
     struct line *next;
     enum progress progress;
     bool played;
+    bool keep; /* in the phrase cache */
     uint32_t id;
     size_t samples;
     struct heard heard;
@@ -41,6 +42,8 @@ struct reply {
     bool sounds;  /* some of it is with the player */
     bool told;
     bool keep;
+    struct reply_call calls[MAX_CALLS];
+    size_t n_calls;
     struct reply_times times;
     struct llm_usage usage;
     char model[64];
@@ -83,6 +86,16 @@ int reply_think(struct reply **out, const struct reply_opts *o, struct llm *llm,
     return PAT_OK;
 }
 
+static void forget_calls(struct reply *r)
+{
+    for (size_t i = 0; i < r->n_calls; i++) {
+        free(r->calls[i].id);
+        free(r->calls[i].name);
+        free(r->calls[i].arguments);
+    }
+    r->n_calls = 0;
+}
+
 void reply_free(struct reply *r)
 {
     if (!r)
@@ -95,6 +108,7 @@ void reply_free(struct reply *r)
             mouth_cancel(r->mouth, l->id);
         free(l);
     }
+    forget_calls(r);
     free(r);
 }
 
@@ -134,7 +148,8 @@ static void feed(struct reply *r)
             return;
         if (!r->times.sentence_us)
             r->times.sentence_us = pat_now_us();
-        err = r->mouth ? mouth_say(r->mouth, l->text, l->len, r->keep, &l->id) : PAT_EUNAVAIL;
+        err = r->mouth ? mouth_say(r->mouth, l->text, l->len, r->keep || l->keep, &l->id)
+                       : PAT_EUNAVAIL;
         if (err) {
             l->progress = FAILED;
             r->failed = true;
@@ -180,12 +195,31 @@ static void on_text(const char *delta, size_t len, void *arg)
     sentence_feed(&r->splitter, delta, len);
 }
 
-/* No tools are offered, so none should be called. */
 static void on_tool_call(int index, const char *id, const char *name, const char *arguments,
                          void *arg)
 {
-    (void)index, (void)id, (void)arguments, (void)arg;
-    pat_log(PAT_WARN, "reply.tool_unknown", PAT_S("tool", name));
+    struct reply *r = arg;
+    struct reply_call *c = &r->calls[r->n_calls];
+
+    (void)index;
+    if (r->n_calls == MAX_CALLS)
+        return;
+    *c = (struct reply_call){ strdup(id), strdup(name), strdup(arguments) };
+    r->n_calls++;
+    if (!c->id || !c->name || !c->arguments) {
+        forget_calls(r);
+        r->failed = true;
+    }
+}
+
+static void add_usage(struct reply *r, const struct llm_usage *u)
+{
+    struct llm_usage before = r->usage;
+
+    r->usage = *u;
+    r->usage.prompt_tokens += before.prompt_tokens;
+    r->usage.cached_tokens += before.cached_tokens;
+    r->usage.completion_tokens += before.completion_tokens;
 }
 
 static void on_llm_done(int err, const char *finish_reason, const char *model,
@@ -198,12 +232,15 @@ static void on_llm_done(int err, const char *finish_reason, const char *model,
     if (model)
         pat_strcpy(r->model, sizeof r->model, model);
     if (u)
-        r->usage = *u;
+        add_usage(r, u);
     if (err)
         r->failed = true;
     sentence_end(&r->splitter);
-    r->written = true;
-    tell_if_over(r);
+    if (!err && r->n_calls && r->events->tools) {
+        r->events->tools(r->arg);
+        return;
+    }
+    reply_end(r);
 }
 
 static const struct llm_events llm_events = {
@@ -211,6 +248,36 @@ static const struct llm_events llm_events = {
     .tool_call = on_tool_call,
     .done = on_llm_done,
 };
+
+const struct reply_call *reply_calls(const struct reply *r, size_t *n)
+{
+    *n = r->n_calls;
+    return r->calls;
+}
+
+int reply_go_on(struct reply *r, struct llm *llm, const struct llm_req *req)
+{
+    forget_calls(r);
+    return llm_start(&r->run, llm, req, &llm_events, r);
+}
+
+int reply_add(struct reply *r, const char *text)
+{
+    struct line *l = line_new(r, text, strlen(text));
+
+    if (!l)
+        return PAT_ENOMEM;
+    l->keep = true;
+    feed(r);
+    return PAT_OK;
+}
+
+void reply_end(struct reply *r)
+{
+    forget_calls(r);
+    r->written = true;
+    tell_if_over(r);
+}
 
 int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
               struct phrase *known, bool keep)

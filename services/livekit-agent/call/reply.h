@@ -20,6 +20,14 @@ struct reply_events {
     void (*made)(bool sounds, void *arg);
     /* Last one. Nothing, or not all of it, could be made. sounds: some of it is with the player. */
     void (*failed)(bool sounds, void *arg);
+    /* The model has stopped to call tools (reply_calls). The reply is not over: reply_go_on,
+     * reply_add and reply_end say how it goes on. NULL: their calls are as good as not made. */
+    void (*tools)(void *arg);
+};
+
+/* A tool the model wants called. */
+struct reply_call {
+    char *id, *name, *arguments;
 };
 
 struct reply_opts {
@@ -47,6 +55,15 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
 int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance,
                const int16_t *samples, size_t n) PAT_MUST_CHECK;
 void reply_free(struct reply *r);
+
+/* What the model called when it stopped last; borrowed until the reply goes on. */
+const struct reply_call *reply_calls(const struct reply *r, size_t *n);
+/* The model is asked again, with the tools' results among the messages. */
+int reply_go_on(struct reply *r, struct llm *llm, const struct llm_req *req) PAT_MUST_CHECK;
+/* A sentence of ours behind what there is; kept in the phrase cache. */
+int reply_add(struct reply *r, const char *text) PAT_MUST_CHECK;
+/* Nothing follows: made or failed may be told at once. */
+void reply_end(struct reply *r);
 
 /* The mouth's and the player's news, by whoever listens to them. */
 void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n);

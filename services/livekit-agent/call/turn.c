@@ -115,7 +115,8 @@ void turn_init(struct turn *t)
 static bool stale(const struct turn *t, const struct turn_event *e)
 {
     bool about_reply = e->kind == TURN_REPLY_DONE || e->kind == TURN_REPLY_FAILED ||
-                       e->kind == TURN_SOUNDING || e->kind == TURN_SPOKEN;
+                       e->kind == TURN_SOUNDING || e->kind == TURN_SPOKEN ||
+                       e->kind == TURN_WORKING;
 
     return about_reply && e->reply != t->reply;
 }
@@ -146,7 +147,12 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
         hang_up(&s);
         return;
     }
-    in[t->state](&s);
+    if (e->kind == TURN_WORKING && t->have)
+        turn_working(&s);
+    else if (e->kind == TURN_PATIENCE)
+        t->patience_ms = e->n;
+    else
+        in[t->state](&s);
 }
 
 int64_t turn_wake_us(const struct turn *t)

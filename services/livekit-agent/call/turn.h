@@ -66,6 +66,8 @@ enum turn_event_kind {
     TURN_WAKE,         /* the time asked for has come */
     TURN_HANG_UP,      /* our own wish. n: 0 now, 1 when this reply is spoken, 2 with a goodbye */
     TURN_GONE,         /* the caller left, or the room did */
+    TURN_WORKING,      /* reply: tools are at work for it, for n ms at most; 0: they are done */
+    TURN_PATIENCE,     /* from now on a turn is over after n ms of silence; 0: as usual again */
     TURN_EVENTS
 };
 
@@ -124,7 +126,9 @@ struct turn {
     int64_t sound_at_us;                            /* first sample of the reply */
     int64_t barge_us, turn_us, resume_us, watch_us; /* what we wait for */
     int64_t unheard_us;                             /* words of a voice that stopped */
-    int32_t unheard;                                /* asked again, without a word since */
+    int64_t work_us;     /* until then the reply's silence is no fault: tools are at work */
+    int32_t patience_ms; /* 0: the delays of the options */
+    int32_t unheard;     /* asked again, without a word since */
 };
 
 void turn_init(struct turn *t);

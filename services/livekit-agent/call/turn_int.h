@@ -45,6 +45,8 @@ void turn_in_listening(struct turn_pass *s);
 void turn_in_thinking(struct turn_pass *s);
 void turn_in_speaking(struct turn_pass *s);
 void turn_in_interrupted(struct turn_pass *s);
+/* TURN_WORKING. */
+void turn_working(struct turn_pass *s);
 
 /* turn_reply.c */
 void turn_reply_begin(struct turn_pass *s, enum turn_action how);

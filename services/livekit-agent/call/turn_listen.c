@@ -76,6 +76,16 @@ static void commit(struct turn_pass *s)
     t->watch_us = s->now + (int64_t)s->o->think_ms * MS;
 }
 
+/* Of silence, until the turn is over. */
+static int64_t delay_us(const struct turn_pass *s)
+{
+    const struct turn *t = s->t;
+
+    if (t->patience_ms)
+        return (int64_t)t->patience_ms * MS;
+    return (int64_t)(t->ended && !t->open ? s->o->min_delay_ms : s->o->max_delay_ms) * MS;
+}
+
 /* Listening: has the caller finished? Sets when to ask again. */
 void turn_consider(struct turn_pass *s)
 {
@@ -99,12 +109,11 @@ void turn_consider(struct turn_pass *s)
             t->turn_us = s->now + (int64_t)s->o->max_delay_ms * MS;
         return;
     }
-    due =
-        silent_us + (int64_t)(t->ended && !t->open ? s->o->min_delay_ms : s->o->max_delay_ms) * MS;
-    if (!t->ended && t->flushed)
+    due = silent_us + delay_us(s);
+    if (!t->ended && t->flushed && !t->patience_ms)
         due = silent_us + (int64_t)(s->o->max_delay_ms + HURRY_MS) * MS;
     if (s->now < due) {
-        if (t->ended && s->o->speculate && !t->have) {
+        if (t->ended && s->o->speculate && !t->have && !t->patience_ms) {
             turn_reply_begin(s, TURN_THINK);
             t->answered_words = turn_words(t);
         }

@@ -16,6 +16,8 @@ static const char *const event_names[TURN_EVENTS] = {
     [TURN_WAKE] = "wake",
     [TURN_HANG_UP] = "hang_up",
     [TURN_GONE] = "gone",
+    [TURN_WORKING] = "working",
+    [TURN_PATIENCE] = "patience",
 };
 
 static const char *const action_names[TURN_ACTIONS] = {

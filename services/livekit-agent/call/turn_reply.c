@@ -7,7 +7,7 @@ static void reply_over(struct turn *t)
 {
     t->have = t->making = t->authorised = t->dry = t->greeting = t->apology = false;
     t->answered_words = 0;
-    t->barge_us = t->resume_us = t->watch_us = t->unheard_us = 0;
+    t->barge_us = t->resume_us = t->watch_us = t->unheard_us = t->work_us = 0;
 }
 
 void turn_reply_begin(struct turn_pass *s, enum turn_action how)

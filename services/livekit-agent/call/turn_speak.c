@@ -114,6 +114,24 @@ static void voice_over(struct turn_pass *s)
         interrupt(s);
 }
 
+/* Everything made was sent: more has to come within a while, unless tools are at work. */
+static void watch_stall(struct turn_pass *s)
+{
+    int64_t due = s->now + (int64_t)s->o->stall_ms * MS;
+
+    s->t->watch_us = due > s->t->work_us ? due : s->t->work_us;
+}
+
+void turn_working(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    bool silent = t->state == TURN_THINKING || (t->state == TURN_SPEAKING && t->dry);
+
+    t->work_us = s->e->n > 0 ? s->now + (int64_t)s->e->n * MS : 0;
+    if (silent && t->authorised)
+        t->watch_us = t->work_us ? t->work_us : s->now + (int64_t)s->o->think_ms * MS;
+}
+
 void turn_in_speaking(struct turn_pass *s)
 {
     struct turn *t = s->t;
@@ -137,7 +155,7 @@ void turn_in_speaking(struct turn_pass *s)
         break;
     case TURN_SPOKEN:
         t->dry = true;
-        t->watch_us = s->now + (int64_t)s->o->stall_ms * MS;
+        watch_stall(s);
         if (!t->making)
             turn_reply_finished(s);
         break;
@@ -191,7 +209,7 @@ void turn_in_interrupted(struct turn_pass *s)
         turn_enter(s, TURN_SPEAKING);
         turn_reply_play(s);
         if (t->dry) {
-            t->watch_us = s->now + (int64_t)s->o->stall_ms * MS;
+            watch_stall(s);
             if (!t->making)
                 turn_reply_finished(s);
         }

@@ -44,6 +44,8 @@ static void add_parameters(struct pat_json *j, const struct llm_req *req, const 
     if (f->openai)
         pat_json_set_bool(options, "include_obfuscation", false);
     pat_json_set_take(j, "stream_options", options);
+    if (req->no_tools && req->tools && pat_json_size(req->tools))
+        pat_json_set_str(j, "tool_choice", "none");
     if (req->temperature >= 0 && f->temperature)
         pat_json_set_num(j, "temperature", req->temperature);
     if (req->max_tokens > 0)

@@ -42,6 +42,7 @@ void llm_free(struct llm *m);
 struct llm_req {
     const struct pat_json *messages; /* Chat Completions' array; borrowed for the call */
     const struct pat_json *tools;    /* or NULL */
+    bool no_tools;                   /* none may be called this time, though they are listed */
     double temperature;              /* negative: the provider's default */
     int max_tokens;                  /* 0: the provider's default */
     const char *cache_key;           /* per agent, or NULL */
