@@ -20,8 +20,27 @@ static void turn(struct pat_breaker *b, enum pat_breaker_state to, int64_t now_m
     b->state = to;
     b->failures = 0;
     b->probing = false;
-    if (to == PAT_BREAKER_OPEN)
+    if (to == PAT_BREAKER_OPEN) {
         b->opened_at_ms = now_ms;
+        b->open_for_ms = b->open_ms;
+    }
+}
+
+bool pat_breaker_would_allow(const struct pat_breaker *b, int64_t now_ms)
+{
+    if (b->state == PAT_BREAKER_OPEN)
+        return now_ms - b->opened_at_ms >= b->open_for_ms;
+    return b->state == PAT_BREAKER_CLOSED || !b->probing || now_ms - b->probe_at_ms >= b->open_ms;
+}
+
+void pat_breaker_trip(struct pat_breaker *b, int64_t open_ms, int64_t now_ms)
+{
+    int64_t left_ms = b->opened_at_ms + b->open_for_ms - now_ms;
+
+    if (b->state == PAT_BREAKER_OPEN && left_ms >= open_ms)
+        return;
+    turn(b, PAT_BREAKER_OPEN, now_ms);
+    b->open_for_ms = open_ms;
 }
 
 bool pat_breaker_allow(struct pat_breaker *b, int64_t now_ms)
@@ -29,7 +48,7 @@ bool pat_breaker_allow(struct pat_breaker *b, int64_t now_ms)
     if (b->state == PAT_BREAKER_CLOSED)
         return true;
     if (b->state == PAT_BREAKER_OPEN) {
-        if (now_ms - b->opened_at_ms < b->open_ms)
+        if (now_ms - b->opened_at_ms < b->open_for_ms)
             return false;
         turn(b, PAT_BREAKER_HALF_OPEN, now_ms);
     }

@@ -105,6 +105,23 @@ static void test_breaker__outcomes_of_calls_begun_before_do_not_count_while_open
     assert_true(pat_breaker_allow(&b, OPEN_MS));
 }
 
+static void test_breaker__tripped_it_stays_open_for_as_long_as_was_said(void **state)
+{
+    struct pat_breaker b;
+
+    (void)state;
+    pat_breaker_init(&b, 5, OPEN_MS);
+    pat_breaker_trip(&b, 3 * OPEN_MS, 0);
+    pat_breaker_trip(&b, OPEN_MS, 0); /* less than is known already */
+    assert_false(pat_breaker_would_allow(&b, 3 * OPEN_MS - 1));
+    assert_false(pat_breaker_allow(&b, 3 * OPEN_MS - 1));
+    assert_true(pat_breaker_would_allow(&b, 3 * OPEN_MS));
+    assert_true(pat_breaker_allow(&b, 3 * OPEN_MS));
+    assert_false(pat_breaker_would_allow(&b, 3 * OPEN_MS)); /* the probe is out */
+    pat_breaker_failure(&b, 3 * OPEN_MS);
+    assert_true(pat_breaker_would_allow(&b, 4 * OPEN_MS)); /* a failed probe: the usual time */
+}
+
 static void test_breaker__states_have_names(void **state)
 {
     (void)state;
@@ -123,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_breaker__a_probe_that_failed_opens_it_for_the_whole_time_again),
         cmocka_unit_test(test_breaker__a_probe_without_an_outcome_is_given_up),
         cmocka_unit_test(test_breaker__outcomes_of_calls_begun_before_do_not_count_while_open),
+        cmocka_unit_test(test_breaker__tripped_it_stays_open_for_as_long_as_was_said),
         cmocka_unit_test(test_breaker__states_have_names),
     };
 

@@ -19,7 +19,19 @@ static const struct dbl_vendor *const vendors[] = {
     &dbl_vendor_deepgram, &dbl_vendor_elevenlabs, &dbl_vendor_openai,
     &dbl_vendor_retell,   &dbl_vendor_signalwire,
 };
-enum { N_VENDORS = sizeof vendors / sizeof vendors[0] };
+/* Another region, or another key, of the same vendor: a desk of its own, with faults of its own. */
+static const struct {
+    const char *name;
+    const struct dbl_vendor *like;
+} seconds[] = {
+    { "deepgram2", &dbl_vendor_deepgram },
+    { "elevenlabs2", &dbl_vendor_elevenlabs },
+    { "openai2", &dbl_vendor_openai },
+};
+enum {
+    N_VENDORS = sizeof vendors / sizeof vendors[0],
+    N_SECONDS = sizeof seconds / sizeof seconds[0],
+};
 
 /* A clone is uploaded as audio files. */
 #define MAX_BODY ((size_t)16 << 20)
@@ -30,7 +42,8 @@ struct doubles {
     struct pat_http *http;
     struct pat_httpd *control;
     struct pat_signal *term, *intr;
-    struct dbl desks[N_VENDORS];
+    struct dbl desks[N_VENDORS + N_SECONDS];
+    struct dbl_vendor second[N_SECONDS];
     size_t n; /* started */
 };
 
@@ -144,6 +157,11 @@ static int doubles_start(struct doubles *all)
         err = pat_http_new(&all->http, all->loop, &(struct pat_http_opts){ 0 });
     for (size_t i = 0; !err && i < N_VENDORS; i++)
         err = desk_open(all, vendors[i]);
+    for (size_t i = 0; !err && i < N_SECONDS; i++) {
+        all->second[i] = *seconds[i].like;
+        all->second[i].name = seconds[i].name;
+        err = desk_open(all, &all->second[i]);
+    }
     if (!err)
         err = server_new(all, "control", &all->control);
     if (!err)

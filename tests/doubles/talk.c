@@ -72,6 +72,17 @@ static const struct pat_json *last_of(const struct pat_json *messages)
     return n ? pat_json_item(messages, n - 1) : NULL;
 }
 
+/* Asked to go on behind words of its own, it begins anew, as models like to. */
+static const struct pat_json *to_answer(const struct pat_json *messages)
+{
+    size_t n = pat_json_size(messages);
+
+    if (n < 3 || strcmp(pat_json_str_or(pat_json_item(messages, n - 1), "role", ""), "system") ||
+        strcmp(pat_json_str_or(pat_json_item(messages, n - 2), "role", ""), "assistant"))
+        return last_of(messages);
+    return pat_json_item(messages, n - 3);
+}
+
 static int reply_to_tool(const char *content, struct pat_buf *out)
 {
     PAT_AUTO_JSON j = NULL;
@@ -88,7 +99,7 @@ static int reply_to_tool(const char *content, struct pat_buf *out)
 
 int talk_reply(const struct pat_json *messages, struct pat_buf *out)
 {
-    const struct pat_json *last = last_of(messages);
+    const struct pat_json *last = to_answer(messages);
     const char *role = pat_json_str_or(last, "role", ""), *text = content_of(last), *reply;
     size_t len = strlen(text);
 

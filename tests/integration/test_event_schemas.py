@@ -27,6 +27,8 @@ EXAMPLES = {
                                                        "livekit_room": "call_" + CALL}},
     "call.voicemail": CALL_OF | {"recording_url": None, "duration_ms": None},
     "call.recording": CALL_OF | {"state": "stored", "object": "recordings/x.ogg"},
+    "call.provider_failed": CALL_OF | {"part": "llm", "provider": "openai", "model": "gpt-4o-mini", "fault": "rate",
+                                     "detail": "slow down", "next": "openai-2"},
     "call.dtmf": CALL_OF | {"direction": "in", "count": 4},
     "turn.user": CALL_OF | {"turn": 1, "text": "hello", "started_ms": 1200, "ended_ms": 1900, "language": "en-US"},
     "turn.agent": CALL_OF | {"turn": 1, "text": "Hi there.", "heard": "Hi", "interrupted": True, "timings": TIMINGS},

@@ -5,14 +5,21 @@
  */
 #include "agent_int.h"
 
+#include "chains.h"
+#include "health_report.h"
+
 #include <stdlib.h>
 
-enum { LLM_IDLE_MS = 5000, CAN_AGAIN_MS = 30000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
+enum { LLM_IDLE_MS = 3000, CAN_AGAIN_MS = 30000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
 
 static int make_llm(struct agent *a, const struct agent_conf *f)
 {
-    const struct llm_opts o = { f->openai_url, f->openai_key, f->openai_models, f->first_token_ms,
-                                LLM_IDLE_MS };
+    const struct llm_opts o = { .providers = a->env.providers,
+                                .metrics = a->env.metrics,
+                                .connect_ms = f->connect_ms,
+                                .first_token_ms = f->first_token_ms,
+                                .idle_ms = LLM_IDLE_MS,
+                                .hedge_ms = f->hedge_ms };
 
     return llm_new(&a->env.llm, a->env.loop, a->env.http, &o);
 }
@@ -105,6 +112,8 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
         err = roomapi_new(&e->rooms, e->http, f->livekit_url, f->livekit_key, f->livekit_secret);
     if (!err)
         err = phrases_new(&e->phrases, e->loop, (size_t)f->phrase_cache_bytes);
+    if (!err)
+        err = chains_new(&e->providers, f, e->metrics, health_changed, e);
     if (!err)
         err = make_llm(a, f);
     return err;
@@ -236,6 +245,7 @@ void agent_free(struct agent *a)
         rtc_close(a->env.rtc, ignore, NULL);
     phrases_free(a->env.phrases);
     llm_free(a->env.llm);
+    providers_free(a->env.providers);
     roomapi_free(a->env.rooms);
     agent_drop_questions(a);
     pat_timer_fini(&a->drain_timer);

@@ -6,6 +6,7 @@
  *   call_reply.c  replies: begun, heard, cut; the recogniser's and the voice's news
  *   call_report.c events and usage
  *   call_dtmf.c   the telephone's keys, both ways
+ *   call_trouble.c  providers that fail, and what the caller hears then
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
@@ -137,6 +138,9 @@ void call_dtmf_fini(struct call *c);
 void call_dtmf_digit(struct call *c, char digit);
 /* A whole turn that was not spoken: keys, chat. */
 void call_typed(struct call *c, const char *text, size_t len);
+
+/* call_trouble.c */
+void call_provider_failed(const struct provider_failure *f, void *call);
 
 /* call_report.c */
 /* Any event about this call; data is taken over. */

@@ -50,7 +50,9 @@ static void on_failed(bool sounds, void *arg)
     call_turn_kind(c, TURN_HANG_UP, 2);
 }
 
-static const struct reply_events reply_events = { .made = on_made, .failed = on_failed };
+static const struct reply_events reply_events = { .made = on_made,
+                                                  .failed = on_failed,
+                                                  .provider_failed = call_provider_failed };
 
 static struct reply_opts begin(struct call *c)
 {

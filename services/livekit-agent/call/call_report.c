@@ -204,8 +204,10 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
         pat_json_set_str(data, "voice", mouth_voice(c->mouth));
         pat_json_set_str(data, "voice_provider", mouth_provider(c->mouth));
     }
-    if (c->reply_answers)
+    if (c->reply_answers) {
         pat_json_set_str(data, "model", reply_model(c->reply));
+        pat_json_set_str(data, "model_provider", reply_provider(c->reply));
+    }
     pat_json_set_take(data, "timings", timings(c));
     put(c, "turn", "agent", NULL, data, NULL);
     if (cut) {

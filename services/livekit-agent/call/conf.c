@@ -2,6 +2,7 @@
 #include "conf.h"
 
 #include "../speech/opusio.h"
+#include "chains.h"
 #include "sound.h"
 
 #include <string.h>
@@ -25,10 +26,14 @@
     }
 
 const struct pat_conf_row agent_rows[] = {
+    NUM("PAT_AGENT_CONNECT_MS", PAT_CONF_MS, connect_ms, "2s", 100, 30000,
+        "a provider that is not reached in that time is passed over"),
     NUM("PAT_AGENT_DTMF_PAUSE_MS", PAT_CONF_MS, dtmf_pause_ms, "2s", 200, 30000,
         "keys pressed are a whole turn when no other follows for so long, or at #"),
     NUM("PAT_AGENT_FIRST_TOKEN_MS", PAT_CONF_MS, first_token_ms, "2500ms", 100, 30000,
         "a model silent for so long is passed over"),
+    NUM("PAT_AGENT_HEDGE_MS", PAT_CONF_MS, hedge_ms, "0", 0, 30000,
+        "a model silent for so long is raced against the next one; 0: never"),
     NUM("PAT_AGENT_MAX_CALLS", PAT_CONF_INT, max_calls, "100", 1, 5000,
         "calls served at once; more are refused"),
     NUM("PAT_AGENT_MAX_CALL_MS", PAT_CONF_MS, max_call_ms, "90m", 1000, 86400000,
@@ -39,9 +44,17 @@ const struct pat_conf_row agent_rows[] = {
         "events not yet stored are also kept here; empty: in memory only"),
     ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, "",
         "signs the SIP headers that carry a call's context"),
+    ROW("PAT_DEEPGRAM_2_API_KEY", PAT_CONF_SECRET, second[0].key, "",
+        "deepgram-2: a second key; empty: the first one's"),
+    URL("PAT_DEEPGRAM_2_URL", second[0].url, NULL, "ws,wss",
+        "deepgram-2: another address; empty: the first one's"),
     ROW("PAT_DEEPGRAM_API_KEY", PAT_CONF_SECRET, deepgram_key, "", "speech recognition"),
     ROW("PAT_DEEPGRAM_MODEL", PAT_CONF_STR, deepgram_model, "nova-3", "its model"),
     URL("PAT_DEEPGRAM_URL", deepgram_url, "wss://api.deepgram.com", "ws,wss", "its address"),
+    ROW("PAT_ELEVENLABS_2_API_KEY", PAT_CONF_SECRET, second[1].key, "",
+        "elevenlabs-2: a second key; empty: the first one's"),
+    URL("PAT_ELEVENLABS_2_URL", second[1].url, NULL, "ws,wss,http,https",
+        "elevenlabs-2: another address; empty: the first one's"),
     ROW("PAT_ELEVENLABS_API_KEY", PAT_CONF_SECRET, elevenlabs_key, "", "speech synthesis"),
     ROW("PAT_ELEVENLABS_MODEL", PAT_CONF_STR, elevenlabs_model, "eleven_flash_v2_5", "its model"),
     URL("PAT_ELEVENLABS_URL", elevenlabs_url, "wss://api.elevenlabs.io", "ws,wss,http,https",
@@ -54,12 +67,22 @@ const struct pat_conf_row agent_rows[] = {
     NEED("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, "and its secret"),
     URL("PAT_LIVEKIT_URL", livekit_url, "ws://127.0.0.1:7880", "ws,wss,http,https",
         "LiveKit's address"),
+    ROW("PAT_LLM_CHAIN", PAT_CONF_LIST, llm_chain, "",
+        "who thinks, in order: openai-2:gpt-4o-mini,...; empty: PAT_OPENAI_MODELS on each account"),
+    ROW("PAT_OPENAI_2_API_KEY", PAT_CONF_SECRET, second[2].key, "",
+        "openai-2: a second key; empty: the first one's"),
+    URL("PAT_OPENAI_2_URL", second[2].url, NULL, "http,https",
+        "openai-2: another address that speaks Chat Completions; empty: the first one's"),
     ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "", "language model, and voices"),
     ROW("PAT_OPENAI_MODELS", PAT_CONF_LIST, openai_models, "gpt-4o-mini,gpt-6-luna",
         "tried in this order"),
     ROW("PAT_OPENAI_TTS_MODEL", PAT_CONF_STR, openai_tts_model, "gpt-4o-mini-tts",
         "speaks the OpenAI voices"),
     URL("PAT_OPENAI_URL", openai_url, "https://api.openai.com/v1", "http,https", "its address"),
+    ROW("PAT_STT_CHAIN", PAT_CONF_LIST, stt_chain, "",
+        "who listens, in order: deepgram:nova-3,...; empty: each account set up"),
+    ROW("PAT_TTS_CHAIN", PAT_CONF_LIST, tts_chain, "",
+        "who speaks, in order: elevenlabs,openai,...; empty: each account set up"),
     ROW("PAT_VOICE_FALLBACK", PAT_CONF_STR, voice_fallback, "openai-shimmer",
         "a stored voice id that speaks when the user's own cannot"),
 };
@@ -102,6 +125,7 @@ int agent_conf_check(const void *conf, struct pat_buf *errors)
         pat_buf_adds(errors, "PAT_OPENAI_MODELS: must name a model\n");
     if (*c->event_log_dir && access(c->event_log_dir, W_OK) != 0)
         pat_buf_addf(errors, "PAT_EVENT_LOG_DIR: cannot write there: %s\n", c->event_log_dir);
+    chains_check(c, errors);
     if (codec_works())
         pat_buf_adds(errors, "self test: the Opus codec does not give back what it gets\n");
     return errors->len > before ? PAT_EINVAL : PAT_OK;

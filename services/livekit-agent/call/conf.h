@@ -9,8 +9,13 @@ struct agent_conf {
     char *deepgram_url, *deepgram_key, *deepgram_model;
     char *openai_url, *openai_key, *openai_models, *openai_tts_model;
     char *elevenlabs_url, *elevenlabs_key, *elevenlabs_model;
+    char *stt_chain, *llm_chain, *tts_chain;
+    struct {
+        char *url, *key; /* NULL or "": that of the first */
+    } second[3];         /* deepgram-2, elevenlabs-2, openai-2 */
     char *voice_fallback, *event_log_dir, *spool_file;
-    int64_t dtmf_pause_ms, max_calls, max_call_ms, first_token_ms, phrase_cache_bytes;
+    int64_t connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms, first_token_ms,
+        phrase_cache_bytes;
 };
 
 extern const struct pat_conf_row agent_rows[];

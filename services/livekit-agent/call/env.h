@@ -27,6 +27,7 @@ struct env {
     struct rtc *rtc;
     struct worker *worker;
     struct roomapi *rooms;
+    struct providers *providers;
     struct llm *llm;
     struct phrases *phrases;
     struct pacer pacer;

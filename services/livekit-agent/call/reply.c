@@ -36,10 +36,12 @@ struct reply {
     struct llm_run *run;
     struct sentence splitter;
     struct line *first, *last;
+    struct line *asked_after; /* the last one before the model was asked; NULL: none */
     size_t n, speaking;
     bool written; /* no further sentence comes */
     bool failed;  /* something of it could not be made */
-    bool sounds;  /* some of it is with the player */
+    bool unwritten;
+    bool sounds; /* some of it is with the player */
     bool told;
     bool keep;
     struct reply_call calls[MAX_CALLS];
@@ -234,7 +236,7 @@ static void on_llm_done(int err, const char *finish_reason, const char *model,
     if (u)
         add_usage(r, u);
     if (err)
-        r->failed = true;
+        r->failed = r->unwritten = true;
     sentence_end(&r->splitter);
     if (!err && r->n_calls && r->events->tools) {
         r->events->tools(r->arg);
@@ -243,10 +245,38 @@ static void on_llm_done(int err, const char *finish_reason, const char *model,
     reply_end(r);
 }
 
+static void add_spaced(struct pat_buf *out, const char *text, size_t len)
+{
+    if (len && out->len)
+        pat_buf_adds(out, " ");
+    pat_buf_add(out, text, len);
+}
+
+/* Whole sentences of this run stand; the one begun is written anew. */
+static void on_broke_off(struct pat_buf *out, void *arg)
+{
+    struct reply *r = arg;
+
+    for (const struct line *l = r->asked_after ? r->asked_after->next : r->first; l; l = l->next)
+        add_spaced(out, l->text, l->len);
+    sentence_init(&r->splitter, SENTENCE_MIN, on_sentence, r);
+    r->splitter.first = !r->first;
+}
+
+static void on_llm_failed(const struct provider_failure *f, void *arg)
+{
+    struct reply *r = arg;
+
+    if (r->events->provider_failed)
+        r->events->provider_failed(f, r->arg);
+}
+
 static const struct llm_events llm_events = {
     .text = on_text,
     .tool_call = on_tool_call,
     .done = on_llm_done,
+    .broke_off = on_broke_off,
+    .failed = on_llm_failed,
 };
 
 const struct reply_call *reply_calls(const struct reply *r, size_t *n)
@@ -258,6 +288,7 @@ const struct reply_call *reply_calls(const struct reply *r, size_t *n)
 int reply_go_on(struct reply *r, struct llm *llm, const struct llm_req *req)
 {
     forget_calls(r);
+    r->asked_after = r->last;
     return llm_start(&r->run, llm, req, &llm_events, r);
 }
 
@@ -398,13 +429,6 @@ void reply_tick(struct reply *r)
     tell_if_over(r);
 }
 
-static void add_spaced(struct pat_buf *out, const char *text, size_t len)
-{
-    if (len && out->len)
-        pat_buf_adds(out, " ");
-    pat_buf_add(out, text, len);
-}
-
 void reply_heard(const struct reply *r, struct pat_buf *out)
 {
     for (const struct line *l = r->first; l; l = l->next) {
@@ -444,6 +468,16 @@ const struct reply_times *reply_times(const struct reply *r)
 const struct llm_usage *reply_usage(const struct reply *r)
 {
     return &r->usage;
+}
+
+const char *reply_provider(const struct reply *r)
+{
+    return r->usage.provider ? r->usage.provider : "";
+}
+
+bool reply_unwritten(const struct reply *r)
+{
+    return r->unwritten;
 }
 
 const char *reply_model(const struct reply *r)

@@ -23,6 +23,8 @@ struct reply_events {
     /* The model has stopped to call tools (reply_calls). The reply is not over: reply_go_on,
      * reply_add and reply_end say how it goes on. NULL: their calls are as good as not made. */
     void (*tools)(void *arg);
+    /* A language model failed; another may go on. May be NULL. */
+    void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
 
 /* A tool the model wants called. */
@@ -81,6 +83,9 @@ void reply_text(const struct reply *r, struct pat_buf *out);
 int64_t reply_heard_ms(const struct reply *r);
 const struct reply_times *reply_times(const struct reply *r);
 const struct llm_usage *reply_usage(const struct reply *r);
-const char *reply_model(const struct reply *r); /* "" : none answered */
+const char *reply_model(const struct reply *r);    /* "" : none answered */
+const char *reply_provider(const struct reply *r); /* likewise */
+/* No language model could write it, or not to its end. */
+bool reply_unwritten(const struct reply *r);
 
 #endif

@@ -232,7 +232,7 @@ int chat_end(struct chat *c)
     return PAT_OK;
 }
 
-static enum chat_refusal judge(int status, const char *type, const char *code)
+static enum provider_fault judge(int status, const char *type, const char *code)
 {
     static const char *const spent[] = { "insufficient_quota", "credit_balance_exhausted",
                                          "organization_spend_limit_exceeded",
@@ -241,26 +241,26 @@ static enum chat_refusal judge(int status, const char *type, const char *code)
 
     for (size_t i = 0; i < sizeof spent / sizeof spent[0]; i++)
         if (!strcmp(type, spent[i]) || !strcmp(code, spent[i]))
-            return CHAT_NO_QUOTA;
-    if (status == 400 && !strncmp(code, "unsupported_", 12))
-        return CHAT_NEXT_MODEL;
-    if (status == 404 || status == 408 || status == 409 || status == 425 || status == 429 ||
-        status >= 500)
-        return CHAT_NEXT_MODEL;
-    return CHAT_FINAL;
+            return FAULT_QUOTA;
+    if (!strcmp(code, "content_filter") || !strcmp(code, "content_policy_violation"))
+        return FAULT_CONTENT;
+    return provider_fault_of_http(status);
 }
 
-enum chat_refusal chat_refusal(int status, const char *body, size_t len, char *message, size_t cap)
+enum provider_fault chat_refusal(int status, const char *body, size_t len, bool *too_long,
+                                 char *message, size_t cap)
 {
     PAT_AUTO_JSON j = NULL;
     const char *text;
 
+    *too_long = false;
     if (pat_json_parse(&j, body, len, NULL) || pat_json_kind(j) != PAT_JSON_OBJ) {
         pat_strcpy(message, cap, "no JSON body");
         return judge(status, "", "");
     }
     text = error_text(j);
     pat_strcpy(message, cap, text ? text : "no message");
+    *too_long = !strcmp(pat_json_str_or(j, "error.code", ""), "context_length_exceeded");
     return judge(status, pat_json_str_or(j, "error.type", ""),
                  pat_json_str_or(j, "error.code", ""));
 }

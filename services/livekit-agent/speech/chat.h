@@ -9,6 +9,7 @@
 #define SPEECH_CHAT_H
 
 #include "llm.h"
+#include "provider.h"
 
 #define CHAT_MAX_CALLS 16
 #define CHAT_MAX_ARGS  ((size_t)64 << 10) /* of one tool call */
@@ -46,12 +47,9 @@ int chat_event(struct chat *c, const char *data, size_t len, chat_text_fn *fn,
  * PAT_ECONN: it was cut; PAT_EPROTO: arguments that are no JSON object. */
 int chat_end(struct chat *c) PAT_MUST_CHECK;
 
-/* What a refusal means. */
-enum chat_refusal {
-    CHAT_FINAL,      /* no other model helps: our request or key is wrong */
-    CHAT_NEXT_MODEL, /* this model: gone, overloaded, or takes not what we send */
-    CHAT_NO_QUOTA,   /* nothing left to spend: somebody must be told */
-};
-enum chat_refusal chat_refusal(int status, const char *body, size_t len, char *message, size_t cap);
+/* What a refusal means. *too_long: the conversation does not fit the model. message: the vendor's
+ * words. */
+enum provider_fault chat_refusal(int status, const char *body, size_t len, bool *too_long,
+                                 char *message, size_t cap);
 
 #endif

@@ -197,32 +197,40 @@ static void test_chat__asks_each_model_what_it_takes(void **state)
     pat_json_free(messages);
 }
 
-static void test_chat__knows_which_refusals_another_model_may_cure(void **state)
+static void test_chat__knows_what_a_refusal_means(void **state)
 {
     static const struct {
         int status;
         const char *body;
-        enum chat_refusal what;
+        enum provider_fault what;
+        bool too_long;
     } rows[] = {
-        { 404, "{\"error\":{\"code\":\"model_not_found\",\"message\":\"gone\"}}", CHAT_NEXT_MODEL },
-        { 429, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"x\"}}",
-          CHAT_NEXT_MODEL },
-        { 429, "{\"error\":{\"type\":\"insufficient_quota\",\"message\":\"x\"}}", CHAT_NO_QUOTA },
-        { 429, "{\"error\":{\"code\":\"project_spend_limit_exceeded\"}}", CHAT_NO_QUOTA },
-        { 400, "{\"error\":{\"code\":\"unsupported_parameter\"}}", CHAT_NEXT_MODEL },
-        { 400, "{\"error\":{\"code\":\"context_length_exceeded\"}}", CHAT_FINAL },
-        { 401, "{\"error\":{\"code\":\"invalid_api_key\"}}", CHAT_FINAL },
-        { 503, "<html>busy</html>", CHAT_NEXT_MODEL },
-        { 500, "", CHAT_NEXT_MODEL },
-        { 422, "{\"detail\":\"no\"}", CHAT_FINAL },
+        { 404, "{\"error\":{\"code\":\"model_not_found\",\"message\":\"gone\"}}", FAULT_MODEL,
+          false },
+        { 429, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"x\"}}", FAULT_RATE,
+          false },
+        { 429, "{\"error\":{\"type\":\"insufficient_quota\",\"message\":\"x\"}}", FAULT_QUOTA,
+          false },
+        { 429, "{\"error\":{\"code\":\"project_spend_limit_exceeded\"}}", FAULT_QUOTA, false },
+        { 400, "{\"error\":{\"code\":\"unsupported_parameter\"}}", FAULT_REQUEST, false },
+        { 400, "{\"error\":{\"code\":\"context_length_exceeded\"}}", FAULT_REQUEST, true },
+        { 400, "{\"error\":{\"code\":\"content_filter\"}}", FAULT_CONTENT, false },
+        { 401, "{\"error\":{\"code\":\"invalid_api_key\"}}", FAULT_AUTH, false },
+        { 503, "<html>busy</html>", FAULT_SERVER, false },
+        { 500, "", FAULT_SERVER, false },
+        { 422, "{\"detail\":\"no\"}", FAULT_REQUEST, false },
     };
     char why[20];
 
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(
-            chat_refusal(rows[i].status, rows[i].body, strlen(rows[i].body), why, sizeof why),
-            rows[i].what);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool too_long;
+
+        assert_int_equal(chat_refusal(rows[i].status, rows[i].body, strlen(rows[i].body), &too_long,
+                                      why, sizeof why),
+                         rows[i].what);
+        assert_int_equal(too_long, rows[i].too_long);
+    }
     assert_string_equal(why, "no");
 }
 
@@ -273,7 +281,7 @@ int main(void)
         cmocka_unit_test(test_chat__counts_usage_wherever_it_comes),
         cmocka_unit_test(test_chat__refuses_a_flood_of_calls),
         cmocka_unit_test(test_chat__asks_each_model_what_it_takes),
-        cmocka_unit_test(test_chat__knows_which_refusals_another_model_may_cure),
+        cmocka_unit_test(test_chat__knows_what_a_refusal_means),
         cmocka_unit_test(test_chat__survives_every_failed_allocation),
     };
 

@@ -1,19 +1,23 @@
 /* llm.h - a language model's answer, streamed.
  *
- * The interface; llm_openai.c is the provider (Chat Completions, SSE) and walks a chain of models:
- * unknown or retired (404), overloaded, silent too long -> the next one, as long as nothing was
- * delivered. Thread: the loop's.
+ * A run asks the steps of the LLM chain (provider.h) one after the other until one answers: gone,
+ * overloaded, refusing or silent too long -> the next one. An answer that breaks off is continued
+ * by the next one, behind what was heard of it. llm_openai.c is the wire (Chat Completions, SSE).
+ * Thread: the loop's.
  */
 #ifndef SPEECH_LLM_H
 #define SPEECH_LLM_H
 
 #include "pat.h"
+#include "provider.h"
 
-struct llm;     /* one per process: endpoint, key, models, breakers */
+struct llm;     /* one per process */
 struct llm_run; /* one answer */
 
 struct llm_usage {
+    /* What a second one asked at once (hedging) was billed for is in it. */
     int64_t prompt_tokens, cached_tokens, completion_tokens;
+    const char *provider; /* who answered ("openai-2"); "": nobody. Lives with the chain */
 };
 
 struct llm_events {
@@ -25,14 +29,22 @@ struct llm_events {
      * not told. */
     void (*done)(int err, const char *finish_reason, const char *model, const struct llm_usage *u,
                  void *arg);
+    /* The answer broke off in its middle, and another provider is asked for the rest: adds to out
+     * what of its text is or will be heard; all behind that is forgotten, and comes again. NULL: an
+     * answer that breaks off fails. */
+    void (*broke_off)(struct pat_buf *out, void *arg);
+    /* An attempt failed; what comes of the run is told otherwise. May be NULL. */
+    void (*failed)(const struct provider_failure *f, void *arg);
 };
 
 struct llm_opts {
-    const char *url; /* "https://api.openai.com/v1" */
-    const char *api_key;
-    const char *models;     /* "gpt-4o-mini,gpt-6-luna": tried in order */
-    int64_t first_token_ms; /* then the next model */
+    struct providers *providers; /* with an LLM chain; borrowed */
+    struct pat_metrics *metrics; /* or NULL */
+    int64_t connect_ms;
+    int64_t first_token_ms; /* then the next one */
     int64_t idle_ms;        /* between tokens */
+    int64_t hedge_ms;       /* without a token for so long, a second one is asked as well and the
+                             * faster one answers; 0: never */
 };
 
 int llm_new(struct llm **out, struct pat_loop *l, struct pat_http *http,

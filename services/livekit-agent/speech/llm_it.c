@@ -8,8 +8,9 @@
 
 struct answer {
     char text[2000], calls[500], finish[40], model[80];
+    char failures[500], provider[40];
     struct llm_usage usage;
-    int err;
+    int err, broken;
     bool done, first;
     struct llm_run *run;
     bool cancel_at_first;
@@ -45,22 +46,53 @@ static void on_done(int err, const char *finish, const char *model, const struct
     a->done = true;
     a->err = err;
     a->usage = *u;
+    pat_strcpy(a->provider, sizeof a->provider, u->provider);
     pat_strcpy(a->finish, sizeof a->finish, finish);
     pat_strcpy(a->model, sizeof a->model, model);
 }
 
-static struct llm *open_llm(struct stand *s, const char *models, const char *key)
+static void on_broke_off(struct pat_buf *out, void *arg)
 {
-    char url[100];
-    struct llm_opts o = { .url = stand_url("http", "openai", "/v1", url),
-                          .api_key = key,
-                          .models = models,
-                          .first_token_ms = 1500,
-                          .idle_ms = 1500 };
+    struct answer *a = arg;
+
+    a->broken++;
+    pat_buf_adds(out, a->text);
+}
+
+static void on_failed(const struct provider_failure *f, void *arg)
+{
+    struct answer *a = arg;
+    size_t at = strlen(a->failures);
+
+    snprintf(a->failures + at, sizeof a->failures - at, "%s %s>%s;", f->by->name,
+             provider_fault_name(f->fault), f->next ? f->next->name : "");
+}
+
+/* The table outlives the model: it is freed with it. */
+static struct providers *providers;
+
+static struct llm *open_hedging(struct stand *s, const char *chain, const char *key,
+                                int64_t hedge_ms)
+{
+    struct llm_opts o = {
+        .connect_ms = 1500, .first_token_ms = 1500, .idle_ms = 1500, .hedge_ms = hedge_ms
+    };
     struct llm *m;
 
+    o.providers = providers = stand_chain(PROVIDER_LLM, chain, key);
     assert_int_equal(llm_new(&m, s->loop, s->http, &o), PAT_OK);
     return m;
+}
+
+static struct llm *open_llm(struct stand *s, const char *chain, const char *key)
+{
+    return open_hedging(s, chain, key, 0);
+}
+
+static void close_llm(struct llm *m)
+{
+    llm_free(m);
+    providers_free(providers);
 }
 
 #define TOOLS                                                                                      \
@@ -70,7 +102,7 @@ static struct llm *open_llm(struct stand *s, const char *models, const char *key
 static void start(struct llm *m, struct answer *a, const char *said, const char *tools,
                   const char *first_model)
 {
-    static const struct llm_events ev = { on_text, on_call, on_done };
+    static const struct llm_events ev = { on_text, on_call, on_done, on_broke_off, on_failed };
     struct pat_json *messages = pat_json_arr(), *one = pat_json_obj(), *t = NULL;
     struct llm_req req = { .messages = messages,
                            .temperature = 0.4,
@@ -98,7 +130,7 @@ static void ask(struct stand *s, const char *models, const char *key, struct ans
 
     start(m, a, "Please transfer me to support, I like red apples", tools, NULL);
     stand_wait(s, &a->done, 10000);
-    llm_free(m);
+    close_llm(m);
 }
 
 static void test_llm__streams_an_answer_with_its_usage(void **state)
@@ -108,7 +140,7 @@ static void test_llm__streams_an_answer_with_its_usage(void **state)
 
     (void)state;
     stand_control(s, "openai", "{\"split\":true}");
-    ask(s, "gpt-4o-mini", "key", &a, NULL);
+    ask(s, "openai:gpt-4o-mini", "key", &a, NULL);
     assert_int_equal(a.err, PAT_OK);
     assert_non_null(strstr(a.text, "I like red apples"));
     assert_string_equal(a.finish, "stop");
@@ -123,7 +155,7 @@ static void test_llm__hands_out_whole_tool_calls(void **state)
     struct answer a = { 0 };
 
     (void)state;
-    ask(s, "gpt-6-luna", "key", &a, TOOLS); /* refused but for reasoning_effort none */
+    ask(s, "openai:gpt-6-luna", "key", &a, TOOLS); /* refused but for reasoning_effort none */
     assert_int_equal(a.err, PAT_OK);
     assert_string_equal(a.calls, "0:transfer_call:{\"to\":\"support\"};");
     assert_string_equal(a.finish, "tool_calls");
@@ -135,11 +167,15 @@ static void test_llm__goes_on_to_the_next_model(void **state)
     static const struct {
         const char *control, *models, *answered_by;
     } rows[] = {
-        { "{}", "gpt-4.1-nano,gpt-4o-mini", "gpt-4o-mini" }, /* retired: 404 */
-        { "{\"fail\":{\"status\":503,\"times\":1}}", "gpt-4o-mini,gpt-6-luna", "gpt-6-luna" },
-        { "{\"fail\":{\"status\":429,\"times\":1}}", "gpt-4o-mini,gpt-6-luna", "gpt-6-luna" },
-        { "{\"fail\":{\"status\":500,\"times\":2}}", "gpt-4o-mini,gpt-6-luna", "gpt-4o-mini" },
-        { "{\"cut\":{\"times\":1,\"after\":1}}", "gpt-4o-mini,gpt-6-luna", "gpt-6-luna" },
+        { "{}", "openai:gpt-4.1-nano,openai:gpt-4o-mini", "gpt-4o-mini" }, /* retired: 404 */
+        { "{\"fail\":{\"status\":503,\"times\":1}}", "openai:gpt-4o-mini,openai:gpt-6-luna",
+          "gpt-6-luna" },
+        { "{\"fail\":{\"status\":429,\"times\":1}}", "openai:gpt-4o-mini,openai:gpt-6-luna",
+          "gpt-6-luna" },
+        { "{\"fail\":{\"status\":500,\"times\":2}}", "openai:gpt-4o-mini,openai:gpt-6-luna",
+          "gpt-4o-mini" },
+        { "{\"cut\":{\"times\":1,\"after\":1}}", "openai:gpt-4o-mini,openai:gpt-6-luna",
+          "gpt-6-luna" },
     };
 
     (void)state;
@@ -164,39 +200,144 @@ static void test_llm__does_not_wait_for_a_slow_first_token(void **state)
 
     (void)state;
     stand_control(s, "openai", "{\"latency_ms\":60000}");
-    ask(s, "gpt-4o-mini", "key", &a, NULL);
+    ask(s, "openai:gpt-4o-mini", "key", &a, NULL);
     assert_int_equal(a.err, PAT_ETIMEDOUT);
     assert_string_equal(a.text, "");
     assert_in_range(pat_now_ms() - began, 3000, 6000); /* two rounds of 1.5 s */
     stand_down(s);
 }
 
-static void test_llm__never_says_a_beginning_twice(void **state)
+static void test_llm__an_answer_that_breaks_off_is_continued_and_nothing_said_twice(void **state)
 {
     struct stand *s = stand_up();
     struct answer a = { 0 };
 
     (void)state;
-    stand_control(s, "openai", "{\"cut\":{\"times\":1,\"after\":4}}");
-    ask(s, "gpt-4o-mini,gpt-6-luna", "key", &a, NULL);
-    assert_int_not_equal(a.err, PAT_OK);
-    assert_string_equal(a.finish, "error");
-    assert_string_equal(a.text, "You said: Please");
+    stand_control(s, "openai", "{\"cut\":{\"times\":1,\"after\":6}}");
+    ask(s, "openai,openai-2", "key", &a, NULL);
+    assert_int_equal(a.err, PAT_OK);
+    assert_int_equal(a.broken, 1);
+    assert_string_equal(a.provider, "openai-2");
+    assert_string_equal(a.failures, "openai connection>openai-2;");
+    assert_string_equal(a.text, "You said: Please transfer me"
+                                "to support, I like red apples. Please tell me more "
+                                "about that.");
     stand_down(s);
 }
 
-static void test_llm__stops_at_what_no_model_cures(void **state)
+static void test_llm__an_answer_that_drips_is_continued_by_another(void **state)
+{
+    struct stand *s = stand_up();
+    struct answer a = { 0 };
+    struct llm *m = open_llm(s, "openai,openai-2", "key");
+
+    (void)state;
+    stand_control(s, "openai", "{\"token_ms\":1200,\"reply\":\"a b c d e f g h i j k l m n\"}");
+    stand_control(s, "openai2", "{\"reply\":\"a b c d e f g h i j k l m n\"}");
+    start(m, &a, "hello", NULL, NULL);
+    stand_wait(s, &a.done, 20000);
+    assert_int_equal(a.err, PAT_OK);
+    assert_string_equal(a.failures, "openai timeout>openai-2;");
+    close_llm(m);
+    stand_down(s);
+}
+
+static void test_llm__goes_to_another_account_where_the_first_one_is_of_no_use(void **state)
+{
+    static const struct {
+        const char *control, *key, *failures;
+    } rows[] = {
+        { "{}", "bad", "openai auth>openai-2;" },
+        { "{\"fail\":{\"status\":429,\"times\":-1,\"type\":\"insufficient_quota\"}}", "key",
+          "openai quota>openai-2;" },
+        { "{\"fail\":{\"status\":429,\"times\":-1,\"retry_after_ms\":60000}}", "key",
+          "openai rate>openai;openai rate>openai-2;" },
+        { "{\"fail\":{\"status\":400,\"times\":-1,\"code\":\"content_filter\"}}", "key",
+          "openai content>openai;openai content>openai-2;" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stand *s = stand_up();
+        struct llm *m = open_llm(s, "openai,openai:gpt-6-luna,openai-2", rows[i].key);
+        struct answer a = { 0 }, b = { 0 };
+
+        stand_control(s, "openai", rows[i].control);
+        start(m, &a, "I like red apples", NULL, NULL);
+        stand_wait(s, &a.done, 10000);
+        assert_int_equal(a.err, PAT_OK);
+        assert_string_equal(a.provider, "openai-2");
+        assert_string_equal(a.failures, rows[i].failures);
+        start(m, &b, "I like red apples", NULL, NULL); /* the next call knows, but for content */
+        stand_wait(s, &b.done, 10000);
+        assert_string_equal(b.failures, i < 3 ? "" : rows[i].failures);
+        close_llm(m);
+        stand_down(s);
+    }
+}
+
+static void test_llm__a_conversation_too_long_is_shortened(void **state)
+{
+    struct stand *s = stand_up();
+    struct llm *m = open_llm(s, "openai", "key");
+    struct answer a = { 0 };
+    static const struct llm_events ev = { on_text, on_call, on_done, on_broke_off, on_failed };
+    static const char text[] = "[{\"role\":\"system\",\"content\":\"Be kind.\"},"
+                               "{\"role\":\"user\",\"content\":\"I like green pears\"},"
+                               "{\"role\":\"assistant\",\"content\":\"Good.\"},"
+                               "{\"role\":\"user\",\"content\":\"I like red apples\"}]";
+    struct pat_json *messages;
+    struct llm_req req = { .temperature = -1 };
+
+    (void)state;
+    stand_control(s, "openai",
+                  "{\"fail\":{\"status\":400,\"times\":1,\"code\":\"context_length_exceeded\"}}");
+    assert_int_equal(pat_json_parse(&messages, text, strlen(text), NULL), PAT_OK);
+    req.messages = messages;
+    assert_int_equal(llm_start(&a.run, m, &req, &ev, &a), PAT_OK);
+    pat_json_free(messages);
+    stand_wait(s, &a.done, 5000);
+    assert_int_equal(a.err, PAT_OK);
+    assert_non_null(strstr(a.text, "red apples"));
+    close_llm(m);
+    stand_down(s);
+}
+
+static void test_llm__the_faster_of_two_answers(void **state)
+{
+    struct stand *s = stand_up();
+    struct llm *m = open_hedging(s, "openai,openai-2", "key", 100);
+    struct answer a = { 0 }, b = { 0 };
+
+    (void)state;
+    stand_control(s, "openai", "{\"latency_ms\":60000}");
+    start(m, &a, "I like red apples", NULL, NULL);
+    stand_wait(s, &a.done, 5000);
+    assert_int_equal(a.err, PAT_OK);
+    assert_string_equal(a.provider, "openai-2");
+    assert_string_equal(a.failures, "");
+    stand_control(s, "openai", "{\"latency_ms\":0}");
+    stand_control(s, "openai2", "{\"latency_ms\":60000}");
+    start(m, &b, "I like red apples", NULL, NULL);
+    stand_wait(s, &b.done, 5000);
+    assert_string_equal(b.provider, "openai");
+    close_llm(m);
+    stand_down(s);
+}
+
+static void test_llm__without_anybody_it_says_so_soon(void **state)
 {
     struct stand *s = stand_up();
     struct answer key = { 0 }, quota = { 0 };
 
     (void)state;
-    ask(s, "gpt-4o-mini,gpt-6-luna", "bad", &key, NULL);
+    ask(s, "openai:gpt-4o-mini,openai:gpt-6-luna", "bad", &key, NULL);
     assert_int_equal(key.err, PAT_EAUTH);
+    assert_string_equal(key.failures, "openai auth>;"); /* one knock, no storm */
     stand_control(s, "openai",
                   "{\"fail\":{\"status\":429,\"times\":1,\"type\":"
                   "\"insufficient_quota\"}}");
-    ask(s, "gpt-4o-mini,gpt-6-luna", "key", &quota, NULL);
+    ask(s, "openai:gpt-4o-mini,openai:gpt-6-luna", "key", &quota, NULL);
     assert_int_equal(quota.err, PAT_EUPSTREAM);
     stand_down(s);
 }
@@ -204,7 +345,7 @@ static void test_llm__stops_at_what_no_model_cures(void **state)
 static void test_llm__leaves_out_a_model_that_keeps_failing(void **state)
 {
     struct stand *s = stand_up();
-    struct llm *m = open_llm(s, "gpt-4.1-nano,gpt-4o-mini", "key");
+    struct llm *m = open_llm(s, "openai:gpt-4.1-nano,openai:gpt-4o-mini", "key");
 
     (void)state;
     for (int i = 0; i < 5; i++) {
@@ -214,14 +355,14 @@ static void test_llm__leaves_out_a_model_that_keeps_failing(void **state)
         stand_wait(s, &a.done, 5000);
         assert_string_equal(a.model, "gpt-4o-mini");
     }
-    llm_free(m);
+    close_llm(m);
     stand_down(s);
 }
 
 static void test_llm__a_wished_model_comes_first(void **state)
 {
     struct stand *s = stand_up();
-    struct llm *m = open_llm(s, "gpt-4o-mini", "key");
+    struct llm *m = open_llm(s, "openai:gpt-4o-mini", "key");
     struct answer a = { 0 }, b = { 0 };
 
     (void)state;
@@ -231,14 +372,14 @@ static void test_llm__a_wished_model_comes_first(void **state)
     start(m, &b, "hello", NULL, "no-such-model");
     stand_wait(s, &b.done, 5000);
     assert_string_equal(b.model, "gpt-4o-mini");
-    llm_free(m);
+    close_llm(m);
     stand_down(s);
 }
 
 static void test_llm__canceled_is_silent(void **state)
 {
     struct stand *s = stand_up();
-    struct llm *m = open_llm(s, "gpt-4o-mini", "key");
+    struct llm *m = open_llm(s, "openai:gpt-4o-mini", "key");
     struct answer inside = { .cancel_at_first = true }, outside = { 0 }, freed = { 0 };
 
     (void)state;
@@ -249,7 +390,7 @@ static void test_llm__canceled_is_silent(void **state)
     stand_pass(s, 200);
     assert_false(inside.done || outside.done || outside.first);
     start(m, &freed, "hello", NULL, NULL);
-    llm_free(m);
+    close_llm(m);
     stand_pass(s, 100);
     assert_false(freed.done);
     stand_down(s);
@@ -262,8 +403,12 @@ int run_llm_tests(void)
         cmocka_unit_test(test_llm__hands_out_whole_tool_calls),
         cmocka_unit_test(test_llm__goes_on_to_the_next_model),
         cmocka_unit_test(test_llm__does_not_wait_for_a_slow_first_token),
-        cmocka_unit_test(test_llm__never_says_a_beginning_twice),
-        cmocka_unit_test(test_llm__stops_at_what_no_model_cures),
+        cmocka_unit_test(test_llm__an_answer_that_breaks_off_is_continued_and_nothing_said_twice),
+        cmocka_unit_test(test_llm__an_answer_that_drips_is_continued_by_another),
+        cmocka_unit_test(test_llm__goes_to_another_account_where_the_first_one_is_of_no_use),
+        cmocka_unit_test(test_llm__a_conversation_too_long_is_shortened),
+        cmocka_unit_test(test_llm__the_faster_of_two_answers),
+        cmocka_unit_test(test_llm__without_anybody_it_says_so_soon),
         cmocka_unit_test(test_llm__leaves_out_a_model_that_keeps_failing),
         cmocka_unit_test(test_llm__a_wished_model_comes_first),
         cmocka_unit_test(test_llm__canceled_is_silent),

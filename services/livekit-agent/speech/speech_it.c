@@ -12,7 +12,7 @@ const char *stand_url(const char *scheme, const char *vendor, const char *path, 
     const char *port;
 
     for (; *vendor; vendor++)
-        name[at++] = (char)(*vendor - 32);
+        name[at++] = *vendor >= 'a' ? (char)(*vendor - 32) : *vendor;
     name[at] = '\0';
     port = getenv(name);
     assert_non_null(port);
@@ -22,14 +22,15 @@ const char *stand_url(const char *scheme, const char *vendor, const char *path, 
 
 struct stand *stand_up(void)
 {
-    static const char *const vendors[] = { "deepgram", "openai", "elevenlabs" };
+    static const char *const vendors[] = { "deepgram",  "openai",  "elevenlabs",
+                                           "deepgram2", "openai2", "elevenlabs2" };
     struct stand *s = calloc(1, sizeof *s);
 
     assert_non_null(s);
     assert_int_equal(pat_loop_new(&s->loop), PAT_OK);
     assert_int_equal(pat_net_new(&s->net, s->loop, NULL), PAT_OK);
     assert_int_equal(pat_http_new(&s->http, s->loop, &(struct pat_http_opts){ 0 }), PAT_OK);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof vendors / sizeof vendors[0]; i++)
         stand_control(s, vendors[i], "{\"reset\":true}");
     return s;
 }
@@ -90,6 +91,44 @@ void stand_control(struct stand *s, const char *vendor, const char *json)
     req.body_len = strlen(json);
     assert_int_equal(pat_http_start(s->http, &req, NULL, on_controlled, &done, &id), PAT_OK);
     stand_wait(s, &done, 5000);
+}
+
+struct providers *stand_chain(enum provider_part part, const char *list, const char *key)
+{
+    static const struct {
+        const char *name, *vendor, *scheme, *path;
+        enum provider_vendor v;
+    } rows[] = {
+        { "deepgram", "deepgram", "ws", "", VENDOR_DEEPGRAM },
+        { "deepgram-2", "deepgram2", "ws", "", VENDOR_DEEPGRAM },
+        { "elevenlabs", "elevenlabs", "ws", "", VENDOR_ELEVENLABS },
+        { "elevenlabs-2", "elevenlabs2", "ws", "", VENDOR_ELEVENLABS },
+        { "openai", "openai", "http", "/v1", VENDOR_OPENAI },
+        { "openai-2", "openai2", "http", "/v1", VENDOR_OPENAI },
+    };
+    enum { N = sizeof rows / sizeof rows[0] };
+    struct provider_account a[N];
+    char urls[N][100];
+    struct providers *t;
+    struct pat_buf err;
+
+    for (size_t i = 0; i < N; i++)
+        a[i] = (struct provider_account){
+            .name = rows[i].name,
+            .vendor = rows[i].v,
+            .url = stand_url(rows[i].scheme, rows[i].vendor, rows[i].path, urls[i]),
+            .key = i % 2 ? "key" : key,
+            .is_set = true,
+            .stt_model = "nova-3",
+            .llm_model = "gpt-4o-mini",
+            .tts_model = rows[i].v == VENDOR_OPENAI ? "gpt-4o-mini-tts" : "eleven_flash_v2_5"
+        };
+    pat_buf_init(&err, 500);
+    assert_int_equal(providers_new(&t, NULL, NULL, NULL), PAT_OK);
+    if (providers_chain(t, part, list, a, N, &err))
+        fail_msg("%s", err.data);
+    pat_buf_fini(&err);
+    return t;
 }
 
 int main(int argc, char **argv)

@@ -311,7 +311,7 @@ void fake_model(const char *text)
 void fake_model_done(int err)
 {
     const struct llm_events *ev = fake.llm;
-    struct llm_usage u = { 100, 40, 10 };
+    struct llm_usage u = { 100, 40, 10, "fake" };
 
     fake.llm = NULL;
     if (ev)
