@@ -12,7 +12,6 @@
 
 /* A canceled DNS query runs on in its thread; this long do we wait for it at the end. */
 #define FREE_WAIT_US 15000000
-#define LAG_TICK_US  10000
 
 int loop_err(int uv_err)
 {
@@ -237,26 +236,30 @@ void pat_task_cancel(struct pat_loop *l, struct pat_task *t)
         l->tasks_tail = &(*l->tasks_tail)->next;
 }
 
-/* ---- lag ---- */
+/* ---- turns ---- */
 
-static void on_lag(void *arg)
+/* Right before the loop waits: a turn is over. What libuv did not spend waiting, callbacks did. */
+static void on_prepare(uv_prepare_t *h)
 {
-    struct pat_loop *l = arg;
-    int64_t now = pat_now_us(), late = now - l->lag.due_us;
+    struct pat_loop *l = h->data;
+    int64_t now = pat_now_us(), idle = (int64_t)(uv_metrics_idle_time(&l->uv) / 1000);
+    int64_t busy = now - l->turn_us - (idle - l->idle_us);
 
-    if (late > l->lag_max_us)
-        l->lag_max_us = late;
-    pat_timer_start_at(&l->lag, now + LAG_TICK_US);
+    if (l->turn_us && busy > l->lag_max_us)
+        l->lag_max_us = busy;
+    l->turn_us = now;
+    l->idle_us = idle;
+    timers_arm(&l->timers);
 }
 
 int64_t pat_loop_lag_us(struct pat_loop *l)
 {
-    int64_t late = l->lag_max_us;
+    int64_t longest = l->lag_max_us;
 
-    if (!pat_timer_running(&l->lag))
-        pat_timer_start_at(&l->lag, pat_now_us() + LAG_TICK_US);
     l->lag_max_us = 0;
-    return late;
+    l->turn_us = pat_now_us();
+    l->idle_us = (int64_t)(uv_metrics_idle_time(&l->uv) / 1000);
+    return longest;
 }
 
 /* ---- life ---- */
@@ -273,11 +276,14 @@ static int handles_init(struct pat_loop *l)
     if (err)
         return loop_err(err);
     uv_check_init(&l->uv, &l->check);
+    uv_prepare_init(&l->uv, &l->prepare);
     uv_idle_init(&l->uv, &l->idle);
-    l->async.data = l->check.data = l->idle.data = l;
+    l->async.data = l->check.data = l->prepare.data = l->idle.data = l;
     uv_check_start(&l->check, on_check);
+    uv_prepare_start(&l->prepare, on_prepare);
     uv_unref((uv_handle_t *)&l->async);
     uv_unref((uv_handle_t *)&l->check);
+    uv_unref((uv_handle_t *)&l->prepare);
     return PAT_OK;
 }
 
@@ -285,6 +291,7 @@ static void handles_close(struct pat_loop *l)
 {
     uv_close((uv_handle_t *)&l->async, NULL);
     uv_close((uv_handle_t *)&l->check, NULL);
+    uv_close((uv_handle_t *)&l->prepare, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
 }
 
@@ -303,6 +310,7 @@ int pat_loop_new(struct pat_loop **out)
     err = loop_err(uv_loop_init(&l->uv));
     if (err)
         goto fail;
+    uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
     err = handles_init(l);
     if (err)
         goto fail_loop;
@@ -310,8 +318,6 @@ int pat_loop_new(struct pat_loop **out)
     if (err)
         goto fail_handles;
     err = pat_timer_init(&l->wake, l, on_wake, l);
-    if (!err)
-        err = pat_timer_init(&l->lag, l, on_lag, l);
     if (err)
         goto fail_timers;
     *out = l;
@@ -360,7 +366,7 @@ static bool is_own(const struct pat_loop *l, const uv_handle_t *h)
 {
     return h == (const uv_handle_t *)&l->async || h == (const uv_handle_t *)&l->check ||
            h == (const uv_handle_t *)&l->idle || h == (const uv_handle_t *)&l->timers.poll ||
-           h == (const uv_handle_t *)&l->timers.prepare;
+           h == (const uv_handle_t *)&l->prepare;
 }
 
 static void count_handle(uv_handle_t *h, void *arg)
@@ -376,7 +382,7 @@ static bool all_closed(struct pat_loop *l)
     struct census c = { .l = l };
 
     uv_walk(&l->uv, count_handle, &c);
-    return !c.open && !l->tasks && l->timers.n == l->timers.quiet && !posts_pending(l);
+    return !c.open && !l->tasks && !l->timers.n && !posts_pending(l);
 }
 
 int pat_loop_free(struct pat_loop *l)
@@ -391,7 +397,6 @@ int pat_loop_free(struct pat_loop *l)
     while (l->detached && pat_now_us() < until);
     if (!all_closed(l) || l->detached)
         return PAT_EAGAIN;
-    pat_timer_stop(&l->lag);
     uv_run(&l->uv, UV_RUN_NOWAIT);
     if (uv_loop_alive(&l->uv)) /* a pat_loop_work whose done has not run */
         return PAT_EAGAIN;

@@ -67,14 +67,9 @@ static void heap_remove(struct timers *ts, size_t at)
         heap_set(ts, at, last);
 }
 
-static bool is_quiet(const struct pat_timer *t)
-{
-    return t == &t->loop->lag;
-}
-
 static void update_ref(struct pat_loop *l)
 {
-    if (l->timers.n > l->timers.quiet)
+    if (l->timers.n)
         uv_ref((uv_handle_t *)&l->timers.poll);
     else
         uv_unref((uv_handle_t *)&l->timers.poll);
@@ -109,8 +104,6 @@ void pat_timer_start_at(struct pat_timer *t, int64_t due_us)
         return;
     }
     assert(ts->n < ts->cap);
-    if (is_quiet(t))
-        ts->quiet++;
     ts->n++;
     sift_up(ts, ts->n - 1, e);
     update_ref(t->loop);
@@ -132,8 +125,6 @@ void pat_timer_stop(struct pat_timer *t)
         return;
     heap_remove(&t->loop->timers, t->slot);
     t->slot = STOPPED;
-    if (is_quiet(t))
-        t->loop->timers.quiet--;
     update_ref(t->loop);
 }
 
@@ -145,26 +136,25 @@ void pat_timer_fini(struct pat_timer *t)
     t->loop = NULL;
 }
 
-static void arm(struct timers *ts, int64_t due_us)
+/* Setting it also takes back that it is readable: it is never read. 0 stops it. */
+static void set(struct timers *ts, int64_t due_us)
 {
     struct itimerspec when = { .it_value = { .tv_sec = due_us / 1000000,
                                              .tv_nsec = due_us % 1000000 * 1000 } };
 
-    /* All zero would disarm it. */
-    if (due_us <= 0)
-        when.it_value = (struct timespec){ .tv_nsec = 1 };
     timerfd_settime(ts->fd, TFD_TIMER_ABSTIME, &when, NULL);
-    ts->armed_us = due_us;
+    ts->fired = false;
 }
 
-/* Right before the loop waits. Set too early is harmless (a stopped timer): it wakes once and is
- * set anew. */
-static void on_prepare(uv_prepare_t *p)
+/* Set too early is harmless (a stopped timer): it wakes once and is set anew. */
+void timers_arm(struct timers *ts)
 {
-    struct timers *ts = p->data;
-
-    if (ts->n && ts->heap[0].due_us < ts->armed_us)
-        arm(ts, ts->heap[0].due_us);
+    if (ts->n && ts->heap[0].due_us < ts->armed_us) {
+        ts->armed_us = ts->heap[0].due_us;
+        set(ts, ts->armed_us > 0 ? ts->armed_us : 1);
+    } else if (ts->fired) {
+        set(ts, 0);
+    }
 }
 
 static void run_due(struct timers *ts)
@@ -183,12 +173,11 @@ static void run_due(struct timers *ts)
 static void on_timerfd(uv_poll_t *p, int status, int events)
 {
     struct timers *ts = p->data;
-    uint64_t expired;
 
     (void)status;
     (void)events;
-    if (read(ts->fd, &expired, sizeof expired) > 0)
-        ts->armed_us = INT64_MAX;
+    ts->fired = true;
+    ts->armed_us = INT64_MAX;
     run_due(ts);
 }
 
@@ -206,11 +195,8 @@ int timers_init(struct pat_loop *l)
         close(ts->fd);
         return loop_err(err);
     }
-    uv_prepare_init(&l->uv, &ts->prepare);
-    ts->poll.data = ts->prepare.data = ts;
-    uv_prepare_start(&ts->prepare, on_prepare);
+    ts->poll.data = ts;
     uv_poll_start(&ts->poll, UV_READABLE, on_timerfd);
-    uv_unref((uv_handle_t *)&ts->prepare);
     uv_unref((uv_handle_t *)&ts->poll);
     return PAT_OK;
 }
@@ -218,7 +204,6 @@ int timers_init(struct pat_loop *l)
 void timers_close(struct pat_loop *l)
 {
     uv_close((uv_handle_t *)&l->timers.poll, NULL);
-    uv_close((uv_handle_t *)&l->timers.prepare, NULL);
     close(l->timers.fd);
 }
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <usrsctp.h>
 
-#define TICK_MS     20
+#define TICK_MS     50 /* its shortest timer, the delayed SACK, is 200 ms */
 #define BURIED_MS   3000
 #define STREAMS     16 /* two are used; each costs memory on both sides */
 #define SOCKET_ROOM (128 * 1024)
