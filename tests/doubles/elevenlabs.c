@@ -1,8 +1,8 @@
 /* elevenlabs.c - the ElevenLabs double: speech over HTTP, models, the account.
  *
  * How: text is really spoken by flite (synth.c) in the format asked for; latency counts from the
- * receipt of the text. mp3 and opus are refused with the field named: the double has no encoder
- * for them. Own control keys: voices [ids that exist too], gone [ids], snake, voice_limit,
+ * receipt of the text. mp3 and opus are refused here with the field named; the sockets speak Opus.
+ * Own control keys: voices [ids that exist too], gone [ids], snake, opus, voice_limit,
  * requires_verification. */
 #include "elevenlabs.h"
 
@@ -291,6 +291,9 @@ static bool elevenlabs_control(struct dbl *d, const char *key, const struct pat_
         e->gone = is_array ? pat_json_dup(v) : NULL;
     } else if (!strcmp(key, "snake")) {
         e->snake = dbl_flag(v);
+    } else if (!strcmp(key, "opus")) {
+        const char *how = pat_json_value_str(v);
+        pat_strcpy(e->opus, sizeof e->opus, how ? how : "clean");
     } else if (!strcmp(key, "voice_limit")) {
         e->voice_limit = (int)pat_json_value_num(v);
     } else if (!strcmp(key, "requires_verification")) {

@@ -21,6 +21,7 @@ struct elevenlabs {
     int n_clones, voice_limit;
     bool requires_verification;
     bool snake;             /* spell fields as context_id, is_final */
+    char opus[16];          /* how Opus is sent on a socket; see elevenlabs_ws.c */
     struct pat_json *extra; /* more voice ids that exist */
     struct pat_json *gone;  /* ids that do not exist any more */
     unsigned seed;          /* of the next clone's id */

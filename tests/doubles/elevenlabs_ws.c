@@ -3,10 +3,16 @@
  * How: each context has a queue of one: text gathers until it may be spoken (a flush, auto_mode, or
  * 120 characters), is made on a pool thread and handed out in chunks, the next text after it.
  * Closes with 1008 as the vendor does: a sixth context, late voice settings, unknown voice,
- * silence. It does not know pronunciation dictionaries or SSML. */
+ * silence. It does not know pronunciation dictionaries or SSML.
+ *
+ * The vendor does not say how opus_48000_* comes over its sockets, so a test says it (key opus):
+ * "clean" one Ogg stream per context, in pages; "each" a stream of its own per message; "long"
+ * packets of 60 ms; "bare" packets in no container; "late" clean, then bare from the third message;
+ * "refused" the socket is closed. */
 #include "elevenlabs.h"
 
 #include "audio.h"
+#include "oggenc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +32,8 @@ struct context {
     struct pat_timer due; /* pcm may go out */
     int16_t *pcm;
     size_t n;
+    struct oggenc *ogg;         /* NULL: not begun, or not Opus */
+    int messages;               /* with sound */
     int64_t text_ms, saying_ms; /* unix time: the first text received */
     struct context *next;
 };
@@ -37,7 +45,9 @@ struct eleven_conn {
     int64_t idle_ms;
     struct synth_voice voice;
     bool voice_ok, multi, auto_mode, key_ok;
+    int opus_bitrate; /* 0: samples */
     struct audio_format format;
+    char voice_id[64], query[400]; /* as asked for, for the log */
     struct context *contexts;
     int sent; /* messages with audio */
     bool closing;
@@ -55,6 +65,7 @@ static void context_free(struct context *x)
     pat_timer_fini(&x->due);
     pat_buf_fini(&x->text);
     pat_buf_fini(&x->saying);
+    oggenc_free(x->ogg);
     free(x->pcm);
     free(x);
 }
@@ -130,6 +141,33 @@ static bool cut(struct eleven_conn *c)
     return true;
 }
 
+static bool opus_is(const struct context *x, const char *how)
+{
+    return strcmp(x->c->e->opus, how) == 0;
+}
+
+static int opus_bytes(struct context *x, struct pat_buf *out, const int16_t *pcm, size_t n)
+{
+    bool bare = opus_is(x, "bare") || (opus_is(x, "late") && x->messages >= 2);
+    int err = PAT_OK;
+
+    if (x->ogg && opus_is(x, "each")) {
+        oggenc_free(x->ogg);
+        x->ogg = NULL;
+    }
+    if (!x->ogg)
+        err = oggenc_new(&x->ogg, x->c->opus_bitrate, opus_is(x, "long") ? 60 : 20);
+    x->messages++;
+    return err ? err : oggenc_add(x->ogg, out, pcm, n, bare);
+}
+
+static int sound_bytes(struct context *x, struct pat_buf *out, size_t from, size_t to)
+{
+    if (x->c->opus_bitrate)
+        return opus_bytes(x, out, x->pcm + from, to - from);
+    return audio_bytes(out, &x->c->format, x->pcm + from, to - from);
+}
+
 static void send_chunk(struct context *x, size_t from, size_t to)
 {
     struct eleven_conn *c = x->c;
@@ -144,7 +182,7 @@ static void send_chunk(struct context *x, size_t from, size_t to)
         b++;
     pat_buf_init(&bytes, MAX_FRAME);
     pat_buf_init(&base64, MAX_FRAME * 2);
-    if (!audio_bytes(&bytes, &c->format, x->pcm + from, to - from))
+    if (!sound_bytes(x, &bytes, from, to))
         (void)audio_base64(&base64, bytes.data, bytes.len);
     pat_json_set_strn(j, "audio", base64.data ? base64.data : "", base64.len);
     pat_json_set_null(j, spell(c, "isFinal", "is_final"));
@@ -380,17 +418,26 @@ static void on_idle(void *arg)
            "Have not received a new text input within the timeout of 20 seconds.");
 }
 
+static void log_connected(const struct eleven_conn *c)
+{
+    struct pat_json *entry = dbl_obj("voice_id", c->voice_id);
+
+    pat_json_set_str(entry, "query", c->query);
+    dbl_log(c->e->d, "connected", entry);
+}
+
 static void on_open(struct pat_ws *ws, void *arg)
 {
     struct eleven_conn *c = arg;
 
     (void)ws;
-    dbl_log(c->e->d, "connected", NULL);
+    log_connected(c);
     pat_timer_start(&c->idle, c->idle_ms);
     if (!c->voice_ok)
         refuse(c, "voice_not_found", "A voice with the requested voice_id does not exist.");
     else if (!c->format.rate)
-        refuse(c, "invalid_parameters", "output_format: this double speaks pcm_* and ulaw_8000");
+        refuse(c, "invalid_parameters",
+               "output_format: this double speaks pcm_*, ulaw_8000 and opus_48000_*");
 }
 
 static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
@@ -415,6 +462,18 @@ static int64_t idle_of(struct pat_httpd_req *r)
     return ms >= 1000 && ms <= 180000 ? ms : IDLE_MS;
 }
 
+static void take_format(struct eleven_conn *c, const char *format)
+{
+    static const char opus[] = "opus_48000_";
+
+    if (strncmp(format, opus, strlen(opus)) != 0) {
+        (void)audio_format_parse(&c->format, format);
+    } else if (strcmp(c->e->opus, "refused") != 0) {
+        c->opus_bitrate = 1000 * (int)strtol(format + strlen(opus), NULL, 10);
+        c->format.rate = 48000;
+    }
+}
+
 static int accept_conn(struct elevenlabs *e, struct pat_httpd_req *r, struct pat_ws *ws, bool multi)
 {
     static const struct pat_ws_events events = { .open = on_open,
@@ -432,9 +491,11 @@ static int accept_conn(struct elevenlabs *e, struct pat_httpd_req *r, struct pat
         return PAT_ENOMEM;
     }
     c->key_ok = dbl_key_ok(e->d, eleven_key(r));
+    pat_strcpy(c->voice_id, sizeof c->voice_id, pat_httpd_param(r, "id"));
+    pat_strcpy(c->query, sizeof c->query, pat_httpd_query(r));
     c->voice_ok = eleven_voice(e, pat_httpd_param(r, "id"), &c->voice);
     c->auto_mode = mode && !strcmp(mode, "true");
-    (void)audio_format_parse(&c->format, format ? format : "mp3_44100_128");
+    take_format(c, format ? format : "mp3_44100_128");
     c->next = e->conns;
     e->conns = c;
     pat_ws_set(ws, &events, c);

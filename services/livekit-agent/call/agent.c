@@ -104,6 +104,10 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
     struct env *e = &a->env;
     const struct pat_journal_opts jo = { .spool_file = *f->spool_file ? f->spool_file : NULL,
                                          .metrics = e->metrics };
+    const struct phrases_opts po = { .max_bytes = (size_t)f->phrase_cache_bytes,
+                                     .dir = f->phrase_dir,
+                                     .dir_bytes = (uint64_t)f->phrase_disk_bytes,
+                                     .metrics = e->metrics };
     int err = pat_journal_new(&e->journal, e->loop, e->db, e->bus, &jo);
 
     if (!err)
@@ -111,7 +115,7 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
     if (!err)
         err = roomapi_new(&e->rooms, e->http, f->livekit_url, f->livekit_key, f->livekit_secret);
     if (!err)
-        err = phrases_new(&e->phrases, e->loop, (size_t)f->phrase_cache_bytes);
+        err = phrases_new(&e->phrases, e->loop, &po);
     if (!err)
         err = chains_new(&e->providers, f, e->metrics, health_changed, e);
     if (!err)

@@ -107,14 +107,13 @@ void call_think(struct call *c)
 static bool greet_live(struct call *c)
 {
     struct reply_opts o;
-    const int16_t *samples;
     uint32_t utterance;
-    size_t n;
 
-    if (!mouth_listen_in(c->mouth, &utterance, &samples, &n))
+    if (!mouth_listen_in(c->mouth, &utterance))
         return false;
     o = begin(c);
-    cannot_begin(c, reply_join(&c->reply, &o, c->ctx->greeting, utterance, samples, n), "greet");
+    cannot_begin(c, reply_join(&c->reply, &o, c->ctx->greeting, utterance), "greet");
+    mouth_replay(c->mouth);
     return true;
 }
 
@@ -397,6 +396,14 @@ static void on_audio(uint32_t utterance, const int16_t *samples, size_t n, void 
         reply_audio(c->reply, utterance, samples, n);
 }
 
+static void on_packet(uint32_t utterance, const uint8_t *opus, size_t len, int level, void *arg)
+{
+    struct call *c = arg;
+
+    if (c->reply)
+        reply_packet(c->reply, utterance, opus, len, level);
+}
+
 static void on_aligned(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
                        void *arg)
 {
@@ -430,6 +437,7 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
 
 const struct mouth_events call_mouth_events = {
     .audio = on_audio,
+    .packet = on_packet,
     .aligned = on_aligned,
     .done = on_spoken_for,
     .prepared = on_prepared,

@@ -266,6 +266,8 @@ void report_usage(struct call *c)
     if (c->mouth)
         usage(c, "tts_chars", "character", (double)mouth_characters(c->mouth),
               mouth_provider(c->mouth), mouth_model(c->mouth));
+    if (c->mouth) /* nobody bills these: they are here to be seen */
+        usage(c, "tts_cached_chars", "character", (double)mouth_saved(c->mouth), "patchbay", NULL);
     if (c->hears_us)
         usage(c, "room", "second", (double)((pat_now_us() - c->hears_us) / 1000) / 1000, "livekit",
               NULL);

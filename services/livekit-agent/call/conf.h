@@ -14,8 +14,10 @@ struct agent_conf {
         char *url, *key; /* NULL or "": that of the first */
     } second[3];         /* deepgram-2, elevenlabs-2, openai-2 */
     char *voice_fallback, *event_log_dir, *spool_file;
-    int64_t connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms, first_token_ms,
-        phrase_cache_bytes;
+    int64_t connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms, first_token_ms;
+    int64_t phrase_cache_bytes, phrase_disk_bytes;
+    char *phrase_dir;
+    bool elevenlabs_opus;
 };
 
 extern const struct pat_conf_row agent_rows[];

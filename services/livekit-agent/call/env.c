@@ -14,7 +14,7 @@ struct pat_counter *env_provider_error(const struct env *e, const char *part)
                        "Failures of speech and language providers", labels);
 }
 
-int env_mouth(struct mouth **out, const struct env *e, const struct context *c)
+int env_mouth(struct mouth **out, struct env *e, const struct context *c)
 {
     const struct agent_conf *f = e->conf;
     char code[3];
@@ -28,8 +28,18 @@ int env_mouth(struct mouth **out, const struct env *e, const struct context *c)
         .voice = c ? context_voice(c) : voice_resolve(f->voice_fallback),
         .fallback = voice_resolve(f->voice_fallback),
         .language = c ? prompt_language(c->language, code) : "en",
+        /* What is made louder has to be made of samples. */
+        .packets = f->elevenlabs_opus && (!c || c->volume == 1),
+        .learnt = &e->tts_learnt,
     };
-    struct mouth_opts o = { e->loop, e->net, e->http, e->phrases, &tts, c ? c->volume : 1, !c };
+    struct mouth_opts o = { .loop = e->loop,
+                            .net = e->net,
+                            .http = e->http,
+                            .phrases = e->phrases,
+                            .tts = &tts,
+                            .gain = c ? c->volume : 1,
+                            .any_voice = !c,
+                            .scope = c ? c->user_id : NULL };
 
     /* Another provider's voice covers a provider's outage; the same one would not. */
     if (tts.fallback.provider == tts.voice.provider)

@@ -30,6 +30,7 @@ struct env {
     struct providers *providers;
     struct llm *llm;
     struct phrases *phrases;
+    struct tts_learnt tts_learnt;
     struct pacer pacer;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
     int deletes;                           /* rooms being deleted, of calls that are over */
@@ -42,6 +43,6 @@ struct env {
 
 struct pat_counter *env_provider_error(const struct env *e, const char *part);
 /* The voice a call speaks with; c NULL: the fallback voice alone. */
-int env_mouth(struct mouth **out, const struct env *e, const struct context *c) PAT_MUST_CHECK;
+int env_mouth(struct mouth **out, struct env *e, const struct context *c) PAT_MUST_CHECK;
 
 #endif

@@ -122,7 +122,7 @@ static void test_phrases__keep_what_was_used_last(void **state)
 
     (void)state;
     assert_int_equal(pat_loop_new(&l), PAT_OK);
-    assert_int_equal(phrases_new(&c, l, 10000), PAT_OK);
+    assert_int_equal(phrases_new(&c, l, &(struct phrases_opts){ .max_bytes = 10000 }), PAT_OK);
     assert_null(phrases_get(c, "a"));
     make(l, c, "a", 400);
     assert_in_range(phrases_bytes(c), 1000, 5000);
@@ -153,7 +153,7 @@ static void test_phrases__silence_alone_is_no_phrase(void **state)
 
     (void)state;
     assert_int_equal(pat_loop_new(&l), PAT_OK);
-    assert_int_equal(phrases_new(&c, l, 10000), PAT_OK);
+    assert_int_equal(phrases_new(&c, l, &(struct phrases_opts){ .max_bytes = 10000 }), PAT_OK);
     assert_int_equal(phrases_make(c, "x", NULL, 0, 1, on_made, &made), PAT_OK);
     for (int i = 0; i < 200 && !made; i++)
         pat_loop_run_once(l, 20);

@@ -6,40 +6,20 @@
  */
 #include "player.h"
 
-#include "../speech/opusio.h"
+#include "piece.h"
 #include "sound.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BLOCK = 4800,           /* samples: 100 ms, what synthesisers send at a time */
     SPARSE_US = 200 * 1000, /* silence while the caller speaks */
     START_SAMPLES = 1920,   /* a piece begins with two packets in hand ... */
     START_WAIT_US = 20000,  /* ... or when it has waited this long */
     TRIM_MAX = 300 * 48,    /* leading silence not played */
     BURST = 3,              /* packets a late tick sends at once */
     LATE_US = 5000,
-    COMPLEXITY = 3, /* a telephone carries 7 kHz at best: nobody hears more effort */
-};
-
-struct block {
-    struct block *next;
-    size_t n;
-    int16_t pcm[BLOCK];
-};
-
-struct piece {
-    struct piece *next;
-    uint32_t id;
-    struct phrase *phrase; /* or samples: */
-    struct block *head, *tail;
-    size_t head_at; /* samples of head already sent */
-    size_t waiting; /* samples (or packets) not yet sent */
-    int64_t gone;   /* samples sent or trimmed */
-    size_t packet;  /* next of the phrase */
-    int64_t born_us;
-    bool trimmed, sounding, voiced, ended;
+    QUIET_LEVEL = 75, /* fainter than this in the middle of speech is silence: not encoded */
 };
 
 struct player {
@@ -50,6 +30,9 @@ struct player {
     void *arg;
     double gain;
     struct opusio_enc *enc;
+    enum opusio_use use;
+    bool quiet; /* the last packet of speech was silence; the encoder has not heard it */
+    struct player_counts counts;
     struct pat_timer timer;
     struct piece *first, *last;
     size_t waiting; /* samples of all pieces */
@@ -74,7 +57,7 @@ int player_new(struct player **out, const struct player_opts *o)
     p->events = o->events;
     p->arg = o->arg;
     p->gain = o->gain;
-    err = opusio_enc_new(&p->enc, COMPLEXITY);
+    err = opusio_enc_for(&p->enc, p->use);
     if (err)
         goto fail;
     err = pat_timer_init(&p->timer, o->loop, on_tick, p);
@@ -90,18 +73,6 @@ fail:
     return err;
 }
 
-static void piece_free(struct player *p, struct piece *pc)
-{
-    p->waiting -= pc->phrase ? pc->waiting * OPUSIO_FRAME : pc->waiting;
-    while (pc->head) {
-        struct block *b = pc->head;
-        pc->head = b->next;
-        free(b);
-    }
-    phrase_unref(pc->phrase);
-    free(pc);
-}
-
 static void drop_first(struct player *p)
 {
     struct piece *pc = p->first;
@@ -109,7 +80,8 @@ static void drop_first(struct player *p)
     p->first = pc->next;
     if (!p->first)
         p->last = NULL;
-    piece_free(p, pc);
+    p->waiting -= pc->waiting;
+    piece_free(pc);
 }
 
 static void stop_talking(struct player *p)
@@ -152,17 +124,27 @@ void player_set_gain(struct player *p, double gain)
     p->gain = gain;
 }
 
+/* Without memory the one we have goes on: it works for everybody. */
+void player_set_use(struct player *p, enum opusio_use use)
+{
+    struct opusio_enc *enc;
+
+    if (use == p->use || opusio_enc_for(&enc, use))
+        return;
+    opusio_enc_free(p->enc);
+    p->enc = enc;
+    p->use = use;
+}
+
 static struct piece *piece_for(struct player *p, uint32_t id)
 {
     struct piece *pc = p->last;
 
     if (pc && pc->id == id)
         return pc;
-    pc = calloc(1, sizeof *pc);
+    pc = piece_new(id);
     if (!pc)
         return NULL;
-    pc->id = id;
-    pc->born_us = pat_now_us();
     if (p->last)
         p->last->next = pc;
     else
@@ -194,39 +176,28 @@ static void start_talking(struct player *p)
     pat_timer_start_at(&p->timer, p->due_us);
 }
 
-static int append(struct player *p, struct piece *pc, const int16_t *samples, size_t n)
+static size_t row_waiting(const struct player *p)
 {
-    while (n) {
-        struct block *b = pc->tail;
-        size_t part;
+    size_t n = 0;
 
-        if (!b || b->n == BLOCK) {
-            b = malloc(sizeof *b);
-            if (!b)
-                return PAT_ENOMEM;
-            b->next = NULL;
-            b->n = 0;
-            if (pc->tail)
-                pc->tail->next = b;
-            else
-                pc->head = b;
-            pc->tail = b;
-        }
-        part = BLOCK - b->n < n ? BLOCK - b->n : n;
-        memcpy(b->pcm + b->n, samples, part * sizeof *samples);
-        b->n += part;
-        samples += part;
-        n -= part;
-        pc->waiting += part;
-        p->waiting += part;
-    }
-    return PAT_OK;
+    for (const struct piece *pc = p->first; pc; pc = pc->next)
+        n += pc->waiting;
+    return n;
+}
+
+static int added(struct player *p, int err, size_t n)
+{
+    if (!err)
+        p->waiting += n;
+    else /* some of it may have found room */
+        p->waiting = row_waiting(p);
+    start_talking(p);
+    return err;
 }
 
 int player_add(struct player *p, uint32_t piece, const int16_t *samples, size_t n)
 {
     struct piece *pc;
-    int err;
 
     if (p->waiting + n > (size_t)PLAYER_MAX_MS * SOUND_PER_MS)
         return PAT_E2BIG;
@@ -240,9 +211,24 @@ int player_add(struct player *p, uint32_t piece, const int16_t *samples, size_t 
         n -= quiet;
         pc->trimmed = n > 480 || pc->gone >= TRIM_MAX; /* only silence so far: go on trimming */
     }
-    err = append(p, pc, samples, n);
-    start_talking(p);
-    return err;
+    return added(p, piece_add(pc, samples, n), n);
+}
+
+int player_add_packet(struct player *p, uint32_t piece, const uint8_t *opus, size_t len, int level)
+{
+    struct piece *pc;
+
+    if (p->waiting + OPUSIO_FRAME > (size_t)PLAYER_MAX_MS * SOUND_PER_MS)
+        return PAT_E2BIG;
+    pc = piece_for(p, piece);
+    if (!pc)
+        return PAT_ENOMEM;
+    if (!pc->trimmed && level > SOUND_FAINT && pc->gone < TRIM_MAX) {
+        pc->gone += OPUSIO_FRAME; /* silence at the very start */
+        return PAT_OK;
+    }
+    pc->trimmed = true;
+    return added(p, piece_add_packet(pc, opus, len, level), OPUSIO_FRAME);
 }
 
 int player_add_phrase(struct player *p, uint32_t piece, struct phrase *phrase)
@@ -251,10 +237,8 @@ int player_add_phrase(struct player *p, uint32_t piece, struct phrase *phrase)
 
     if (!pc)
         return PAT_ENOMEM;
-    pc->phrase = phrase_ref(phrase);
-    pc->waiting = phrase_packets(phrase);
-    pc->ended = true;
-    p->waiting += pc->waiting * OPUSIO_FRAME;
+    piece_set_phrase(pc, phrase);
+    p->waiting += pc->waiting;
     start_talking(p);
     return PAT_OK;
 }
@@ -323,71 +307,60 @@ static void send_silence(struct player *p)
         (void)emit(p, opusio_silence, OPUSIO_SILENCE_LEN, false, SOUND_SILENT);
 }
 
-/* Copies the next packet's samples, zeros behind the end. The number of true ones. */
-static size_t peek(const struct piece *pc, int16_t pcm[OPUSIO_FRAME])
-{
-    const struct block *b = pc->head;
-    size_t at = pc->head_at, n = 0;
-
-    while (b && n < OPUSIO_FRAME) {
-        size_t part = b->n - at < OPUSIO_FRAME - n ? b->n - at : OPUSIO_FRAME - n;
-        memcpy(pcm + n, b->pcm + at, part * sizeof *pcm);
-        n += part;
-        b = b->next;
-        at = 0;
-    }
-    memset(pcm + n, 0, (OPUSIO_FRAME - n) * sizeof *pcm);
-    return n;
-}
-
 static void consume(struct player *p, struct piece *pc, size_t n)
 {
-    pc->waiting -= n;
     p->waiting -= n;
-    pc->gone += (int64_t)n;
-    while (n) {
-        size_t part = pc->head->n - pc->head_at;
-        if (part > n) {
-            pc->head_at += n;
-            return;
-        }
-        struct block *b = pc->head;
-        pc->head = b->next;
-        pc->head_at = 0;
-        if (!pc->head)
-            pc->tail = NULL;
-        free(b);
-        n -= part;
+    piece_consume(pc, n);
+}
+
+/* What the synthesiser paused with is silence as we send it everywhere: no encoder is needed. */
+static int send_quiet(struct player *p, const struct piece *pc)
+{
+    int err = emit(p, opusio_silence, OPUSIO_SILENCE_LEN, !pc->sounding, SOUND_SILENT);
+
+    if (!err) {
+        p->quiet = true;
+        p->counts.quiet++;
     }
+    return err;
+}
+
+static int send_encoded(struct player *p, const struct piece *pc, const int16_t *pcm, int level)
+{
+    uint8_t opus[OPUSIO_MAX_PACKET];
+    int len, err;
+
+    if (p->quiet) /* it must not build on what it heard before the pause */
+        opusio_enc_reset(p->enc);
+    p->quiet = false;
+    len = opusio_encode(p->enc, pcm, opus);
+    err = len < 0 ? len : emit(p, opus, (size_t)len, !pc->sounding, level);
+    p->counts.encoded += !err;
+    return err;
 }
 
 static int send_samples(struct player *p, struct piece *pc, int *level)
 {
     int16_t pcm[OPUSIO_FRAME];
-    uint8_t opus[OPUSIO_MAX_PACKET];
-    size_t n = peek(pc, pcm);
-    int len, err;
+    size_t n = piece_peek(pc, pcm);
+    int err;
 
     sound_amplify(pcm, n, p->gain);
     *level = sound_level(pcm, OPUSIO_FRAME);
-    len = opusio_encode(p->enc, pcm, opus);
-    err = len < 0 ? len : emit(p, opus, (size_t)len, !pc->sounding, *level);
+    err = *level >= QUIET_LEVEL ? send_quiet(p, pc) : send_encoded(p, pc, pcm, *level);
     if (!err)
         consume(p, pc, n);
     return err;
 }
 
-static int send_packet(struct player *p, struct piece *pc, int *level)
+static int send_packet(struct player *p, struct piece *pc, const struct piece_packet *k)
 {
-    size_t len;
-    const uint8_t *opus = phrase_packet(pc->phrase, pc->packet, &len, level);
-    int err = emit(p, opus, len, !pc->sounding, *level);
+    int err = emit(p, k->opus, k->len, !pc->sounding, k->level);
 
     if (!err) {
-        pc->packet++;
-        pc->waiting--;
-        p->waiting -= OPUSIO_FRAME;
-        pc->gone += OPUSIO_FRAME;
+        p->quiet = true; /* the encoder has not heard this either */
+        p->counts.passed++;
+        consume(p, pc, OPUSIO_FRAME);
     }
     return err;
 }
@@ -416,6 +389,7 @@ static void tell(struct player *p, struct piece *pc, int level)
 static bool send_speech(struct player *p)
 {
     struct piece *pc = p->first;
+    struct piece_packet k;
     int level = SOUND_SILENT, err;
 
     while (pc && pc->ended && pc->waiting == 0) { /* a piece without sound, or its end came late */
@@ -424,11 +398,17 @@ static bool send_speech(struct player *p)
         p->events->played(id, p->arg);
         pc = p->first;
     }
-    if (!pc || p->paused || !can_start(p))
+    if (!pc || p->paused)
         return false;
-    if (!pc->phrase && pc->waiting < OPUSIO_FRAME && !pc->ended)
+    p->counts.underruns += pc->sounding && !pc->ended && !piece_ready(pc);
+    if (!can_start(p) || !piece_ready(pc))
         return false;
-    err = pc->phrase ? send_packet(p, pc, &level) : send_samples(p, pc, &level);
+    if (piece_next_packet(pc, &k)) {
+        level = k.level;
+        err = send_packet(p, pc, &k);
+    } else {
+        err = send_samples(p, pc, &level);
+    }
     if (err)
         return false;
     tell(p, pc, level);
@@ -493,4 +473,9 @@ bool player_idle(const struct player *p)
 int64_t player_late_frames(const struct player *p)
 {
     return p->late;
+}
+
+const struct player_counts *player_counts(const struct player *p)
+{
+    return &p->counts;
 }

@@ -1,4 +1,5 @@
-/* player.h - our voice in one call: samples in as they come, one Opus packet out every 20 ms.
+/* player.h - our voice in one call: samples or packets in as they come, one Opus packet out every
+ * 20 ms.
  *
  * What is said is a row of pieces (one per utterance), played in the order added. The track never
  * stops: between pieces silence goes out, sparse, or (player_lead) at full rate when speech is
@@ -9,6 +10,7 @@
 #ifndef CALL_PLAYER_H
 #define CALL_PLAYER_H
 
+#include "../speech/opusio.h"
 #include "pacer.h"
 #include "phrase.h"
 
@@ -36,7 +38,7 @@ struct player_opts {
     const struct player_sink *sink;
     const struct player_events *events;
     void *arg;   /* of both */
-    double gain; /* of samples; phrases have theirs already */
+    double gain; /* of samples; phrases and packets have theirs already */
 };
 
 int player_new(struct player **out, const struct player_opts *o) PAT_MUST_CHECK;
@@ -46,9 +48,14 @@ void player_start(struct player *p);
 /* Nothing is sent any more, not even silence. */
 void player_stop(struct player *p);
 void player_set_gain(struct player *p, double gain);
+/* How what is not encoded yet will be; OPUSIO_PHONE until told otherwise. */
+void player_set_use(struct player *p, enum opusio_use use);
 /* 48 kHz mono. PAT_E2BIG: more than PLAYER_MAX_MS waits already. */
 #define PLAYER_MAX_MS 30000
 int player_add(struct player *p, uint32_t piece, const int16_t *samples, size_t n) PAT_MUST_CHECK;
+/* An Opus packet of 20 ms, sent as it is. level: -dBov. PAT_E2BIG as above. */
+int player_add_packet(struct player *p, uint32_t piece, const uint8_t *opus, size_t len,
+                      int level) PAT_MUST_CHECK;
 int player_add_phrase(struct player *p, uint32_t piece, struct phrase *phrase) PAT_MUST_CHECK;
 /* Nothing more comes for piece. */
 void player_end(struct player *p, uint32_t piece);
@@ -63,5 +70,11 @@ int64_t player_played_ms(const struct player *p, uint32_t piece);
 int64_t player_waiting_ms(const struct player *p);  /* not yet sent, all pieces */
 bool player_idle(const struct player *p);           /* no piece is left */
 int64_t player_late_frames(const struct player *p); /* sent more than 5 ms behind their time */
+
+struct player_counts {
+    int64_t encoded, passed, quiet; /* packets: made here; sent as they came; silence in speech */
+    int64_t underruns;              /* a piece in its middle had nothing to send */
+};
+const struct player_counts *player_counts(const struct player *p);
 
 #endif

@@ -98,6 +98,14 @@ const char *prompt_phrase(enum prompt_phrase which, const char *language)
     return phrases[0].text[which];
 }
 
+bool prompt_is_ours(const char *text, const char *language)
+{
+    for (int i = 0; i < PROMPT_PHRASES; i++)
+        if (strcmp(text, prompt_phrase((enum prompt_phrase)i, language)) == 0)
+            return true;
+    return false;
+}
+
 static bool is_word_char(char ch)
 {
     unsigned char c = (unsigned char)ch;

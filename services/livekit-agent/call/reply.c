@@ -332,6 +332,8 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
         l->samples = (size_t)phrase_ms(known) * SOUND_PER_MS;
         r->sounds = true;
         err = player_add_phrase(o->player, l->id, known);
+        if (o->mouth)
+            mouth_count_hit(o->mouth, text);
     } else {
         feed(r);
         err = l->progress == FAILED ? PAT_EUNAVAIL : PAT_OK;
@@ -344,8 +346,7 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
     return PAT_OK;
 }
 
-int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance,
-               const int16_t *samples, size_t n)
+int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance)
 {
     struct reply *r;
     struct line *l;
@@ -362,24 +363,35 @@ int reply_join(struct reply **out, const struct reply_opts *o, const char *text,
     l->progress = SPEAKING;
     r->speaking = 1;
     r->written = true;
-    if (n)
-        reply_audio(r, utterance, samples, n);
     *out = r;
     return PAT_OK;
 }
 
-void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n)
+/* The line that sound of n samples belongs to, or NULL. */
+static struct line *sounding(struct reply *r, uint32_t utterance, size_t n)
 {
     struct line *l = line_of(r, utterance);
 
     if (!l || l->progress != SPEAKING)
-        return;
+        return NULL;
     if (!r->times.sound_us)
         r->times.sound_us = pat_now_us();
     l->samples += n;
     r->sounds = true;
-    if (player_add(r->player, utterance, samples, n))
+    return l;
+}
+
+void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n)
+{
+    if (sounding(r, utterance, n) && player_add(r->player, utterance, samples, n))
         r->failed = true; /* more than anybody listens to; the rest of this sentence is lost */
+}
+
+void reply_packet(struct reply *r, uint32_t utterance, const uint8_t *opus, size_t len, int level)
+{
+    if (sounding(r, utterance, OPUSIO_FRAME) &&
+        player_add_packet(r->player, utterance, opus, len, level))
+        r->failed = true;
 }
 
 void reply_aligned(struct reply *r, uint32_t utterance, const char *text, size_t len, int start_ms,

@@ -53,9 +53,9 @@ int reply_think(struct reply **out, const struct reply_opts *o, struct llm *llm,
 /* A fixed text; known: its phrase, or NULL (then it is synthesised; keep: and cached). */
 int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
               struct phrase *known, bool keep) PAT_MUST_CHECK;
-/* A text that is being synthesised already, under utterance; samples: what there is of it. */
-int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance,
-               const int16_t *samples, size_t n) PAT_MUST_CHECK;
+/* A text that is being synthesised already, under utterance: its sound comes as of any other. */
+int reply_join(struct reply **out, const struct reply_opts *o, const char *text,
+               uint32_t utterance) PAT_MUST_CHECK;
 void reply_free(struct reply *r);
 
 /* What the model called when it stopped last; borrowed until the reply goes on. */
@@ -69,6 +69,7 @@ void reply_end(struct reply *r);
 
 /* The mouth's and the player's news, by whoever listens to them. */
 void reply_audio(struct reply *r, uint32_t utterance, const int16_t *samples, size_t n);
+void reply_packet(struct reply *r, uint32_t utterance, const uint8_t *opus, size_t len, int level);
 void reply_aligned(struct reply *r, uint32_t utterance, const char *text, size_t len, int start_ms,
                    int end_ms);
 void reply_spoken_for(struct reply *r, uint32_t utterance, int err); /* mouth: done */

@@ -7,6 +7,7 @@
 
 #define SOUND_PER_MS 48
 #define SOUND_SILENT 127 /* level of digital silence */
+#define SOUND_FAINT  60  /* fainter than this at the start of an utterance is silence */
 #define SOUND_VOICED 55  /* louder (smaller) than this is speech, not breath */
 
 /* -dBov as RTP carries it (RFC 6464): 0 is the loudest, 127 silence. */

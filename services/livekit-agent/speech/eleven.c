@@ -7,7 +7,7 @@
 #include <string.h>
 
 int eleven_url(struct pat_buf *out, const char *base, const char *model, const char *language,
-               const struct voice *v)
+               const struct voice *v, const char *format)
 {
     size_t len = strlen(base);
 
@@ -16,8 +16,10 @@ int eleven_url(struct pat_buf *out, const char *base, const char *model, const c
     pat_buf_add(out, base, len);
     pat_buf_adds(out, "/v1/text-to-speech/");
     (void)pat_url_encode(out, v->id);
-    pat_buf_adds(out, "/multi-stream-input?output_format=pcm_24000&auto_mode=true"
-                      "&inactivity_timeout=60&sync_alignment=true&model_id=");
+    pat_buf_addf(out,
+                 "/multi-stream-input?output_format=%s&auto_mode=true"
+                 "&inactivity_timeout=60&sync_alignment=true&model_id=",
+                 format);
     (void)pat_url_encode(out, model);
     /* Older models refuse the parameter, with a 400. */
     if (language && *language && strstr(model, "v2_5")) {
@@ -250,6 +252,28 @@ int eleven_samples(const char *base64, size_t len, int *carry, int16_t *out)
         }
         out[n++] = (int16_t)(uint16_t)((uint32_t)*carry | (bits >> n_bits & 0xFF) << 8);
         *carry = -1;
+    }
+    return n;
+}
+
+int eleven_bytes(const char *base64, size_t len, uint8_t *out)
+{
+    uint32_t bits = 0;
+    int n_bits = 0, n = 0;
+
+    while (len && (base64[len - 1] == '=' || base64[len - 1] == '\n'))
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        int s = sextet(base64[i]);
+
+        if (s < 0)
+            return PAT_EPROTO;
+        bits = bits << 6 | (uint32_t)s;
+        n_bits += 6;
+        if (n_bits < 8)
+            continue;
+        n_bits -= 8;
+        out[n++] = (uint8_t)(bits >> n_bits);
     }
     return n;
 }

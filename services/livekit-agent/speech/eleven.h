@@ -12,8 +12,9 @@
 
 #define ELEVEN_CONTEXTS 5 /* per socket, the dying ones too */
 
+/* format: "pcm_24000", "opus_48000_32" ... */
 int eleven_url(struct pat_buf *out, const char *base, const char *model, const char *language,
-               const struct voice *v) PAT_MUST_CHECK;
+               const struct voice *v, const char *format) PAT_MUST_CHECK;
 /* The first message of a context: the only one that may carry voice settings. */
 int eleven_begin(struct pat_buf *out, const char *context, const struct voice *v) PAT_MUST_CHECK;
 int eleven_text(struct pat_buf *out, const char *context, const char *text,
@@ -43,5 +44,7 @@ void eleven_words(const struct eleven_msg *m, eleven_word_fn *fn, void *arg);
 /* base64 to 16-bit little-endian samples. An odd byte waits in *carry (-1: none). Returns samples,
  * or PAT_EPROTO. out has room for len * 3 / 8 + 1. */
 int eleven_samples(const char *base64, size_t len, int *carry, int16_t *out) PAT_MUST_CHECK;
+/* base64 to bytes. Returns how many, or PAT_EPROTO. out has room for len * 3 / 4 + 1. */
+int eleven_bytes(const char *base64, size_t len, uint8_t *out) PAT_MUST_CHECK;
 
 #endif

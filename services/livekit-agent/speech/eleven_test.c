@@ -91,11 +91,13 @@ static void test_eleven__settings_go_out_only_when_set(void **state)
 
     (void)state;
     pat_buf_init(&b, 4000);
-    assert_int_equal(eleven_url(&b, "wss://x/", "eleven_flash_v2_5", "en", &v), PAT_OK);
+    assert_int_equal(eleven_url(&b, "wss://x/", "eleven_flash_v2_5", "en", &v, "pcm_24000"),
+                     PAT_OK);
     assert_non_null(strstr(b.data, "wss://x/v1/text-to-speech/nPczCjzI2devNBz1zQrb/multi-stream"));
     assert_non_null(strstr(b.data, "language_code=en"));
     pat_buf_reset(&b);
-    assert_int_equal(eleven_url(&b, "wss://x", "eleven_flash_v2", "en", &v), PAT_OK);
+    assert_int_equal(eleven_url(&b, "wss://x", "eleven_flash_v2", "en", &v, "opus_48000_32"),
+                     PAT_OK);
     assert_null(strstr(b.data, "language_code"));
     pat_buf_reset(&b);
     assert_int_equal(eleven_begin(&b, "c1", &v), PAT_OK);

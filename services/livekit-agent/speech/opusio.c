@@ -5,14 +5,16 @@
 #include "opusio.h"
 
 #include <opus/opus.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-enum { BITRATE = 32000, EXPECTED_LOSS = 5, RATE_IN = 16000, RATE_OUT = 48000 };
+enum { EXPECTED_LOSS = 5, RATE_IN = 16000, RATE_OUT = 48000 };
 
 const uint8_t opusio_silence[OPUSIO_SILENCE_LEN] = { 0xF8, 0xFF, 0xFE };
 
 struct opusio_dec {
     OpusDecoder *opus;
+    int rate;
 };
 
 struct opusio_enc {
@@ -27,20 +29,31 @@ uint32_t opusio_samples(const uint8_t *packet, size_t len)
     return n > 0 ? (uint32_t)n : 0;
 }
 
-int opusio_dec_new(struct opusio_dec **out)
+static int dec_new(struct opusio_dec **out, int rate)
 {
     struct opusio_dec *d = calloc(1, sizeof *d);
     int err;
 
     if (!d)
         return PAT_ENOMEM;
-    d->opus = opus_decoder_create(RATE_IN, 1, &err);
+    d->rate = rate;
+    d->opus = opus_decoder_create(rate, 1, &err);
     if (!d->opus) {
         free(d);
         return PAT_ENOMEM;
     }
     *out = d;
     return PAT_OK;
+}
+
+int opusio_dec_new(struct opusio_dec **out)
+{
+    return dec_new(out, RATE_IN);
+}
+
+int opusio_dec_new_48k(struct opusio_dec **out)
+{
+    return dec_new(out, RATE_OUT);
 }
 
 void opusio_dec_free(struct opusio_dec *d)
@@ -54,38 +67,64 @@ void opusio_dec_free(struct opusio_dec *d)
 int opusio_decode(struct opusio_dec *d, const uint8_t *packet, size_t len, uint32_t samples,
                   int16_t *out)
 {
-    int room = OPUSIO_MAX_16K, n;
+    int most = d->rate == RATE_IN ? OPUSIO_MAX_16K : OPUSIO_MAX_48K, room = most, n;
 
     if (packet && (!len || len > INT32_MAX))
         return PAT_EPROTO;
     if (!packet) {
-        room = (int)(samples / (RATE_OUT / RATE_IN));
-        if (room > OPUSIO_MAX_16K)
-            room = OPUSIO_MAX_16K;
+        room = (int)(samples / (uint32_t)(RATE_OUT / d->rate));
+        if (room > most)
+            room = most;
     }
     n = opus_decode(d->opus, packet, packet ? (opus_int32)len : 0, out, room, 0);
     return n < 0 ? PAT_EPROTO : n;
 }
 
-int opusio_enc_new(struct opusio_enc **out, int complexity)
+struct effort {
+    int application, bitrate, complexity, bandwidth;
+    bool fec;
+};
+
+static int enc_new(struct opusio_enc **out, const struct effort *f)
 {
     struct opusio_enc *e = calloc(1, sizeof *e);
     int err;
 
     if (!e)
         return PAT_ENOMEM;
-    e->opus = opus_encoder_create(RATE_OUT, 1, OPUS_APPLICATION_VOIP, &err);
+    e->opus = opus_encoder_create(RATE_OUT, 1, f->application, &err);
     if (!e->opus) {
         free(e);
         return PAT_ENOMEM;
     }
-    opus_encoder_ctl(e->opus, OPUS_SET_BITRATE(BITRATE));
-    opus_encoder_ctl(e->opus, OPUS_SET_COMPLEXITY(complexity));
-    opus_encoder_ctl(e->opus, OPUS_SET_INBAND_FEC(1));
-    opus_encoder_ctl(e->opus, OPUS_SET_PACKET_LOSS_PERC(EXPECTED_LOSS));
+    opus_encoder_ctl(e->opus, OPUS_SET_BITRATE(f->bitrate));
+    opus_encoder_ctl(e->opus, OPUS_SET_COMPLEXITY(f->complexity));
+    opus_encoder_ctl(e->opus, OPUS_SET_MAX_BANDWIDTH(f->bandwidth));
+    opus_encoder_ctl(e->opus, OPUS_SET_INBAND_FEC(f->fec));
+    opus_encoder_ctl(e->opus, OPUS_SET_PACKET_LOSS_PERC(f->fec ? EXPECTED_LOSS : 0));
     opus_encoder_ctl(e->opus, OPUS_SET_SIGNAL(OPUS_SIGNAL_VOICE));
     *out = e;
     return PAT_OK;
+}
+
+int opusio_enc_for(struct opusio_enc **out, enum opusio_use use)
+{
+    static const struct effort efforts[] = {
+        [OPUSIO_PHONE] = { OPUS_APPLICATION_RESTRICTED_LOWDELAY, 40000, 3, OPUS_BANDWIDTH_WIDEBAND,
+                           false },
+        [OPUSIO_WIDE] = { OPUS_APPLICATION_VOIP, 32000, 0, OPUS_BANDWIDTH_FULLBAND, true },
+        [OPUSIO_KEPT] = { OPUS_APPLICATION_VOIP, 32000, 5, OPUS_BANDWIDTH_FULLBAND, true },
+    };
+
+    return enc_new(out, &efforts[use]);
+}
+
+int opusio_enc_new(struct opusio_enc **out, int complexity)
+{
+    const struct effort f = { OPUS_APPLICATION_VOIP, 32000, complexity, OPUS_BANDWIDTH_FULLBAND,
+                              true };
+
+    return enc_new(out, &f);
 }
 
 void opusio_enc_free(struct opusio_enc *e)

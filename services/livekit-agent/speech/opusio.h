@@ -13,6 +13,7 @@
 
 #define OPUSIO_FRAME      960  /* samples of 20 ms at 48 kHz */
 #define OPUSIO_MAX_16K    1920 /* samples of the longest packet, 120 ms, at 16 kHz */
+#define OPUSIO_MAX_48K    5760
 #define OPUSIO_MAX_PACKET 1276 /* RFC 6716 section 3.4 */
 
 /* 20 ms of digital silence, mono, 48 kHz: CELT, full band, code 0 (RFC 6716 section 3.1). */
@@ -24,14 +25,26 @@ uint32_t opusio_samples(const uint8_t *packet, size_t len);
 
 struct opusio_dec;
 int opusio_dec_new(struct opusio_dec **out) PAT_MUST_CHECK;
+/* To 48 kHz, for what is mixed and encoded again: opusio_decode gives 48 kHz samples then, and out
+ * has room for OPUSIO_MAX_48K. */
+int opusio_dec_new_48k(struct opusio_dec **out) PAT_MUST_CHECK;
 void opusio_dec_free(struct opusio_dec *d);
 /* out has room for OPUSIO_MAX_16K. packet NULL: conceals `samples` (at 48 kHz) lost ones. Returns
  * samples at 16 kHz, or PAT_EPROTO. */
 int opusio_decode(struct opusio_dec *d, const uint8_t *packet, size_t len, uint32_t samples,
                   int16_t *out) PAT_MUST_CHECK;
 
-/* VOIP, 32 kb/s, in-band FEC against loss, DTX off: the caller decides what silence is sent. */
+/* What is encoded for whom. DTX is off everywhere: the caller decides what silence is sent. Costs
+ * and spectral distances are in docs/audio.md, from tests/bench/opus_bench.c. */
+enum opusio_use {
+    OPUSIO_PHONE, /* a telephone carries 7 kHz at best: CELT alone, wide band, 40 kb/s, no FEC */
+    OPUSIO_WIDE,  /* a browser: all that is heard, 32 kb/s, in-band FEC against loss */
+    OPUSIO_KEPT,  /* made once, heard often, by anybody */
+};
+
 struct opusio_enc;
+int opusio_enc_for(struct opusio_enc **out, enum opusio_use use) PAT_MUST_CHECK;
+/* As OPUSIO_WIDE, with an effort of one's own (0 to 10). */
 int opusio_enc_new(struct opusio_enc **out, int complexity) PAT_MUST_CHECK;
 void opusio_enc_free(struct opusio_enc *e);
 /* Forgets what came before: for an utterance that begins after a cut. */

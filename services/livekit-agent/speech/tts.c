@@ -5,6 +5,8 @@
  * Providers are behind tts_provider.h. It does not pace: samples leave as they come. */
 #include "tts.h"
 
+#include "held.h"
+#include "opusio.h"
 #include "tts_provider.h"
 
 #include <ctype.h>
@@ -17,6 +19,7 @@ enum {
     FIRST_FALLBACK_MS = 6000, /* the last resort gets more time */
     IDLE_MS = 4000,           /* between samples once the text is complete */
     SILENT = 64,              /* amplitude, -54 dBFS: no voice is so faint all the time */
+    SILENT_LEVEL = 57,        /* the same as the level of a packet */
     MAX_TRIES = 4,            /* per utterance, both voices together */
 };
 #define MAX_TEXT ((size_t)64 << 10)
@@ -36,7 +39,7 @@ struct utterance {
     bool loud;         /* and some of them were no silence */
     int64_t base_ms;   /* of the present provider's times */
     int64_t characters;
-    struct pat_buf held;
+    struct pat_buf held; /* held.h */
     struct utterance *next;
 };
 
@@ -109,6 +112,24 @@ static void watch(struct tts *t)
         pat_timer_start(&t->timer, IDLE_MS);
 }
 
+static void give_out(struct tts *t, uint32_t id, const struct held_piece *p)
+{
+    if (p->level < 0)
+        t->ev.audio(id, p->data, p->len / sizeof(int16_t), t->arg);
+    else
+        t->ev.packet(id, p->data, p->len, p->level, t->arg);
+}
+
+/* The receiver may cancel the utterance, or close everything, at each piece. */
+static void hand_out(struct tts *t, uint32_t id, const struct pat_buf *held)
+{
+    struct held_piece p;
+    size_t at = 0;
+
+    while (!t->closed && t->first && t->first->id == id && held_next(held, &at, &p))
+        give_out(t, id, &p);
+}
+
 /* Hands out what the first ones have; ends with the first that is still being spoken. */
 static void advance(struct tts *t)
 {
@@ -120,7 +141,7 @@ static void advance(struct tts *t)
             struct pat_buf held = u->held;
 
             pat_buf_init(&u->held, MAX_HELD);
-            t->ev.audio(id, (const int16_t *)(const void *)held.data, held.len / 2, t->arg);
+            hand_out(t, id, &held);
             pat_buf_fini(&held);
             continue; /* it may have been canceled meanwhile */
         }
@@ -281,25 +302,35 @@ static bool is_loud(const int16_t *samples, size_t n)
     return false;
 }
 
-static void p_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
+static void arrived(struct tts *t, uint32_t id, const struct held_piece *p, size_t n, bool loud)
 {
-    struct tts *t = arg;
     struct utterance *u = t->closed ? NULL : find(t, id);
 
     if (!u || u->finished || !n)
         return;
     enter(t);
     u->n_samples += (int64_t)n;
-    u->loud = u->loud || is_loud(samples, n);
+    u->loud = u->loud || loud;
     if (u == t->first) {
-        t->ev.audio(id, samples, n, t->arg);
+        give_out(t, id, p);
         if (!t->closed)
             watch(t);
-    } else if (pat_buf_add(&u->held, samples, n * 2)) {
-        finish(u, u->held.err); /* it said more than anyone waits for */
+    } else if (held_add(&u->held, p->data, p->len, p->level)) {
+        finish(u, PAT_E2BIG); /* it said more than anyone waits for */
         t->provider->ops->cancel(t->provider, id);
     }
     leave(t);
+}
+
+static void p_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
+{
+    arrived(arg, id, &(struct held_piece){ samples, n * sizeof *samples, -1 }, n,
+            is_loud(samples, n));
+}
+
+static void p_packet(uint32_t id, const uint8_t *opus, size_t len, int level, void *arg)
+{
+    arrived(arg, id, &(struct held_piece){ opus, len, level }, OPUSIO_FRAME, level < SILENT_LEVEL);
 }
 
 /* Alignment repeats our text, blanks apart: it is followed character by character. */
@@ -410,8 +441,12 @@ static void on_deadline(void *arg)
 
 static int provider_open(struct tts *t)
 {
-    static const struct tts_provider_events ev = { p_ready, p_audio, p_aligned, p_done,
-                                                   p_unusable };
+    static const struct tts_provider_events ev = { .ready = p_ready,
+                                                   .audio = p_audio,
+                                                   .packet = p_packet,
+                                                   .aligned = p_aligned,
+                                                   .done = p_done,
+                                                   .unusable = p_unusable };
     const struct voice *v = t->which == VOICE ? &t->o.voice : &t->o.fallback;
 
     if (v->provider == VOICE_OPENAI)

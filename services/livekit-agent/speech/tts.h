@@ -1,4 +1,5 @@
-/* tts.h - text to speech: sentences in, 48 kHz mono 16-bit samples out, as they come.
+/* tts.h - text to speech: sentences in, 48 kHz mono 16-bit samples out, as they come; or the
+ * voice's own Opus packets, when they are wanted and it has them.
  *
  * The interface; tts_elevenlabs.c (multi-context WebSocket) and tts_openai.c (HTTP stream) are the
  * providers, voice.c resolves a stored voice id to one of them. A call opens one tts; each
@@ -18,6 +19,10 @@ struct tts_events {
     void (*ready)(void *arg);
     /* Samples at 48 kHz mono, of this utterance. Borrowed. */
     void (*audio)(uint32_t utterance, const int16_t *samples, size_t n, void *arg);
+    /* In place of audio, when tts_opts.packets asks for it and the voice can: one Opus packet of
+     * 20 ms at 48 kHz, mono, and its level (-dBov as in RFC 6464). An utterance may go on with
+     * audio where another voice takes over. Borrowed. */
+    void (*packet)(uint32_t utterance, const uint8_t *opus, size_t len, int level, void *arg);
     /* This piece of the utterance's text sounds from start_ms to end_ms of its audio. May never
      * come. */
     void (*aligned)(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
@@ -29,6 +34,13 @@ struct tts_events {
     void (*fell_back)(const char *from, const char *to, const char *why, void *arg);
 };
 
+/* What one call finds out about a vendor and the next need not try again. Owned by whoever opens
+ * more than one tts; zeroed at first. */
+struct tts_learnt {
+    bool no_opus;      /* it came, and was not what packets can be taken from */
+    int64_t opus, pcm; /* utterances delivered as packets, as samples */
+};
+
 struct tts_opts {
     const char *elevenlabs_url; /* "wss://api.elevenlabs.io" */
     const char *elevenlabs_key;
@@ -38,7 +50,9 @@ struct tts_opts {
     const char *openai_model; /* "gpt-4o-mini-tts" */
     struct voice voice;       /* resolved */
     struct voice fallback;
-    const char *language; /* ISO 639-1 or NULL */
+    const char *language;      /* ISO 639-1 or NULL */
+    bool packets;              /* Opus packets are welcome, where a voice has clean ones */
+    struct tts_learnt *learnt; /* NULL: nothing is remembered; else it outlives the tts */
 };
 
 int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct pat_http *http,

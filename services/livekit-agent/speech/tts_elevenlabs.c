@@ -1,5 +1,7 @@
 /* tts_elevenlabs.c - a voice of ElevenLabs over one multi-context socket, opened ahead.
  *
+ * Where packets are wanted the socket is asked for Opus. The vendor does not say how it packs it
+ * there: what comes is judged, and if it is refused or not clean, the same is asked for as samples.
  * How: each utterance is a context; at most five live at once, the canceled ones counted until
  * their final message. A broken socket ends the contexts begun on it and is opened again; after
  * three failures in a row the provider is unusable. The wire is eleven.c. It does not retry text:
@@ -7,6 +9,8 @@
 #include "tts_provider.h"
 
 #include "eleven.h"
+#include "opusio.h"
+#include "opuspass.h"
 #include "upsample.h"
 
 #include <stdio.h>
@@ -20,7 +24,7 @@ enum {
     RETRY_MS = 50,
     RETRY_MAX_MS = 2000,
     MAX_FAILURES = 3,
-    RATE = 24000,
+    POLICY = 1008, /* RFC 6455, 7.4.1: what the vendor closes with for every wrong request */
 };
 #define MAX_MESSAGE ((size_t)4 << 20) /* 40 s of audio as base64 */
 #define MAX_TEXT    ((size_t)64 << 10)
@@ -32,8 +36,9 @@ struct context {
     bool begun, ended, closing;
     bool zombie; /* canceled: waits for its final message */
     struct upsample up;
-    int carry;         /* half a sample */
-    int64_t n_samples; /* at 48 kHz, given on */
+    int carry;             /* half a sample */
+    struct opuspass *pass; /* NULL: samples */
+    int64_t n_samples;     /* at 48 kHz, given on */
     struct context *next;
 };
 
@@ -44,7 +49,11 @@ struct eleven {
     struct tts_provider_events ev;
     void *arg;
     struct voice voice;
-    char *url, *auth;
+    struct tts_opts o; /* strings borrowed of tts.c, which outlives us */
+    char *auth;
+    bool opus;         /* what the socket is asked for */
+    bool opus_refused; /* so it was closed; is it true of samples, too? */
+    struct tts_learnt own, *learnt;
     struct pat_ws *ws;
     bool open, told_ready;
     char last_error[160]; /* said inside the socket before it closed */
@@ -64,6 +73,7 @@ static void context_free(struct eleven *p, struct context *c)
         at = &(*at)->next;
     *at = c->next;
     pat_buf_fini(&c->pending);
+    opuspass_free(c->pass);
     free(c);
 }
 
@@ -204,21 +214,73 @@ static void on_word(const char *word, size_t len, int start_ms, int end_ms, void
                      s->p->arg);
 }
 
-/* The words come after their sound: who is told of a word has its samples. */
-static void on_audio(struct eleven *p, struct context *c, const struct eleven_msg *m)
+static bool take_samples(struct eleven *p, struct context *c, const char *base64, size_t len)
 {
-    size_t len = strlen(m->audio);
     int16_t *pcm = malloc((len * 3 / 8 + 2) * sizeof *pcm);
-    struct word_sink sink = { p, c->utterance, (int)(c->n_samples / 48) };
-    int n = pcm ? eleven_samples(m->audio, len, &c->carry, pcm) : PAT_ENOMEM;
+    int n = pcm ? eleven_samples(base64, len, &c->carry, pcm) : PAT_ENOMEM;
 
     if (n > 0)
         give_samples(p, c, pcm, (size_t)n, false);
     else if (n < 0)
         pat_log(PAT_WARN, "tts.bad_audio", PAT_ERR(n));
     free(pcm);
-    if (n > 0 && !c->zombie) /* the receiver of the samples may have canceled it */
+    if (n > 0 && p->opus_refused)
+        p->learnt->no_opus = true; /* only Opus was refused */
+    return n > 0;
+}
+
+struct packet_sink {
+    struct eleven *p;
+    struct context *c;
+};
+
+static void on_packet(const uint8_t *opus, size_t len, int level, void *arg)
+{
+    const struct packet_sink *s = arg;
+
+    if (s->c->zombie)
+        return;
+    s->c->n_samples += OPUSIO_FRAME;
+    s->p->ev.packet(s->c->utterance, opus, len, level, s->p->arg);
+}
+
+static void not_clean(struct eleven *p, const char *why);
+
+static bool take_packets(struct eleven *p, struct context *c, const char *base64, size_t len)
+{
+    struct packet_sink sink = { p, c };
+    uint8_t *bytes = malloc(len * 3 / 4 + 1);
+    int64_t had = c->n_samples;
+    const char *why = "not base64";
+    int n = bytes ? eleven_bytes(base64, len, bytes) : PAT_ENOMEM;
+
+    if (n >= 0 && !c->pass)
+        n = opuspass_new(&c->pass) ? PAT_ENOMEM : n;
+    if (n >= 0)
+        n = opuspass_feed(c->pass, bytes, (size_t)n, on_packet, &sink, &why);
+    free(bytes);
+    if (n == PAT_ENOMEM) {
+        pat_log(PAT_WARN, "tts.bad_audio", PAT_ERR(n));
+    } else if (n < 0) {
+        not_clean(p, why); /* c is gone */
+        return false;
+    }
+    return c->n_samples > had;
+}
+
+/* The words come after their sound: who is told of a word has its samples. False: c is gone. */
+static bool on_audio(struct eleven *p, struct context *c, const struct eleven_msg *m)
+{
+    struct word_sink sink = { p, c->utterance, (int)(c->n_samples / 48) };
+    size_t len = strlen(m->audio);
+    bool opus = p->opus;
+    bool sounds = opus ? take_packets(p, c, m->audio, len) : take_samples(p, c, m->audio, len);
+
+    if (opus && !p->opus)
+        return false;
+    if (sounds && !c->zombie) /* the receiver of the samples may have canceled it */
         eleven_words(m, on_word, &sink);
+    return true;
 }
 
 /* Its slot is free again: the next in line may begin. A cancel only marks what has begun, so c
@@ -233,8 +295,10 @@ static void on_final(struct eleven *p, struct context *c)
         pump(p);
         return;
     }
-    if (!c->zombie && c->n_samples)
+    if (!c->zombie && c->n_samples && !c->pass)
         give_samples(p, c, NULL, 0, true);
+    if (!c->zombie && c->n_samples)
+        *(c->pass ? &p->learnt->opus : &p->learnt->pcm) += 1;
     zombie = c->zombie;
     context_free(p, c);
     pump(p);
@@ -262,7 +326,8 @@ static void on_message(struct pat_ws *ws, const char *data, size_t len, bool tex
     if (c && m.audio && *m.audio && !c->zombie) {
         p->failures = 0;
         pat_retry_reset(&p->retry);
-        on_audio(p, c, &m);
+        if (!on_audio(p, c, &m))
+            c = NULL;
     }
     if (c && m.is_final)
         on_final(p, c);
@@ -294,6 +359,39 @@ static bool refusal_is_final(int status)
     return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
+/* Whatever was begun is begun anew as samples; tts.c gives the text again. */
+static void without_opus(struct eleven *p, const char *why)
+{
+    p->opus = false;
+    p->fatal = false;
+    p->failures = 0;
+    pat_log(PAT_INFO, "tts.without_opus", PAT_S("provider", "elevenlabs"), PAT_S("why", why));
+    pat_timer_start(&p->timer, 0);
+    fail_begun(p, PAT_ECONN, why);
+}
+
+static void not_clean(struct eleven *p, const char *why)
+{
+    p->learnt->no_opus = true;
+    pat_ws_abort(p->ws);
+    p->ws = NULL;
+    p->open = false;
+    without_opus(p, why);
+}
+
+/* Could it be the format that is refused? Voice, key and quota are not better as samples. */
+static bool perhaps_the_format(const struct eleven *p, int status, const char *why)
+{
+    static const char *const others[] = { "voice", "quota", "api_key", "payment" };
+
+    if (!p->opus || p->learnt->opus || status == 401 || status == 402 || status == 404)
+        return false;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (strcasestr(why, others[i]))
+            return false;
+    return true;
+}
+
 static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
                       void *arg)
 {
@@ -309,6 +407,11 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
                             : "");
     p->failures++;
     p->fatal = p->fatal || eleven_is_fatal(reason) || (status && refusal_is_final(status));
+    if ((p->fatal || code == POLICY) && perhaps_the_format(p, status, why)) {
+        p->opus_refused = true;
+        without_opus(p, why);
+        return;
+    }
     if (p->fatal || p->failures >= MAX_FAILURES) {
         pat_log(PAT_ERROR, "tts.unusable", PAT_S("provider", "elevenlabs"), PAT_S("why", why));
         p->ev.unusable(status == 401 || status == 403 ? PAT_EAUTH : PAT_EUPSTREAM, why, p->arg);
@@ -325,13 +428,21 @@ static void connect_now(struct eleven *p)
                                                  .message = on_message,
                                                  .closed = on_closed };
     const char *const headers[] = { p->auth, NULL };
-    struct pat_ws_opts opts = { .url = p->url,
+    struct pat_ws_opts opts = { .url = NULL,
                                 .headers = headers,
                                 .connect_timeout_ms = CONNECT_MS,
                                 .ping_ms = PING_MS,
                                 .max_message = MAX_MESSAGE };
-    int err = pat_ws_connect(&p->ws, p->net, &opts, &events, p);
+    struct pat_buf url;
+    int err;
 
+    pat_buf_init(&url, 4096);
+    err = eleven_url(&url, p->o.elevenlabs_url, p->o.elevenlabs_model, p->o.language, &p->voice,
+                     p->opus ? "opus_48000_32" : "pcm_24000");
+    opts.url = url.data;
+    if (!err)
+        err = pat_ws_connect(&p->ws, p->net, &opts, &events, p);
+    pat_buf_fini(&url);
     if (!err)
         return;
     if (++p->failures >= MAX_FAILURES)
@@ -443,7 +554,6 @@ static void eleven_op_close(struct tts_provider *base)
         pat_ws_abort(p->ws);
     }
     pat_timer_fini(&p->timer);
-    free(p->url);
     free(p->auth);
     free(p);
 }
@@ -455,24 +565,20 @@ int tts_elevenlabs_open(struct tts_provider **out, struct pat_loop *l, struct pa
     static const struct tts_provider_ops ops = { eleven_op_text, eleven_op_end, eleven_op_cancel,
                                                  eleven_op_close };
     struct eleven *p = calloc(1, sizeof *p);
-    struct pat_buf url;
     int err;
 
     if (!p)
         return PAT_ENOMEM;
     *p = (struct eleven){
-        .base = { &ops }, .loop = l, .net = net, .ev = *ev, .arg = arg, .voice = *v
+        .base = { &ops }, .loop = l, .net = net, .ev = *ev, .arg = arg, .voice = *v, .o = *o
     };
+    p->learnt = o->learnt ? o->learnt : &p->own;
+    p->opus = o->packets && !p->learnt->no_opus;
     p->retry = PAT_RETRY(RETRY_MS, RETRY_MAX_MS);
     err = pat_timer_init(&p->timer, l, on_timer, p);
-    pat_buf_init(&url, 4096);
-    if (!err)
-        err = eleven_url(&url, o->elevenlabs_url, o->elevenlabs_model, o->language, v);
-    p->url = pat_buf_take(&url);
-    if (!err && (!p->url || asprintf(&p->auth, "xi-api-key: %s", o->elevenlabs_key) < 0))
+    if (!err && asprintf(&p->auth, "xi-api-key: %s", o->elevenlabs_key) < 0)
         err = PAT_ENOMEM;
     if (err) {
-        pat_buf_fini(&url);
         eleven_op_close(&p->base);
         return err;
     }

@@ -1,6 +1,7 @@
 /* tts_it.c - utterances are spoken whole, in order, once, by some voice. */
 #include "speech_it.h"
 
+#include "opusio.h"
 #include "tts.h"
 
 #include <stdio.h>
@@ -22,6 +23,10 @@ struct spoken {
         char text[500];
     } u[MAX_UTTERANCES];
     bool ready, fell_back, all_done, sounding;
+    bool wants_packets;
+    int packets;
+    int64_t samples; /* of all utterances, that were no packets */
+    struct tts_learnt learnt;
     uint32_t last; /* utterance heard last: they come in order */
     int n_done, wanted;
     char to[100];
@@ -43,6 +48,7 @@ static void on_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
     assert_false(s->u[id].done);
     s->last = id;
     s->u[id].samples += (int64_t)n;
+    s->samples += (int64_t)n;
     for (size_t i = 0; i < n; i++)
         s->u[id].loud = s->u[id].loud || samples[i] > 3000;
     s->sounding = true;
@@ -50,6 +56,19 @@ static void on_audio(uint32_t id, const int16_t *samples, size_t n, void *arg)
         s->cancel_at = 0;
         tts_cancel(s->tts, 1);
     }
+}
+
+static void on_packet(uint32_t id, const uint8_t *opus, size_t len, int level, void *arg)
+{
+    struct spoken *s = arg;
+
+    assert_in_range(id, 1, MAX_UTTERANCES - 1);
+    assert_true(id >= s->last && !s->u[id].done);
+    assert_int_equal(opusio_samples(opus, len), OPUSIO_FRAME);
+    s->last = id;
+    s->u[id].samples += OPUSIO_FRAME;
+    s->u[id].loud = s->u[id].loud || level < 40;
+    s->packets++;
 }
 
 static void on_aligned(uint32_t id, const char *text, size_t len, int start_ms, int end_ms,
@@ -85,7 +104,12 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
 static void open_tts(struct stand *stand, struct spoken *s, const char *voice, const char *fallback,
                      const char *key)
 {
-    static const struct tts_events ev = { on_ready, on_audio, on_aligned, on_done, on_fell_back };
+    static const struct tts_events ev = { .ready = on_ready,
+                                          .audio = on_audio,
+                                          .packet = on_packet,
+                                          .aligned = on_aligned,
+                                          .done = on_done,
+                                          .fell_back = on_fell_back };
     char eleven[100], openai[100];
     struct tts_opts o = { .elevenlabs_url = stand_url("ws", "elevenlabs", "", eleven),
                           .elevenlabs_key = key,
@@ -95,7 +119,9 @@ static void open_tts(struct stand *stand, struct spoken *s, const char *voice, c
                           .openai_model = "gpt-4o-mini-tts",
                           .voice = voice_resolve(voice),
                           .fallback = voice_resolve(fallback),
-                          .language = "en" };
+                          .language = "en",
+                          .packets = s->wants_packets,
+                          .learnt = &s->learnt };
 
     assert_int_equal(tts_open(&s->tts, stand->loop, stand->net, stand->http, &o, &ev, s), PAT_OK);
 }
@@ -281,6 +307,35 @@ static void test_tts__canceled_is_silent_and_the_next_speaks(void **state)
     stand_down(stand);
 }
 
+/* Whatever the vendor's Opus turns out to be, the same voice says all of it. */
+static void test_tts__takes_opus_where_it_is_clean(void **state)
+{
+    static const struct {
+        const char *opus;
+        bool packets, samples; /* what comes */
+    } rows[] = {
+        { "{\"opus\":\"clean\"}", true, false }, { "{\"opus\":\"each\"}", true, false },
+        { "{\"opus\":\"long\"}", false, true },  { "{\"opus\":\"bare\"}", false, true },
+        { "{\"opus\":\"late\"}", true, true },   { "{\"opus\":\"refused\"}", false, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stand *stand = stand_up();
+        struct spoken s = { .wants_packets = true };
+
+        stand_control(stand, "elevenlabs", rows[i].opus);
+        check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "key"));
+        assert_false(s.fell_back);
+        assert_int_equal(s.packets > 0, rows[i].packets);
+        assert_int_equal(s.samples > 0, rows[i].samples);
+        assert_int_equal(s.learnt.no_opus, rows[i].samples); /* the next call does not try */
+        assert_int_equal(s.learnt.opus, rows[i].samples ? 0 : 1);
+        assert_int_equal(s.learnt.pcm, rows[i].samples ? 1 : 0);
+        stand_down(stand);
+    }
+}
+
 static void test_tts__says_so_when_no_voice_can_speak(void **state)
 {
     struct stand *stand = stand_up();
@@ -324,6 +379,7 @@ int run_tts_tests(void)
         cmocka_unit_test(test_tts__many_utterances_come_in_order),
         cmocka_unit_test(test_tts__sentences_of_one_utterance_arrive_one_by_one),
         cmocka_unit_test(test_tts__canceled_is_silent_and_the_next_speaks),
+        cmocka_unit_test(test_tts__takes_opus_where_it_is_clean),
         cmocka_unit_test(test_tts__says_so_when_no_voice_can_speak),
         cmocka_unit_test(test_tts__closes_in_the_middle),
     };

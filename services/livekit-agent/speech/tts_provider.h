@@ -14,6 +14,8 @@ struct tts_provider;
 struct tts_provider_events {
     void (*ready)(void *arg);
     void (*audio)(uint32_t utterance, const int16_t *samples, size_t n, void *arg);
+    /* As tts_events.packet. */
+    void (*packet)(uint32_t utterance, const uint8_t *opus, size_t len, int level, void *arg);
     /* Times are of what this provider spoke of the utterance. */
     void (*aligned)(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,
                     void *arg);

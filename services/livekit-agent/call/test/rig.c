@@ -62,7 +62,8 @@ int rig_set_up(void **state)
     e->loop = r->loop;
     e->metrics = r->metrics;
     e->conf = &r->conf;
-    assert_int_equal(phrases_new(&e->phrases, r->loop, 1 << 20), PAT_OK);
+    assert_int_equal(
+        phrases_new(&e->phrases, r->loop, &(struct phrases_opts){ .max_bytes = 1 << 20 }), PAT_OK);
     e->answered = e->failed = e->interruptions = e->late_frames =
         pat_counter(r->metrics, "c_total", "c", NULL);
     e->greeting_s = e->response_s = e->own_s =
