@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct sse sse;
     struct chat chat;
     char why[64];
+    bool too_long;
     int err = PAT_OK;
 
     sse_init(&sse, 4096);
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         err = sse_end(&sse, on_event, &chat);
     if (!chat_end(&chat) && !*chat.finish)
         abort();
-    (void)chat_refusal(size ? data[0] * 2 : 0, (const char *)data, size, why, sizeof why);
+    (void)chat_refusal(size ? data[0] * 2 : 0, (const char *)data, size, &too_long, why, sizeof why);
     chat_fini(&chat);
     sse_fini(&sse);
     return 0;

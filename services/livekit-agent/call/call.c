@@ -128,11 +128,9 @@ static int make_player(struct call *c)
 
 static int open_stt(struct call *c)
 {
-    const struct agent_conf *f = c->env->conf;
     struct stt_opts o = {
-        .url = f->deepgram_url,
-        .api_key = f->deepgram_key,
-        .model = f->deepgram_model,
+        .providers = c->env->providers,
+        .connect_ms = c->env->conf->connect_ms,
         .language = c->ctx->language,
         /* Never later than the turn itself could end; below 100 ms it cuts words apart. */
         .endpointing_ms = c->turn_opts.min_delay_ms < 100   ? 100

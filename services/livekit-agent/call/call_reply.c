@@ -384,6 +384,7 @@ const struct stt_events call_stt_events = {
     .transcript = on_transcript,
     .utterance_end = on_utterance_end,
     .failed = on_stt_failed,
+    .provider_failed = call_provider_failed,
 };
 
 /* ---- the voice and the player ---- */

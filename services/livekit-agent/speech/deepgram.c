@@ -6,10 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-static void add_keyterms(struct pat_buf *b, const struct stt_opts *o)
+static void add_keyterms(struct pat_buf *b, const char *model, const struct stt_opts *o)
 {
     /* Older models know "keywords" instead. */
-    const char *name = strncmp(o->model, "nova-3", 6) ? "keywords" : "keyterm";
+    const char *name = strncmp(model, "nova-3", 6) ? "keywords" : "keyterm";
 
     for (const char *const *k = o->keyterms; k && *k; k++) {
         pat_buf_addf(b, "&%s=", name);
@@ -17,16 +17,16 @@ static void add_keyterms(struct pat_buf *b, const struct stt_opts *o)
     }
 }
 
-int deepgram_url(struct pat_buf *out, const struct stt_opts *o)
+int deepgram_url(struct pat_buf *out, const char *base, const char *model, const struct stt_opts *o)
 {
-    size_t len = strlen(o->url);
+    size_t len = strlen(base);
 
-    while (len && o->url[len - 1] == '/')
+    while (len && base[len - 1] == '/')
         len--;
-    pat_buf_add(out, o->url, len);
+    pat_buf_add(out, base, len);
     pat_buf_adds(out, "/v1/listen?encoding=opus&sample_rate=48000&channels=1&interim_results=true"
                       "&vad_events=true&smart_format=true&punctuate=true&no_delay=true&model=");
-    (void)pat_url_encode(out, o->model);
+    (void)pat_url_encode(out, model);
     if (o->language && *o->language) {
         pat_buf_adds(out, "&language=");
         (void)pat_url_encode(out, o->language);
@@ -37,7 +37,7 @@ int deepgram_url(struct pat_buf *out, const struct stt_opts *o)
         pat_buf_adds(out, "&endpointing=false");
     if (o->utterance_end_ms > 0)
         pat_buf_addf(out, "&utterance_end_ms=%d", o->utterance_end_ms);
-    add_keyterms(out, o);
+    add_keyterms(out, model, o);
     return out->err;
 }
 
@@ -111,8 +111,13 @@ void deepgram_msg_fini(struct deepgram_msg *m)
     m->text = "";
 }
 
-bool deepgram_refusal_is_final(int http_status)
+enum provider_fault deepgram_fault(int http_status, int close_code, const char *reason)
 {
-    return http_status >= 400 && http_status < 500 && http_status != 408 && http_status != 425 &&
-           http_status != 429;
+    if (http_status && http_status != 101)
+        return provider_fault_of_http(http_status);
+    if (close_code == 1008) /* DATA-0000: what it cannot decode */
+        return FAULT_REQUEST;
+    /* NET-0000: it made nothing of it in time. NET-0001: it heard nothing of us. */
+    return close_code == 1011 && !(reason && strstr(reason, "NET-0001")) ? FAULT_SERVER
+                                                                         : FAULT_CONNECTION;
 }

@@ -7,8 +7,9 @@
 
 #include "stt.h"
 
-/* wss://.../v1/listen?... for raw Opus packets, one a message. */
-int deepgram_url(struct pat_buf *out, const struct stt_opts *o) PAT_MUST_CHECK;
+/* wss://.../v1/listen?... for raw Opus packets, one a message. base: "wss://api.deepgram.com". */
+int deepgram_url(struct pat_buf *out, const char *base, const char *model,
+                 const struct stt_opts *o) PAT_MUST_CHECK;
 
 enum deepgram_kind {
     DEEPGRAM_OTHER, /* Metadata and what we do not know */
@@ -32,7 +33,8 @@ struct deepgram_msg {
 int deepgram_parse(struct deepgram_msg *m, const char *text, size_t len) PAT_MUST_CHECK;
 void deepgram_msg_fini(struct deepgram_msg *m);
 
-/* Is a refused upgrade final (bad key, no money, unknown model), or worth another try? */
-bool deepgram_refusal_is_final(int http_status);
+/* What a refused upgrade or a close means: status 0 and the close's code and reason, or the HTTP
+ * status. */
+enum provider_fault deepgram_fault(int http_status, int close_code, const char *reason);
 
 #endif

@@ -66,15 +66,31 @@ static void test_deepgram__tolerates_what_it_does_not_know(void **state)
     }
 }
 
-static void test_deepgram__tells_final_refusals_from_passing_ones(void **state)
+static void test_deepgram__tells_what_a_refusal_or_a_close_means(void **state)
 {
-    static const int final[] = { 400, 401, 402, 403, 404 }, passing[] = { 429, 500, 502, 503, 408 };
+    static const struct {
+        int status, code;
+        const char *reason;
+        enum provider_fault fault;
+    } rows[] = {
+        { 400, 0, NULL, FAULT_REQUEST },
+        { 401, 0, NULL, FAULT_AUTH },
+        { 402, 0, NULL, FAULT_QUOTA },
+        { 403, 0, NULL, FAULT_AUTH },
+        { 404, 0, NULL, FAULT_MODEL },
+        { 429, 0, NULL, FAULT_RATE },
+        { 503, 0, NULL, FAULT_SERVER },
+        { 101, 1011, "NET-0000", FAULT_SERVER },
+        { 0, 1011, "NET-0001", FAULT_CONNECTION },
+        { 0, 1008, "DATA-0000", FAULT_REQUEST },
+        { 0, 1006, NULL, FAULT_CONNECTION },
+        { 0, 1000, "", FAULT_CONNECTION },
+    };
 
     (void)state;
-    for (size_t i = 0; i < 5; i++) {
-        assert_true(deepgram_refusal_is_final(final[i]));
-        assert_false(deepgram_refusal_is_final(passing[i]));
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(deepgram_fault(rows[i].status, rows[i].code, rows[i].reason),
+                         rows[i].fault);
 }
 
 static const uint8_t some[3] = { 1, 2, 3 };
@@ -116,7 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deepgram__reads_a_result),
         cmocka_unit_test(test_deepgram__tolerates_what_it_does_not_know),
-        cmocka_unit_test(test_deepgram__tells_final_refusals_from_passing_ones),
+        cmocka_unit_test(test_deepgram__tells_what_a_refusal_or_a_close_means),
         cmocka_unit_test(test_packets__keep_what_was_not_answered),
         cmocka_unit_test(test_packets__hold_five_seconds_at_most),
     };

@@ -291,7 +291,7 @@ const struct provider_chain *providers_of(const struct providers *t, enum provid
 
 /* ---- who is next ---- */
 
-static bool hopeless(const struct provider *p, int64_t now_ms)
+bool provider_hopeless(const struct provider *p, int64_t now_ms)
 {
     return !pat_breaker_would_allow(&p->breaker, now_ms) &&
            (p->why == FAULT_AUTH || p->why == FAULT_QUOTA);
@@ -303,7 +303,7 @@ int provider_pick(const struct provider_chain *c, unsigned tried, int64_t now_ms
         if (!(tried & 1U << i) && pat_breaker_allow(&c->at[i]->breaker, now_ms))
             return (int)i;
     for (size_t i = 0; i < c->n; i++)
-        if (!(tried & 1U << i) && !hopeless(c->at[i], now_ms))
+        if (!(tried & 1U << i) && !provider_hopeless(c->at[i], now_ms))
             return (int)i;
     return -1;
 }

@@ -95,6 +95,9 @@ int provider_pick(const struct provider_chain *c, unsigned tried, int64_t now_ms
 /* All others of the same account join tried: after FAULT_AUTH and FAULT_QUOTA. */
 unsigned provider_same_account(const struct provider_chain *c, int step);
 
+/* Its breaker is open for a reason no second try mends. */
+bool provider_hopeless(const struct provider *p, int64_t now_ms);
+
 /* p may be NULL in both. */
 void provider_worked(struct providers *t, struct provider *p);
 /* retry_after_ms: as the vendor said, 0: it did not. */

@@ -1,13 +1,15 @@
 /* stt.h - speech to text: Opus packets in, words and ends of turns out.
  *
- * The interface; stt_deepgram.c is the provider. A stream reconnects by itself and replays what the
- * provider has not yet answered (at most 5 s). Life: stt_open -> audio... -> stt_close; no callback
+ * The interface; stt_deepgram.c is the provider. A stream that breaks is connected anew, to the
+ * next step of the STT chain (provider.h) where there is one, and what was not yet answered for is
+ * replayed (at most 5 s): no word is lost. Life: stt_open -> audio... -> stt_close; no callback
  * after it. Thread: the loop's.
  */
 #ifndef SPEECH_STT_H
 #define SPEECH_STT_H
 
 #include "pat.h"
+#include "provider.h"
 
 struct stt;
 
@@ -29,12 +31,13 @@ struct stt_events {
     void (*utterance_end)(int64_t last_word_end_ms, void *arg);
     /* Gave up (bad key, unknown model), or still trying (retrying). */
     void (*failed)(int err, bool retrying, const char *why, void *arg);
+    /* The same, before it, for the record; may be NULL. */
+    void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
 
 struct stt_opts {
-    const char *url; /* "wss://api.deepgram.com" */
-    const char *api_key;
-    const char *model;    /* "nova-3" */
+    struct providers *providers; /* with an STT chain; borrowed while the stream lives */
+    int64_t connect_ms;
     const char *language; /* BCP 47 or "multi" */
     int endpointing_ms;
     int utterance_end_ms;        /* >= 1000, 0: off */
@@ -49,6 +52,8 @@ void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
 /* Flush what is in flight: a transcript with is_final follows. */
 void stt_finalize(struct stt *s);
 int64_t stt_audio_ms(const struct stt *s); /* sent so far: what is billed */
-void stt_close(struct stt *s);             /* asks the provider to end; NULL is fine */
+/* Who listens now. Lives with the chain. */
+const struct provider *stt_listens(const struct stt *s);
+void stt_close(struct stt *s); /* asks the provider to end; NULL is fine */
 
 #endif

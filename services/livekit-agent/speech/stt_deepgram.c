@@ -2,8 +2,9 @@
  *
  * How: every packet goes into the replay ring and, when the socket is open, out at once. The
  * provider's clock starts at 0 with each connection, so base_ms maps it to the stream's. A broken
- * connection is made again with what it had not answered for; a refused key is final. It does not
- * judge turns: it reports what was heard. */
+ * connection is made again with what it had not answered for, to the next step of the chain at
+ * once, to the same one after a pause; when every step refuses us for good, that is final. It does
+ * not judge turns: it reports what was heard. */
 #include "stt.h"
 
 #include "deepgram.h"
@@ -18,11 +19,14 @@ enum {
     SAMPLES_PER_MS = 48,
     FRAME = OPUSIO_FRAME,
     KEEPALIVE_MS = 4000, /* the provider gives up after 10 s without audio or KeepAlive */
-    CONNECT_MS = 10000,
     PING_MS = 5000,
     RETRY_MS = 100,
     RETRY_MAX_MS = 5000,
     MAX_UNDECODABLE = 3, /* in a row: what we are given is no Opus */
+};
+
+struct address {
+    char *url, *auth;
 };
 
 struct stt {
@@ -30,10 +34,17 @@ struct stt {
     struct pat_net *net;
     struct stt_events ev;
     void *arg;
-    char *url, *auth;
+    struct providers *providers;
+    const struct provider_chain *chain;
+    struct address at[PROVIDER_STEPS];
+    int step;       /* of the chain */
+    unsigned tried; /* steps, since one of them answered */
+    unsigned final; /* those that refuse us whatever we do */
+    int64_t connect_ms;
 
     struct pat_ws *ws; /* NULL: waiting for the next try, or given up */
     bool open, failed;
+    bool answered; /* on this connection */
     struct pat_retry retry;
     struct pat_timer timer; /* the next try, or KeepAlive */
     int undecodable;
@@ -64,11 +75,58 @@ static void give_up(struct stt *s, int err, const char *why)
     s->ev.failed(err, false, why, s->arg);
 }
 
-static void try_again(struct stt *s, int err, const char *why)
+static void tell_failure(struct stt *s, int step, enum provider_fault f, const char *why, int next)
 {
-    int64_t pause_ms = pat_retry_next_ms(&s->retry, pat_random32());
+    const struct provider *by = s->chain->at[step];
+    const struct provider_failure told = { .by = by,
+                                           .model = by->model,
+                                           .fault = f,
+                                           .detail = why,
+                                           .next = next >= 0 ? s->chain->at[next] : NULL };
 
-    pat_log(PAT_WARN, "stt.retry", PAT_ERR(err), PAT_S("why", why), PAT_I("in_ms", pause_ms));
+    if (s->ev.provider_failed)
+        s->ev.provider_failed(&told, s->arg);
+}
+
+/* The next step at once, or the same ones again after a pause; -1: it is over. */
+static int next_step(struct stt *s, int64_t *pause_ms)
+{
+    int64_t now_ms = pat_loop_now_ms(s->loop);
+    int step = provider_pick(s->chain, s->tried, now_ms);
+
+    *pause_ms = 0;
+    if (step >= 0)
+        return step;
+    *pause_ms = pat_retry_next_ms(&s->retry, pat_random32());
+    s->tried = s->final;
+    step = provider_pick(s->chain, s->tried, now_ms);
+    return step;
+}
+
+/* Callbacks come last: they may close the stream. */
+static void connection_failed(struct stt *s, enum provider_fault f, const char *why)
+{
+    int64_t pause_ms;
+    int from = s->step, next;
+    int err = provider_fault_err(f);
+
+    s->tried |=
+        f == FAULT_AUTH || f == FAULT_QUOTA ? provider_same_account(s->chain, from) : 1U << from;
+    if (f == FAULT_AUTH || f == FAULT_QUOTA || f == FAULT_MODEL ||
+        (f == FAULT_REQUEST && !s->undecodable))
+        s->final |= f == FAULT_AUTH || f == FAULT_QUOTA ? provider_same_account(s->chain, from)
+                                                        : 1U << from;
+    provider_failed(s->providers, s->chain->at[from], f, 0, pat_loop_now_ms(s->loop));
+    next = s->undecodable < MAX_UNDECODABLE ? next_step(s, &pause_ms) : -1;
+    tell_failure(s, from, f, why, next);
+    if (next < 0) {
+        give_up(s, err, why);
+        return;
+    }
+    s->step = next;
+    pat_log(PAT_WARN, "stt.retry", PAT_S("provider", s->chain->at[from]->name),
+            PAT_S("fault", provider_fault_name(f)), PAT_S("why", why),
+            PAT_S("next", s->chain->at[next]->name), PAT_I("in_ms", pause_ms));
     pat_timer_start(&s->timer, pause_ms);
     s->ev.failed(err, true, why, s->arg);
 }
@@ -148,6 +206,7 @@ static void on_open(struct pat_ws *ws, void *arg)
 
     (void)ws;
     s->open = true;
+    s->answered = false;
     s->sent_lately = false;
     s->conn_samples = 0;
     s->base_ms = s->pos / SAMPLES_PER_MS;
@@ -184,6 +243,11 @@ static void on_message(struct pat_ws *ws, const char *data, size_t len, bool tex
         s->bad_json_told = true;
         return;
     }
+    if (!s->answered) {
+        s->answered = true;
+        s->tried = s->final;
+        provider_worked(s->providers, s->chain->at[s->step]);
+    }
     pat_retry_reset(&s->retry);
     s->undecodable = 0;
     if (m.kind == DEEPGRAM_RESULTS)
@@ -210,18 +274,12 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
         snprintf(why, sizeof why, "HTTP %d %.150s", status, reason ? reason : "");
     else
         snprintf(why, sizeof why, "close %d %.150s", code, reason ? reason : "");
-    if (status && deepgram_refusal_is_final(status)) {
-        give_up(s, status == 401 || status == 403 ? PAT_EAUTH : PAT_EUPSTREAM, why);
-        return;
-    }
     if (code == 1008) { /* what it could not decode must not be sent again */
         packets_clear(&s->packets);
-        if (++s->undecodable >= MAX_UNDECODABLE) {
-            give_up(s, PAT_EPROTO, why);
-            return;
-        }
+        s->undecodable++;
     }
-    try_again(s, err ? err : status ? PAT_EUPSTREAM : PAT_ECONN, why);
+    connection_failed(
+        s, err == PAT_ETIMEDOUT ? FAULT_TIMEOUT : deepgram_fault(status, code, reason), why);
 }
 
 static void connect_now(struct stt *s)
@@ -229,39 +287,51 @@ static void connect_now(struct stt *s)
     static const struct pat_ws_events events = { .open = on_open,
                                                  .message = on_message,
                                                  .closed = on_closed };
-    const char *const headers[] = { s->auth, NULL };
-    struct pat_ws_opts opts = {
-        .url = s->url, .headers = headers, .connect_timeout_ms = CONNECT_MS, .ping_ms = PING_MS
-    };
+    const char *const headers[] = { s->at[s->step].auth, NULL };
+    struct pat_ws_opts opts = { .url = s->at[s->step].url,
+                                .headers = headers,
+                                .connect_timeout_ms = s->connect_ms,
+                                .ping_ms = PING_MS };
     int err = pat_ws_connect(&s->ws, s->net, &opts, &events, s);
 
     if (err)
-        try_again(s, err, "cannot connect");
+        connection_failed(s, FAULT_CONNECTION, "cannot connect");
 }
 
-static int urls(struct stt *s, const struct stt_opts *o)
+static int address(struct address *a, const struct provider *p, const struct stt_opts *o)
 {
     struct pat_buf b;
+    int err;
 
     pat_buf_init(&b, (size_t)16 << 10);
-    if (deepgram_url(&b, o)) {
-        int err = b.err;
+    err = deepgram_url(&b, p->url, p->model, o);
+    a->url = err ? NULL : pat_buf_take(&b);
+    pat_buf_fini(&b);
+    if (!err && (!a->url || asprintf(&a->auth, "Authorization: Token %s", p->key) < 0))
+        err = PAT_ENOMEM;
+    return err;
+}
 
-        pat_buf_fini(&b);
-        return err;
-    }
-    s->url = pat_buf_take(&b);
-    if (!s->url || asprintf(&s->auth, "Authorization: Token %s", o->api_key) < 0)
-        return PAT_ENOMEM;
-    return PAT_OK;
+static int addresses(struct stt *s, const struct stt_opts *o)
+{
+    int err = s->chain->n ? PAT_OK : PAT_EINVAL;
+
+    for (size_t i = 0; i < s->chain->n && !err; i++)
+        err = address(&s->at[i], s->chain->at[i], o);
+    s->step = err ? 0 : provider_pick(s->chain, 0, pat_loop_now_ms(s->loop));
+    if (s->step < 0) /* none has a chance; the first one may tell why */
+        s->step = 0;
+    return err;
 }
 
 static void stt_free(struct stt *s)
 {
     pat_timer_fini(&s->timer);
     packets_fini(&s->packets);
-    free(s->url);
-    free(s->auth);
+    for (int i = 0; i < PROVIDER_STEPS; i++) {
+        free(s->at[i].url);
+        free(s->at[i].auth);
+    }
     free(s);
 }
 
@@ -279,7 +349,10 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
     s->arg = arg;
     s->retry = PAT_RETRY(RETRY_MS, RETRY_MAX_MS);
     packets_init(&s->packets);
-    err = urls(s, o);
+    s->providers = o->providers;
+    s->chain = providers_of(o->providers, PROVIDER_STT);
+    s->connect_ms = o->connect_ms;
+    err = addresses(s, o);
     if (!err)
         err = pat_timer_init(&s->timer, l, on_timer, s);
     if (err) {
@@ -295,6 +368,11 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
 void stt_finalize(struct stt *s)
 {
     send_text(s, "{\"type\":\"Finalize\"}");
+}
+
+const struct provider *stt_listens(const struct stt *s)
+{
+    return s->chain->at[s->step];
 }
 
 int64_t stt_audio_ms(const struct stt *s)

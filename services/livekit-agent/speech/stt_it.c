@@ -11,7 +11,7 @@
 #define SENTENCE "please transfer me to sales"
 
 struct heard {
-    char text[500];
+    char text[500], failures[500];
     int ready, started, retries;
     int64_t last_end_ms, utterance_end_ms;
     bool whole, ended, final_failure;
@@ -62,26 +62,49 @@ static void on_failed(int err, bool retrying, const char *why, void *arg)
     h->final_failure = h->final_failure || !retrying;
 }
 
-static struct stt *open_stt(struct stand *s, struct heard *h, const char *key)
+static void on_provider_failed(const struct provider_failure *f, void *arg)
+{
+    struct heard *h = arg;
+    size_t at = strlen(h->failures);
+
+    snprintf(h->failures + at, sizeof h->failures - at, "%s %s>%s;", f->by->name,
+             provider_fault_name(f->fault), f->next ? f->next->name : "");
+}
+
+/* The table outlives the stream. */
+static struct providers *providers;
+
+static struct stt *open_chain(struct stand *s, struct heard *h, const char *chain, const char *key)
 {
     static const struct stt_events ev = { .ready = on_ready,
                                           .speech_started = on_started,
                                           .transcript = on_transcript,
                                           .utterance_end = on_utterance_end,
-                                          .failed = on_failed };
+                                          .failed = on_failed,
+                                          .provider_failed = on_provider_failed };
     static const char *const keyterms[] = { "sales & more", NULL };
-    char url[100];
-    struct stt_opts o = { .url = stand_url("ws", "deepgram", "", url),
-                          .api_key = key,
-                          .model = "nova-3",
+    struct stt_opts o = { .providers = stand_chain(PROVIDER_STT, chain, key),
+                          .connect_ms = 3000,
                           .language = "en-US",
                           .endpointing_ms = 300,
                           .utterance_end_ms = 1000,
                           .keyterms = keyterms };
     struct stt *stt;
 
+    providers = o.providers;
     assert_int_equal(stt_open(&stt, s->loop, s->net, &o, &ev, h), PAT_OK);
     return stt;
+}
+
+static struct stt *open_stt(struct stand *s, struct heard *h, const char *key)
+{
+    return open_chain(s, h, "deepgram", key);
+}
+
+static void close_stt(struct stt *stt)
+{
+    stt_close(stt);
+    providers_free(providers);
 }
 
 /* PAT_TEST_SENTENCE: raw 48 kHz samples of SENTENCE. As packets, then DTX. */
@@ -108,9 +131,12 @@ static void say(struct stt *stt, int silence_ms)
 
 static void listen_only_for_sentences(struct stand *s)
 {
-    stand_control(s, "deepgram",
-                  "{\"grammar\":[\"" SENTENCE "\",\"please transfer me to support\","
-                  "\"what time do you open\",\"i have lost my red umbrella\"]}");
+    static const char *const desks[] = { "deepgram", "deepgram2" };
+
+    for (int i = 0; i < 2; i++)
+        stand_control(s, desks[i],
+                      "{\"grammar\":[\"" SENTENCE "\",\"please transfer me to support\","
+                      "\"what time do you open\",\"i have lost my red umbrella\"]}");
 }
 
 static void test_stt__hears_a_sentence_and_its_end(void **state)
@@ -129,7 +155,7 @@ static void test_stt__hears_a_sentence_and_its_end(void **state)
     assert_true(h.whole && h.started >= 1);
     assert_in_range(h.utterance_end_ms, 1000, 4000);
     assert_in_range(stt_audio_ms(stt), 4500, 6500);
-    stt_close(stt);
+    close_stt(stt);
     stand_down(s);
 }
 
@@ -148,7 +174,7 @@ static void test_stt__repeats_what_a_lost_connection_had_not_answered(void **sta
     assert_string_equal(h.text, SENTENCE "|");
     assert_int_equal(h.retries, 1);
     assert_int_equal(h.ready, 2);
-    stt_close(stt);
+    close_stt(stt);
     stand_down(s);
 }
 
@@ -166,7 +192,7 @@ static void test_stt__tries_again_when_the_vendor_is_busy(void **state)
     stand_wait(s, &h.whole, 10000);
     assert_string_equal(h.text, SENTENCE "|");
     assert_int_equal(h.retries, 2);
-    stt_close(stt);
+    close_stt(stt);
     stand_down(s);
 }
 
@@ -182,7 +208,56 @@ static void test_stt__gives_up_on_a_bad_key(void **state)
     assert_int_equal(h.err, PAT_EAUTH);
     assert_int_equal(h.retries, 0);
     say(stt, 100); /* harmless now */
-    stt_close(stt);
+    close_stt(stt);
+    stand_down(s);
+}
+
+static void test_stt__goes_on_in_another_region_without_losing_a_word(void **state)
+{
+    static const struct {
+        const char *control, *key, *failures;
+    } rows[] = {
+        { "{\"cut\":{\"times\":-1,\"after\":1,\"code\":1011,\"reason\":\"NET-0000\"}}", "key",
+          "deepgram server>deepgram-2;" },
+        { "{\"cut\":{\"times\":-1,\"after\":1,\"code\":0}}", "key", "deepgram server>deepgram-2;" },
+        { "{\"fail\":{\"status\":429,\"times\":-1}}", "key", "deepgram rate>deepgram-2;" },
+        { "{\"fail\":{\"status\":402,\"times\":-1}}", "key", "deepgram quota>deepgram-2;" },
+        { "{\"fail\":{\"status\":400,\"times\":-1}}", "key", "deepgram request>deepgram-2;" },
+        { "{}", "bad", "deepgram auth>deepgram-2;" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct stand *s = stand_up();
+        struct heard h = { 0 };
+        struct stt *stt;
+
+        listen_only_for_sentences(s);
+        stand_control(s, "deepgram", rows[i].control);
+        stt = open_chain(s, &h, "deepgram,deepgram-2", rows[i].key);
+        say(stt, 1000);
+        stand_wait(s, &h.whole, 15000);
+        assert_string_equal(h.text, SENTENCE "|");
+        assert_string_equal(h.failures, rows[i].failures);
+        assert_string_equal(stt_listens(stt)->name, "deepgram-2");
+        close_stt(stt);
+        stand_down(s);
+    }
+}
+
+static void test_stt__gives_up_when_every_account_refuses(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    stand_control(s, "deepgram2", "{\"key\":\"another\"}");
+    stt = open_chain(s, &h, "deepgram,deepgram-2,deepgram:nova-2", "bad");
+    stand_wait(s, &h.final_failure, 5000);
+    assert_string_equal(h.failures, "deepgram auth>deepgram-2;deepgram-2 auth>;");
+    assert_int_equal(h.err, PAT_EAUTH);
+    close_stt(stt);
     stand_down(s);
 }
 
@@ -203,7 +278,7 @@ static void test_stt__finalize_flushes(void **state)
     while (!*h.text && pat_now_ms() < give_up)
         pat_loop_run_once(s->loop, 100);
     assert_string_equal(h.text, SENTENCE "|");
-    stt_close(stt);
+    close_stt(stt);
     stt_close(NULL);
     stand_down(s);
 }
@@ -219,7 +294,7 @@ static void test_stt__stays_connected_through_silence(void **state)
     stand_pass(s, 13000);
     assert_int_equal(h.ready, 1);
     assert_int_equal(h.retries, 0);
-    stt_close(stt);
+    close_stt(stt);
     stand_down(s);
 }
 
@@ -230,6 +305,8 @@ int run_stt_tests(void)
         cmocka_unit_test(test_stt__repeats_what_a_lost_connection_had_not_answered),
         cmocka_unit_test(test_stt__tries_again_when_the_vendor_is_busy),
         cmocka_unit_test(test_stt__gives_up_on_a_bad_key),
+        cmocka_unit_test(test_stt__goes_on_in_another_region_without_losing_a_word),
+        cmocka_unit_test(test_stt__gives_up_when_every_account_refuses),
         cmocka_unit_test(test_stt__finalize_flushes),
         cmocka_unit_test(test_stt__stays_connected_through_silence),
     };

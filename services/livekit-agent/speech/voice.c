@@ -170,3 +170,65 @@ struct voice voice_resolve(const char *stored)
     }
     return voice_of(VOICE_ELEVENLABS, SARAH, true);
 }
+
+/* Public ElevenLabs voices and OpenAI's that sound like men; of the rest we know they do not. */
+static bool is_male(const struct voice *v)
+{
+    static const char *const ids[] = {
+        "pNInz6obpgDQGcFmaJgB",
+        "CwhRBWXzGAHq8TQ4Fs17",
+        "cjVigY5qzO86Huf0OWal",
+        "pqHfZKP75CvOlQylNhV4",
+        "bIHbv24MWmeRgasZH58o",
+        "TX3LPaxmHKxFdv7VOQHJ",
+        "nPczCjzI2devNBz1zQrb",
+        "N2lVS1w4EtoT3dr4eOWO",
+        "IKne3meq5aSn9XLyUdCD",
+        "iP95p4xoKVk53GoZ742B",
+        "onwK4e9ZLuTAKqWW03F9",
+        "JBFqnCBsd6RMkjVDRZzb",
+        "SOYHLrjzK2X1ezoPC6cr",
+        "TxGEqnHWrfWFTfGW9XjX",
+        "ash",
+        "ballad",
+        "cedar",
+        "echo",
+        "fable",
+        "onyx",
+        "verse",
+    };
+
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        if (!strcmp(ids[i], v->id))
+            return true;
+    return false;
+}
+
+static bool is_known(const struct voice *v)
+{
+    if (v->provider == VOICE_OPENAI)
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!strcmp(names[i].id, v->id))
+            return true;
+    return false;
+}
+
+bool voice_near(const struct voice *v, enum voice_provider at, struct voice *out)
+{
+    /* Two each: the voice itself is no substitute for itself. */
+    static const char *const near[2][2][2] = {
+        [VOICE_ELEVENLABS] = { { SARAH, "XrExE9yKIg1WjnnlVkGX" },
+                               { "CwhRBWXzGAHq8TQ4Fs17", "nPczCjzI2devNBz1zQrb" } },
+        [VOICE_OPENAI] = { { "shimmer", "nova" }, { "onyx", "echo" } },
+    };
+    const char *const *pair = near[at][is_male(v)];
+
+    if (!is_known(v))
+        return false;
+    *out = *v;
+    out->provider = at;
+    out->substitute = true;
+    snprintf(out->id, sizeof out->id, "%s", strcmp(pair[0], v->id) ? pair[0] : pair[1]);
+    return true;
+}

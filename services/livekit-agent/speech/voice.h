@@ -27,4 +27,8 @@ struct voice {
 /* Never fails: at worst the fallback (Sarah) with substitute set. stored may be NULL. */
 struct voice voice_resolve(const char *stored);
 
+/* The nearest other voice at that provider, substitute set, with the settings of v. False: nothing
+ * is known of v (a clone), *out is not set. */
+bool voice_near(const struct voice *v, enum voice_provider at, struct voice *out);
+
 #endif

@@ -101,12 +101,43 @@ static void test_voice__knows_the_openai_presets(void **state)
     }
 }
 
+static void test_voice__has_a_neighbour_at_each_provider(void **state)
+{
+    static const struct {
+        const char *stored;
+        enum voice_provider at;
+        const char *id;
+    } rows[] = {
+        { "11labs-Brian", VOICE_OPENAI, "onyx" },
+        { "11labs-Brian", VOICE_ELEVENLABS, "CwhRBWXzGAHq8TQ4Fs17" },
+        { "11labs-Roger", VOICE_ELEVENLABS, "nPczCjzI2devNBz1zQrb" },
+        { "11labs-Sarah", VOICE_OPENAI, "shimmer" },
+        { "11labs-Sarah", VOICE_ELEVENLABS, "XrExE9yKIg1WjnnlVkGX" },
+        { "openai-nova", VOICE_ELEVENLABS, SARAH },
+        { "openai-shimmer", VOICE_OPENAI, "nova" },
+    };
+    struct voice clone = voice_resolve("abcdefghij0123456789"), out;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct voice v = voice_resolve(rows[i].stored);
+
+        v.stability = 0.25;
+        assert_true(voice_near(&v, rows[i].at, &out));
+        assert_int_equal(out.provider, rows[i].at);
+        assert_string_equal(out.id, rows[i].id);
+        assert_true(out.substitute && out.stability < 0.3);
+    }
+    assert_false(voice_near(&clone, VOICE_OPENAI, &out)); /* nobody knows how it sounds */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_voice__resolves_every_stored_shape),
         cmocka_unit_test(test_voice__knows_all_presets_by_name),
         cmocka_unit_test(test_voice__knows_the_openai_presets),
+        cmocka_unit_test(test_voice__has_a_neighbour_at_each_provider),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

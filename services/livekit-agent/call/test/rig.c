@@ -1,6 +1,8 @@
 /* rig.c - makes the world of fakes.h into a call that can be turned. */
 #include "rig.h"
 
+#include "../chains.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +48,17 @@ int rig_set_up(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
     struct env *e = &r->env;
-    static char none[] = "";
+    static char none[] = "", model[] = "a-model";
 
     assert_int_equal(pat_loop_new(&r->loop), PAT_OK);
     assert_int_equal(pat_metrics_new(&r->metrics), PAT_OK);
     fake_reset(r->loop);
     r->conf = (struct agent_conf){ .deepgram_url = none,
                                    .deepgram_key = none,
-                                   .deepgram_model = none,
-                                   .elevenlabs_model = none,
-                                   .openai_tts_model = none,
+                                   .deepgram_model = model,
+                                   .openai_models = model,
+                                   .elevenlabs_model = model,
+                                   .openai_tts_model = model,
                                    .event_log_dir = none,
                                    .voice_fallback = none,
                                    .max_call_ms = 60000 };
@@ -64,6 +67,7 @@ int rig_set_up(void **state)
     e->conf = &r->conf;
     assert_int_equal(
         phrases_new(&e->phrases, r->loop, &(struct phrases_opts){ .max_bytes = 1 << 20 }), PAT_OK);
+    assert_int_equal(chains_new(&e->providers, &r->conf, r->metrics, NULL, NULL), PAT_OK);
     e->answered = e->failed = e->interruptions = e->late_frames =
         pat_counter(r->metrics, "c_total", "c", NULL);
     e->greeting_s = e->response_s = e->own_s =
@@ -80,6 +84,7 @@ int rig_tear_down(void **state)
     for (int i = 0; i < PROMPT_PHRASES; i++)
         phrase_unref(r->env.canned[i]);
     phrases_free(r->env.phrases);
+    providers_free(r->env.providers);
     for (int i = 0; i < 100 && pat_loop_free(r->loop); i++)
         pat_loop_run_once(r->loop, 10); /* an encoder's job may be on its way back */
     pat_metrics_free(r->metrics);
