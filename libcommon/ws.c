@@ -13,6 +13,7 @@
 
 #define CLOSE_WAIT_MS  2000
 #define UNANSWERED_MAX 2
+#define DIRECT_MAX     4096
 
 /* ---- life ---- */
 
@@ -146,12 +147,10 @@ void ws_close_all(struct pat_net *n)
 
 /* ---- sending ---- */
 
-int pat_ws_send(struct pat_ws *ws, const void *data, size_t len, bool text)
+static int queue_frame(struct pat_ws *ws, const void *data, size_t len, bool text)
 {
     struct frame *f;
 
-    if (ws->state != WS_OPEN)
-        return PAT_ECONN;
     if (len > ws->max_queue - ws->queued)
         return PAT_EAGAIN;
     f = malloc(sizeof *f + LWS_PRE + len);
@@ -167,6 +166,29 @@ int pat_ws_send(struct pat_ws *ws, const void *data, size_t len, bool text)
     if (!ws->queued && ws->queue == f)
         lws_callback_on_writable(ws->wsi);
     ws->queued += len;
+    return PAT_OK;
+}
+
+/* What the socket does not take the library keeps. A broken connection is told by closed, later. */
+static void write_now(struct pat_ws *ws, const void *data, size_t len, bool text)
+{
+    unsigned char frame[LWS_PRE + DIRECT_MAX];
+
+    if (len)
+        memcpy(frame + LWS_PRE, data, len);
+    if (lws_write(ws->wsi, frame + LWS_PRE, len, text ? LWS_WRITE_TEXT : LWS_WRITE_BINARY) < 0)
+        lws_set_timeout(ws->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+/* A small message on an idle connection, a packet of a caller's voice, goes out at once: to ask for
+ * a writable socket and wait for it costs four epoll_ctl, a poll and a turn of the loop. */
+int pat_ws_send(struct pat_ws *ws, const void *data, size_t len, bool text)
+{
+    if (ws->state != WS_OPEN)
+        return PAT_ECONN;
+    if (len > DIRECT_MAX || len > ws->max_queue || ws->queue || lws_partial_buffered(ws->wsi))
+        return queue_frame(ws, data, len, text);
+    write_now(ws, data, len, text);
     return PAT_OK;
 }
 
@@ -239,8 +261,6 @@ static bool send_close(struct pat_ws *ws, int code, const char *reason)
 /* As many frames as the socket takes; -1 ends the connection. */
 static int on_writable(struct pat_ws *ws)
 {
-    bool had = ws->queue;
-
     if (ws->ping_due) {
         unsigned char ping[LWS_PRE];
 
@@ -258,8 +278,6 @@ static int on_writable(struct pat_ws *ws)
     }
     if (ws->state == WS_CLOSING)
         return ws->close_sent || send_close(ws, ws->close_code, ws->close_reason) ? 0 : -1;
-    if (had && ws->ev.drained)
-        ws->ev.drained(ws, ws->arg);
     return 0;
 }
 

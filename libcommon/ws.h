@@ -27,8 +27,6 @@ struct pat_ws_events {
      * PAT_EUPSTREAM: the server refused the upgrade with this HTTP status (401, 404 ...), else
      * status is 0. code is 1006 without a close frame, 1005 when it held none. */
     void (*closed)(struct pat_ws *ws, int err, int status, int code, const char *reason, void *arg);
-    /* The send queue has run empty. May be NULL. */
-    void (*drained)(struct pat_ws *ws, void *arg);
 };
 
 struct pat_ws_opts {

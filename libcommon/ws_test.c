@@ -20,7 +20,6 @@ struct end {
     int opened;
     int messages;
     int closed;
-    int drained;
     int err;
     int status;
     int code;
@@ -88,15 +87,7 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
     pat_strcpy(e->reason, sizeof e->reason, reason);
 }
 
-static void on_drained(struct pat_ws *ws, void *arg)
-{
-    struct end *e = arg;
-
-    assert_int_equal(pat_ws_queued(ws), 0);
-    e->drained++;
-}
-
-static const struct pat_ws_events events = { on_open, on_message, on_closed, on_drained };
+static const struct pat_ws_events events = { on_open, on_message, on_closed };
 
 static int on_upgrade(struct pat_httpd_req *r, struct pat_ws *ws, void *arg)
 {
@@ -200,11 +191,9 @@ static void test_ws__messages_go_both_ways_and_the_close_is_clean(void **state)
     (void)state;
     dial_open(&opts);
     assert_int_equal(pat_ws_send(w->client.ws, "hello", 5, true), PAT_OK);
-    assert_int_equal(pat_ws_queued(w->client.ws), 5);
     loop_until(w->f->loop, w->client.messages);
     assert_string_equal(w->client.last.data, "hello");
     assert_true(w->client.text);
-    assert_true(w->client.drained >= 1);
     assert_int_equal(pat_ws_send(w->client.ws, "\0\1", 2, false), PAT_OK);
     loop_until(w->f->loop, w->client.messages == 2);
     assert_false(w->client.text);
@@ -303,15 +292,15 @@ static void test_ws__a_message_over_the_limit_ends_the_connection(void **state)
 
 static void test_ws__a_full_queue_takes_nothing(void **state)
 {
-    static char part[60];
-    struct pat_ws_opts opts = { .max_queue = 100 };
+    static char part[6000]; /* more than is written at once */
+    struct pat_ws_opts opts = { .max_queue = 10000 };
 
     (void)state;
     dial_open(&opts);
-    assert_int_equal(pat_ws_send(w->client.ws, part, 60, false), PAT_OK);
-    assert_int_equal(pat_ws_send(w->client.ws, part, 60, false), PAT_EAGAIN);
-    assert_int_equal(pat_ws_send(w->client.ws, part, 40, false), PAT_OK);
-    assert_int_equal(pat_ws_queued(w->client.ws), 100);
+    assert_int_equal(pat_ws_send(w->client.ws, part, 6000, false), PAT_OK);
+    assert_int_equal(pat_ws_send(w->client.ws, part, 6000, false), PAT_EAGAIN);
+    assert_int_equal(pat_ws_send(w->client.ws, part, 4000, false), PAT_OK);
+    assert_int_equal(pat_ws_queued(w->client.ws), 10000);
     loop_until(w->f->loop, w->client.messages == 2);
     hang_up();
 }
@@ -482,7 +471,9 @@ static void test_ws__fragments_are_put_together(void **state)
     loop_until(w->f->loop, w->server.messages);
     assert_string_equal(w->server.last.data, "onetwo");
     loop_until(w->f->loop, raw_pump(&raw) && raw.in.len >= 10);
-    assert_memory_equal(raw.in.data, "\x8a\x00\x81\x06onetwo", 10);
+    /* The pong and the echo come in either order. */
+    assert_true(!memcmp(raw.in.data, "\x8a\x00\x81\x06onetwo", 10) ||
+                !memcmp(raw.in.data, "\x81\x06onetwo\x8a\x00", 10));
     raw_close(&raw);
     loop_until(w->f->loop, w->server.closed);
     assert_int_equal(w->server.err, PAT_ECONN);
@@ -738,7 +729,7 @@ static void on_closed_close_net(struct pat_ws *ws, int err, int status, int code
 
 static void test_ws__the_net_may_be_closed_in_an_event(void **state)
 {
-    static const struct pat_ws_events last = { on_open, on_message, on_closed_close_net, NULL };
+    static const struct pat_ws_events last = { on_open, on_message, on_closed_close_net };
     struct pat_ws_opts opts = { 0 };
 
     (void)state;

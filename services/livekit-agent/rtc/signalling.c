@@ -179,7 +179,7 @@ static int build_url(struct pat_buf *url, const struct signalling_opts *opts)
 
 static int dial(struct signalling *s, const struct signalling_opts *opts)
 {
-    static const struct pat_ws_events events = { on_open, on_message, on_closed, NULL };
+    static const struct pat_ws_events events = { on_open, on_message, on_closed };
     struct pat_buf url, header;
     const char *headers[2] = { NULL, NULL };
     int err;
@@ -266,7 +266,7 @@ static void on_farewell_closed(struct pat_ws *ws, int err, int status, int code,
 /* What is still queued is a leave: it goes out without us, or we would stay as a ghost. */
 static void destroy(void *arg)
 {
-    static const struct pat_ws_events farewell = { NULL, ignore_message, on_farewell_closed, NULL };
+    static const struct pat_ws_events farewell = { NULL, ignore_message, on_farewell_closed };
     struct signalling *s = arg;
     struct rtc *r = s->rtc;
 

@@ -324,7 +324,7 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
 
 static int connect_socket(struct worker *w)
 {
-    static const struct pat_ws_events events = { on_open, on_message, on_closed, NULL };
+    static const struct pat_ws_events events = { on_open, on_message, on_closed };
     struct pat_json *grant = pat_json_obj();
     const char *headers[2] = { NULL, NULL };
     struct pat_buf url;
