@@ -25,10 +25,12 @@
 #define WAITING_MAX          256
 #define SNAPSHOT_MAX         ((size_t)1 << 30)
 
-#define QUERY                                                                                                    \
-    "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, " \
-    "'stack', r.stack, 'retell_agent_id', r.retell_agent_id, 'version', r.version, "                             \
-    "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s)) "  \
+#define QUERY                                                                                                     \
+    "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, "  \
+    "'stack', r.stack, 'retell_agent_id', r.retell_agent_id, 'version', r.version, "                              \
+    "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s) || " \
+    "case when exists (select from patchbay.user_tools t where t.user_id = s.user_id) then "                      \
+    "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end) "        \
     "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id)"
 
 struct waiting_user {

@@ -149,9 +149,12 @@ static int open_stt(struct call *c)
 /* With the context known: instructions, recogniser, voice. */
 int call_open_speech(struct call *c)
 {
-    char *system = prompt_system(c->ctx, c->began_ms);
-    int err = system ? history_new(&c->history, system) : PAT_ENOMEM;
+    int err = call_tools_new(&c->tools, c);
+    char *system =
+        call_tools_instructions(c->tools, prompt_system(c->ctx, c->began_ms), c->began_ms);
 
+    if (!err)
+        err = system ? history_new(&c->history, system) : PAT_ENOMEM;
     free(system);
     c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
     if (!err)
@@ -180,6 +183,7 @@ static void release(struct call *c)
     ear_free(c->ear);
     stt_close(c->stt);
     player_free(c->player);
+    call_tools_free(c->tools);
     history_free(c->history);
     turn_log_close(c->log);
     context_free(c->ctx);
@@ -325,6 +329,7 @@ void call_end(struct call *c, const char *reason)
     if (!c->reason[0])
         pat_strcpy(c->reason, sizeof c->reason, reason);
     call_reply_over(c, true);
+    call_tools_stop(c->tools);
     stop_timers(c);
     ear_attach(c->ear, NULL);
     report_usage(c);

@@ -6,12 +6,14 @@
  *   call_reply.c  replies: begun, heard, cut; the recogniser's and the voice's news
  *   call_report.c events and usage
  *   call_dtmf.c   the telephone's keys, both ways
+ *   call_tools.c  tools; its own inside is tool_int.h
  *   call_trouble.c  providers that fail, and what the caller hears then
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
 
 #include "call.h"
+#include "call_tools.h"
 #include "ear.h"
 #include "history.h"
 #include "reply.h"
@@ -56,6 +58,7 @@ struct call {
     struct mouth *mouth;
     struct player *player;
     struct history *history;
+    struct call_tools *tools; /* NULL without a context */
     struct transcript transcript;
 
     struct turn turn;
@@ -125,6 +128,10 @@ extern const struct player_sink call_player_sink;
 void call_think(struct call *c);
 void call_greet(struct call *c);
 void call_say(struct call *c, enum prompt_phrase which);
+/* A text of our own as the reply the turn machine has asked for. */
+void call_say_text(struct call *c, const char *text);
+/* What the model is asked, with these messages; borrowed. */
+struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages);
 void call_reply_over(struct call *c, bool cut);
 void call_commit(struct call *c);
 void call_forget(struct call *c);
@@ -145,6 +152,9 @@ void call_provider_failed(const struct provider_failure *f, void *call);
 /* call_report.c */
 /* Any event about this call; data is taken over. */
 void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take);
+/* With a statement that belongs to it; NULL: none. */
+void report_event_with(struct call *c, const char *area, const char *name,
+                       struct pat_json *data_take, const struct pat_db_stmt *stmt);
 void report_answered(struct call *c, int64_t greeting_ms);
 void report_user(struct call *c, const char *text);
 void report_partial(struct call *c, const char *text);

@@ -50,9 +50,16 @@ static void on_failed(bool sounds, void *arg)
     call_turn_kind(c, TURN_HANG_UP, 2);
 }
 
-static const struct reply_events reply_events = { .made = on_made,
-                                                  .failed = on_failed,
-                                                  .provider_failed = call_provider_failed };
+static void on_tools(void *arg)
+{
+    struct call *c = arg;
+
+    call_tools_called(c->tools);
+}
+
+static const struct reply_events reply_events = {
+    .tools = on_tools, .made = on_made, .failed = on_failed, .provider_failed = call_provider_failed
+};
 
 static struct reply_opts begin(struct call *c)
 {
@@ -85,22 +92,45 @@ static char *all_said(const struct call *c)
     return pat_buf_take(&b);
 }
 
-void call_think(struct call *c)
+struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages)
+{
+    return (struct llm_req){ .messages = messages,
+                             .tools = call_tools_offered(c->tools),
+                             .no_tools = !call_tools_may(c->tools),
+                             .temperature = c->ctx->temperature,
+                             .max_tokens = c->ctx->max_tokens,
+                             .cache_key = c->ctx->agent_config_id,
+                             .first_model = c->ctx->model };
+}
+
+static void think(struct call *c, const char *said)
 {
     struct reply_opts o = begin(c);
-    PAT_AUTO_STR said = all_said(c);
     PAT_AUTO_JSON messages = history_messages(c->history, said, MESSAGES_MAX);
-    struct llm_req req = { .messages = messages,
-                           .temperature = c->ctx->temperature,
-                           .max_tokens = c->ctx->max_tokens,
-                           .cache_key = c->ctx->agent_config_id,
-                           .first_model = c->ctx->model };
+    struct llm_req req = call_llm_req(c, messages);
 
     c->reply_answers = true;
     c->times = (struct turn_times){ .voiced_us = ear_voiced_us(c->ear), .final_us = c->final_us };
     if (c->times.final_us < c->times.voiced_us) /* decided by silence alone */
         c->times.final_us = pat_now_us();
     cannot_begin(c, reply_think(&c->reply, &o, c->env->llm, &req), "think");
+}
+
+void call_think(struct call *c)
+{
+    PAT_AUTO_STR said = all_said(c);
+
+    if (!call_tools_take_turn(c->tools, said))
+        think(c, said);
+}
+
+void call_say_text(struct call *c, const char *text)
+{
+    struct phrase *known = mouth_known(c->mouth, text);
+    struct reply_opts o = begin(c);
+
+    cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "text");
+    phrase_unref(known);
 }
 
 /* The greeting is still on its way from the voice: what there is of it is heard now. */
@@ -209,6 +239,7 @@ void call_reply_over(struct call *c, bool cut)
     player_flush(c->player);
     reply_free(c->reply);
     c->reply = NULL;
+    call_tools_reply_over(c->tools);
     pat_buf_fini(&heard);
     pat_buf_fini(&text);
 }
@@ -243,6 +274,7 @@ void call_commit(struct call *c)
         report_user(c, said);
     }
     call_forget(c);
+    call_tools_committed(c->tools);
 }
 
 void call_forget(struct call *c)

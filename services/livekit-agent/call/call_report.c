@@ -44,12 +44,18 @@ static void put(struct call *c, const char *area, const char *name, const struct
         pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("event", name));
 }
 
-void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take)
+void report_event_with(struct call *c, const char *area, const char *name,
+                       struct pat_json *data_take, const struct pat_db_stmt *stmt)
 {
     if (c->ctx)
-        put(c, area, name, NULL, data_take, NULL);
+        put(c, area, name, NULL, data_take, stmt);
     else
         pat_json_free(data_take); /* nobody's call */
+}
+
+void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take)
+{
+    report_event_with(c, area, name, data_take, NULL);
 }
 
 static void add_answered_row(struct call *c, struct pat_json *row, int64_t greeting_ms)

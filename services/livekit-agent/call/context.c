@@ -96,6 +96,18 @@ static void read_voice(struct context *c, const struct pat_json *v)
     read_keyterms(c, v ? pat_json_at(v, "boosted_keywords") : NULL);
 }
 
+static int read_tools(struct context *c, const struct pat_json *s)
+{
+    static const char *const names[] = { "transfer_numbers", "transfer_preferences", "functions",
+                                         "extra", "user_tools" };
+
+    c->tool_settings = pat_json_obj();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (pat_json_at(s, names[i]))
+            pat_json_set_take(c->tool_settings, names[i], pat_json_dup(pat_json_at(s, names[i])));
+    return c->tool_settings ? PAT_OK : PAT_ENOMEM;
+}
+
 static int read_settings(struct context *c, const struct pat_json *s)
 {
     const char *template = pat_json_str_or(s, "greeting_template", NULL);
@@ -117,7 +129,7 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
     c->volume = within(pat_json_num_or(s, "agent_volume", 1), 0, 2);
     read_voice(c, pat_json_at(s, "voice"));
-    return PAT_OK;
+    return read_tools(c, s);
 }
 
 static int read_all(struct context *c, const struct pat_json *params, struct pat_json_err *err)
@@ -164,6 +176,7 @@ void context_free(struct context *c)
         return;
     for (size_t i = 0; i < CONTEXT_KEYTERMS; i++)
         free(c->keyterms[i]);
+    pat_json_free(c->tool_settings);
     free(c->model);
     free(c->response_style);
     free(c->voice_id);

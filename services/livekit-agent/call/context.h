@@ -38,7 +38,7 @@ struct context {
     double stability, similarity, style, speed;
     int speaker_boost;
     char *keyterms[CONTEXT_KEYTERMS + 1]; /* NULL-terminated */
-    struct pat_tools *tools;
+    struct pat_json *tool_settings;       /* of the settings, what tools are made of */
 };
 
 /* params of agent.prepare. err says which field is wrong; may be NULL. */

@@ -279,6 +279,11 @@ static const struct llm_events llm_events = {
     .failed = on_llm_failed,
 };
 
+bool reply_has_text(const struct reply *r)
+{
+    return r->first != NULL;
+}
+
 const struct reply_call *reply_calls(const struct reply *r, size_t *n)
 {
     *n = r->n_calls;

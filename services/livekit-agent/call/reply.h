@@ -58,6 +58,7 @@ int reply_join(struct reply **out, const struct reply_opts *o, const char *text,
                uint32_t utterance) PAT_MUST_CHECK;
 void reply_free(struct reply *r);
 
+bool reply_has_text(const struct reply *r);
 /* What the model called when it stopped last; borrowed until the reply goes on. */
 const struct reply_call *reply_calls(const struct reply *r, size_t *n);
 /* The model is asked again, with the tools' results among the messages. */

@@ -290,6 +290,8 @@ int llm_start(struct llm_run **out, struct llm *m, const struct llm_req *req,
     fake.llm_runs++;
     free(fake.messages);
     fake.messages = pat_json_print(req->messages);
+    fake.tools_listed = req->tools != NULL;
+    fake.tools_off = req->no_tools;
     *out = &the_run;
     return PAT_OK;
 }
@@ -306,6 +308,12 @@ void fake_model(const char *text)
 {
     if (fake.llm)
         fake.llm->text(text, strlen(text), fake.llm_arg);
+}
+
+void fake_model_calls(const char *id, const char *name, const char *arguments)
+{
+    if (fake.llm)
+        fake.llm->tool_call(0, id, name, arguments, fake.llm_arg);
 }
 
 void fake_model_done(int err)

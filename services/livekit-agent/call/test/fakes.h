@@ -36,6 +36,7 @@ struct fake {
     void *llm_arg;
     int llm_runs, llm_canceled;
     char *messages;
+    bool tools_listed, tools_off; /* of the latest run */
     /* the voice */
     const struct tts_events *tts;
     void *tts_arg;
@@ -64,6 +65,8 @@ void fake_speak(int packets, bool voiced);
 void fake_heard(const char *text, bool is_final, bool speech_final);
 void fake_model(const char *text); /* a piece of the answer */
 void fake_model_done(int err);
+/* It calls a tool; more may follow, then fake_model_done. */
+void fake_model_calls(const char *id, const char *name, const char *arguments);
 /* What the voice holds back comes now. */
 void fake_voice(void);
 void fake_leave(enum rtc_left reason);

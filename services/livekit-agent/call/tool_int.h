@@ -1,0 +1,81 @@
+/* tool_int.h - the inside of a call's tools, shared by call_tools.c and tool_*.c and nobody else.
+ *
+ *   call_tools.c     the loop: calls in, results out
+ *   tool_report.c    the event and the row of each call
+ *   tool_message.c   take_message: dictated, or left now
+ *   tool_callback.c  request_callback
+ *   tool_talk.c      end_call, send_dtmf
+ *   tool_phrases.c   what is said around them
+ */
+#ifndef CALL_TOOL_INT_H
+#define CALL_TOOL_INT_H
+
+#include "call_int.h"
+#include "tool_phrases.h"
+
+/* How a call of a tool ended; names in docs/events/turn.tool.schema.json. */
+enum tool_outcome { TOOL_OK, TOOL_REFUSED, TOOL_FAILED, TOOL_TIMED_OUT, TOOL_CANCELED };
+
+/* What follows in the reply when all of a step are done; the strongest counts. */
+enum tool_next {
+    NEXT_MODEL, /* the model hears the results */
+    NEXT_END    /* all has been said */
+};
+
+struct tool_run {
+    struct tool_run *next;
+    struct call_tools *tools;
+    char call_id[80];            /* the model's name of this call */
+    char name[65];               /* of the tool it wanted */
+    const struct pat_tool *tool; /* NULL: there is none, or its arguments are wrong */
+    struct pat_json *args;
+    int64_t began_us;
+    bool done;
+    struct pat_timer deadline;
+    /* Whoever runs it keeps what it waits for here, and is asked to let go of it. */
+    void (*cancel)(struct tool_run *r);
+    void *work;
+};
+
+struct call_tools {
+    struct call *c;
+    struct pat_tools *set;
+    struct tool_run *runs;
+    bool called, committed, starting, stopped;
+    bool live;         /* the reply that called is still there */
+    uint32_t reply_no; /* its number */
+    enum tool_next next;
+    int steps;   /* of this turn */
+    int in_call; /* calls so far */
+    struct pat_timer filler;
+    bool filled;
+    /* A message is being left (tool_message.c). */
+    bool recording;
+    int64_t recording_from_ms;
+    char caller_name[201], callback_number[PAT_PHONE_LEN + 1];
+};
+
+/* call_tools.c. Begins what a tool does: ends now or later in tool_done, exactly once. */
+void tool_done(struct tool_run *r, enum tool_outcome how, const char *error,
+               struct pat_json *result_take);
+/* {"status": status, "message": text for the model} */
+struct pat_json *tool_result(const char *status, const char *text);
+/* Within the reply under way; or, without one, nothing. */
+void tool_say(struct call_tools *t, const char *text);
+const char *tool_language(const struct call_tools *t);
+
+typedef void tool_fn(struct tool_run *r);
+tool_fn tool_message, tool_callback, tool_end, tool_dtmf;
+
+/* tool_message.c */
+bool tool_message_turn(struct call_tools *t, const char *said);
+/* The call ends while one is being left: what was said is the message. */
+void tool_message_left(struct call_tools *t);
+
+/* tool_report.c */
+void tool_report(const struct tool_run *r, enum tool_outcome how, const char *error);
+/* An event about this call with a row of its own: function(jsonb) of schema patchbay. */
+void tool_record(struct call *c, const char *name, struct pat_json *data_take, const char *function,
+                 const struct pat_json *row);
+
+#endif

@@ -1,0 +1,124 @@
+/* tool_message.c - take_message: a message the model was told already, or one the caller leaves
+ * now.
+ *
+ * While one is being left the caller's pauses may be longer and the model is not asked: the words
+ * are the message as they are. Where they lie in the call is stored with them; the call's recording
+ * has the sound.
+ */
+#include "tool_int.h"
+
+#include <string.h>
+
+enum {
+    PAUSE_MS = 3000, /* of silence: the message is over */
+    TEXT_MAX = 16 * 1024,
+};
+
+struct message {
+    const char *text, *caller_name, *callback_number;
+    int64_t from_ms, to_ms; /* since the call began; negative: it was not spoken for this */
+};
+
+static void set_times(struct pat_json *to, const struct message *m)
+{
+    if (m->from_ms < 0)
+        return;
+    pat_json_set_int(to, "started_ms", m->from_ms);
+    pat_json_set_int(to, "ended_ms", m->to_ms > m->from_ms ? m->to_ms : m->from_ms);
+}
+
+static void store(struct call *c, const struct message *m)
+{
+    struct pat_json *data = pat_json_obj();
+    PAT_AUTO_JSON row = pat_json_obj();
+    struct pat_id id = pat_id_new();
+
+    pat_json_set_str(row, "id", id.s);
+    pat_json_set_str(row, "call_id", c->id);
+    pat_json_set_str(row, "user_id", c->ctx->user_id);
+    pat_json_set_str(row, "agent_config_id", c->ctx->agent_config_id);
+    pat_json_set_str(row, "from_number", c->ctx->from);
+    pat_json_set_str(row, "callback_number", m->callback_number);
+    pat_json_set_str(row, "caller_name", m->caller_name);
+    pat_json_set_str(row, "transcript", m->text);
+    set_times(row, m);
+
+    pat_json_set_str(data, "message_id", id.s);
+    pat_json_set_null(data, "recording_url");
+    if (m->from_ms >= 0)
+        pat_json_set_int(data, "duration_ms", m->to_ms > m->from_ms ? m->to_ms - m->from_ms : 0);
+    else
+        pat_json_set_null(data, "duration_ms");
+    pat_json_set_str(data, "transcript", m->text);
+    pat_json_set_str(data, "from", c->ctx->from);
+    pat_json_set_str(data, "caller_name", m->caller_name);
+    pat_json_set_str(data, "callback_number", m->callback_number);
+    set_times(data, m);
+    tool_record(c, "voicemail", data, "put_voicemail", row);
+}
+
+static const char *or_null(const char *s)
+{
+    return s && *s ? s : NULL;
+}
+
+void tool_message(struct tool_run *r)
+{
+    struct call_tools *t = r->tools;
+    const char *text = pat_json_str_or(r->args, "message", "");
+    const char *name = pat_json_str_or(r->args, "caller_name", "");
+    const char *number = pat_json_str_or(r->args, "callback_number", "");
+    struct message m = { text, or_null(name), NULL, -1, -1 };
+
+    t->callback_number[0] = 0;
+    if (*number && !pat_tools_reach(t->set, number, t->callback_number))
+        m.callback_number = t->callback_number;
+    if (text[strspn(text, " \t\r\n")]) {
+        store(t->c, &m);
+        tool_done(r, TOOL_OK, NULL,
+                  tool_result("stored", "The message is saved. Tell the caller."));
+        return;
+    }
+    pat_strcpy(t->caller_name, sizeof t->caller_name, name);
+    t->recording = true;
+    t->recording_from_ms = -1;
+    t->next = NEXT_END;
+    tool_say(t, tool_phrase(SAY_LEAVE_MESSAGE, tool_language(t)));
+    call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
+    tool_done(r, TOOL_OK, NULL,
+              tool_result("recording", "The caller was asked to leave the message now. It is saved "
+                                       "by itself when they stop speaking."));
+}
+
+/* Nobody else may decide about what is said into a message. */
+bool tool_message_turn(struct call_tools *t, const char *said)
+{
+    struct call *c = t->c;
+    struct message m = { said, or_null(t->caller_name), or_null(t->callback_number), c->said_at_ms,
+                         (ear_voiced_us(c->ear) - c->began_us) / 1000 };
+    bool empty = !said || !*said || strnlen(said, TEXT_MAX + 1) > TEXT_MAX;
+
+    t->recording = false;
+    call_turn_kind(c, TURN_PATIENCE, 0);
+    if (!empty)
+        store(c, &m);
+    call_say_text(c, tool_phrase(empty ? SAY_MESSAGE_EMPTY : SAY_MESSAGE_TAKEN, tool_language(t)));
+    return true;
+}
+
+void tool_message_left(struct call_tools *t)
+{
+    struct call *c = t->c;
+    struct message m = { NULL, or_null(t->caller_name), or_null(t->callback_number), c->said_at_ms,
+                         (ear_voiced_us(c->ear) - c->began_us) / 1000 };
+    struct pat_buf b;
+
+    t->recording = false;
+    pat_buf_init(&b, TEXT_MAX);
+    pat_buf_addf(&b, "%s%s%s", c->said.len ? c->said.data : "",
+                 c->said.len && c->partial.len ? " " : "", c->partial.len ? c->partial.data : "");
+    m.text = b.data;
+    if (b.len)
+        store(c, &m);
+    pat_buf_fini(&b);
+}

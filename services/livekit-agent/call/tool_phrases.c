@@ -1,0 +1,54 @@
+/* tool_phrases.c - see tool_phrases.h. */
+#include "tool_phrases.h"
+
+#include "prompt.h"
+
+#include <string.h>
+
+static const struct {
+    const char *language;
+    const char *text[TOOL_PHRASES];
+} phrases[] = {
+    { "en",
+      { "One moment, please.",
+        "Please leave your message now. When you are done, just stop speaking.",
+        "Thank you. Your message has been saved. Is there anything else?",
+        "I'm sorry, I didn't hear a message. Is there anything else I can do?", "Goodbye.",
+        "I'm sorry, %s could not be reached. Would you like to leave a message or be called back?",
+        "One moment, I'm connecting you to %s." } },
+    { "de",
+      { "Einen Moment, bitte.",
+        "Bitte sprechen Sie jetzt Ihre Nachricht. Wenn Sie fertig sind, hören Sie einfach auf.",
+        "Danke. Ihre Nachricht ist gespeichert. Kann ich sonst noch etwas tun?",
+        "Entschuldigung, ich habe keine Nachricht gehört. Kann ich sonst noch etwas tun?",
+        "Auf Wiederhören.",
+        "Es tut mir leid, %s ist nicht erreichbar. Möchten Sie eine Nachricht hinterlassen oder "
+        "zurückgerufen werden?",
+        "Einen Moment, ich verbinde Sie mit %s." } },
+    { "es",
+      { "Un momento, por favor.",
+        "Deje su mensaje ahora. Cuando termine, simplemente deje de hablar.",
+        "Gracias. Su mensaje se ha guardado. ¿Puedo ayudarle en algo más?",
+        "Lo siento, no he oído ningún mensaje. ¿Puedo ayudarle en algo más?", "Adiós.",
+        "Lo siento, %s no está disponible. ¿Quiere dejar un mensaje o que le devuelvan la llamada?",
+        "Un momento, le paso con %s." } },
+    { "fr",
+      { "Un instant, s'il vous plaît.",
+        "Laissez votre message maintenant. Quand vous avez terminé, arrêtez simplement de parler.",
+        "Merci. Votre message est enregistré. Puis-je faire autre chose pour vous ?",
+        "Désolé, je n'ai pas entendu de message. Puis-je faire autre chose pour vous ?",
+        "Au revoir.",
+        "Désolé, %s n'est pas joignable. Voulez-vous laisser un message ou être rappelé ?",
+        "Un instant, je vous mets en relation avec %s." } },
+};
+
+const char *tool_phrase(enum tool_phrase which, const char *language)
+{
+    char code[3];
+
+    if (prompt_language(language, code))
+        for (size_t i = 1; i < sizeof phrases / sizeof phrases[0]; i++)
+            if (strcmp(phrases[i].language, code) == 0)
+                return phrases[i].text[which];
+    return phrases[0].text[which];
+}
