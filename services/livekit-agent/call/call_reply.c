@@ -475,6 +475,7 @@ const struct mouth_events call_mouth_events = {
     .done = on_spoken_for,
     .prepared = on_prepared,
     .fell_back = on_fell_back,
+    .provider_failed = call_provider_failed,
 };
 
 static void on_sounding(uint32_t piece, void *arg)

@@ -208,8 +208,10 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
     pat_json_set_bool(data, "interrupted", cut);
     if (c->mouth) {
         pat_json_set_str(data, "voice", mouth_voice(c->mouth));
-        pat_json_set_str(data, "voice_provider", mouth_provider(c->mouth));
+        pat_json_set_str(data, "voice_provider", mouth_account(c->mouth));
     }
+    if (c->stt)
+        pat_json_set_str(data, "stt_provider", stt_listens(c->stt)->name);
     if (c->reply_answers) {
         pat_json_set_str(data, "model", reply_model(c->reply));
         pat_json_set_str(data, "model_provider", reply_provider(c->reply));
