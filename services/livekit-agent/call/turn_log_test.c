@@ -19,7 +19,7 @@ static int make_folder(void **state)
 {
     struct folder *f = calloc(1, sizeof *f);
 
-    strcpy(f->path, "/tmp/patchbay-turn-XXXXXX");
+    (void)snprintf(f->path, sizeof f->path, "/tmp/patchbay-turn-XXXXXX");
     *state = f;
     return !mkdtemp(f->path);
 }
