@@ -24,8 +24,8 @@ static void fail(struct reading *r, const char *what, const char *name)
 
 static bool known(const char *name)
 {
-    static const char *const verbs[] = { "Dial",     "Sip",    "Number", "Say",    "Hangup",
-                                         "Redirect", "Record", "Pause",  "Reject", "Play" };
+    static const char *const verbs[] = { "Dial",   "Sip",   "Number", "Say",  "Hangup", "Redirect",
+                                         "Record", "Pause", "Reject", "Play", "Gather" };
 
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (!strcmp(verbs[i], name))

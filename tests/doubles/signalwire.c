@@ -2,11 +2,15 @@
  * the answer says.
  *
  *   POST /calls {"from","to"}       a caller dials one of the customer's numbers: 201 {"sid"}
- *   GET  /calls/{sid}               {"state","story":[...]}
- *   POST /calls/{sid}/hangup        the caller hangs up
+ *   GET  /calls                     {"calls":[...]}: also the phones that were rung
+ *   GET  /calls/{sid}               {"state","story":[...],"from","to","direction"}
+ *   POST /calls/{sid}/hangup        the person at this phone hangs up
+ *   the REST API under /api/laml/2010-04-01 (and, as Twilio has it, /2010-04-01), JSON commands
+ *   under /api/calling/calls: signalwire_rest.c
  *
  * Own control keys: voice_url, fallback_url, status_url, signing_key, sip_hosts {"host":
- * "http://127.0.0.1:port"}.
+ * "http://127.0.0.1:port"}, phones {"+1555..": {"status":200,"after_ms":0,"presses":"1"}}, project,
+ * token, swml (true: the number's handler speaks SWML).
  */
 #include "signalwire.h"
 
@@ -14,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct sw_call *find_call(const struct sw *sw, const char *sid)
+struct sw_call *sw_find(const struct sw *sw, const char *sid)
 {
     for (struct sw_call *c = sw->calls; c; c = c->next)
         if (!strcmp(c->sid.s, sid))
@@ -27,11 +31,12 @@ static void call_free(struct sw_call *c)
     pat_http_cancel(c->sw->d->http, c->http);
     pat_timer_fini(&c->timer);
     cxml_doc_fini(&c->doc);
+    pat_json_free(c->vars);
     pat_json_free(c->story);
     free(c);
 }
 
-static struct sw_call *call_new(struct sw *sw, const char *from, const char *to)
+struct sw_call *sw_call_new(struct sw *sw, const char *from, const char *to)
 {
     struct sw_call *c = calloc(1, sizeof *c);
 
@@ -67,36 +72,62 @@ static void on_place(struct pat_httpd_req *r, void *arg)
         pat_httpd_reply_error(r, PAT_EINVAL, why.path, why.what);
         return;
     }
-    c = call_new(sw, from, to);
+    c = sw_call_new(sw, from, to);
     if (!c) {
         pat_httpd_reply_error(r, PAT_ENOMEM, NULL, "out of memory");
         return;
     }
     sw_form_call(&f, c, "ringing");
+    c->swml = sw->swml;
     dbl_reply(r, 201, dbl_obj("sid", c->sid.s));
     sw_fetch(c, sw->voice_url, &f);
 }
 
+const char *sw_state_name(const struct sw_call *c)
+{
+    static const char *const states[] = { "asking",    "playing", "dialing", "bridged",
+                                          "recording", "ringing", "ended" };
+
+    return states[c->state];
+}
+
+static struct pat_json *seen(const struct sw_call *c)
+{
+    static const char *const directions[] = { "inbound", "outbound-dial", "outbound-api" };
+    struct pat_json *j = dbl_obj("sid", c->sid.s);
+
+    pat_json_set_str(j, "state", sw_state_name(c));
+    pat_json_set_str(j, "from", c->from);
+    pat_json_set_str(j, "to", c->to);
+    pat_json_set_str(j, "direction", directions[c->direction]);
+    pat_json_set_take(j, "story", pat_json_dup(c->story));
+    return j;
+}
+
+static void on_list(struct pat_httpd_req *r, void *arg)
+{
+    const struct sw *sw = arg;
+    struct pat_json *j = pat_json_obj(), *list = pat_json_arr();
+
+    for (const struct sw_call *c = sw->calls; c; c = c->next)
+        pat_json_add_take(list, seen(c));
+    pat_json_set_take(j, "calls", list);
+    dbl_reply(r, 200, j);
+}
+
 static void on_look(struct pat_httpd_req *r, void *arg)
 {
-    static const char *const states[] = { "asking",  "playing",   "dialing",
-                                          "bridged", "recording", "ended" };
-    const struct sw_call *c = find_call(arg, pat_httpd_param(r, "sid"));
-    struct pat_json *j;
+    const struct sw_call *c = sw_find(arg, pat_httpd_param(r, "sid"));
 
-    if (!c) {
+    if (!c)
         pat_httpd_reply_error(r, PAT_ENOENT, "sid", "no such call");
-        return;
-    }
-    j = dbl_obj("sid", c->sid.s);
-    pat_json_set_str(j, "state", states[c->state]);
-    pat_json_set_take(j, "story", pat_json_dup(c->story));
-    dbl_reply(r, 200, j);
+    else
+        dbl_reply(r, 200, seen(c));
 }
 
 static void on_hangup(struct pat_httpd_req *r, void *arg)
 {
-    struct sw_call *c = find_call(arg, pat_httpd_param(r, "sid"));
+    struct sw_call *c = sw_find(arg, pat_httpd_param(r, "sid"));
 
     if (!c) {
         pat_httpd_reply_error(r, PAT_ENOENT, "sid", "no such call");
@@ -119,6 +150,20 @@ static void set_hosts(struct sw *sw, const struct pat_json *hosts)
     }
 }
 
+static void set_phones(struct sw *sw, const struct pat_json *phones)
+{
+    sw->n_phones = 0;
+    for (size_t i = 0; i < pat_json_size(phones) && sw->n_phones < SW_PHONES; i++) {
+        const struct pat_json *v = pat_json_item(phones, i);
+        struct sw_phone *p = &sw->phones[sw->n_phones++];
+
+        *p = (struct sw_phone){ .status = (int)pat_json_int_or(v, "status", 200),
+                                .after_ms = (int)pat_json_int_or(v, "after_ms", 0) };
+        pat_strcpy(p->number, sizeof p->number, pat_json_key(v));
+        pat_strcpy(p->presses, sizeof p->presses, pat_json_str_or(v, "presses", ""));
+    }
+}
+
 static bool control(struct dbl *d, const char *key, const struct pat_json *value)
 {
     struct sw *sw = d->state;
@@ -132,6 +177,8 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         { "fallback_url", sw->fallback_url, sizeof sw->fallback_url },
         { "status_url", sw->status_url, sizeof sw->status_url },
         { "signing_key", sw->signing_key, sizeof sw->signing_key },
+        { "project", sw->project, sizeof sw->project },
+        { "token", sw->token, sizeof sw->token },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -139,9 +186,14 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
             pat_strcpy(table[i].to, table[i].cap, text ? text : "");
             return true;
         }
-    if (strcmp(key, "sip_hosts"))
+    if (!strcmp(key, "sip_hosts"))
+        set_hosts(sw, value);
+    else if (!strcmp(key, "phones"))
+        set_phones(sw, value);
+    else if (!strcmp(key, "swml"))
+        sw->swml = dbl_flag(value);
+    else
         return false;
-    set_hosts(sw, value);
     return true;
 }
 
@@ -150,7 +202,9 @@ static void reset(struct dbl *d)
     struct sw *sw = d->state;
 
     sw->voice_url[0] = sw->fallback_url[0] = sw->status_url[0] = sw->signing_key[0] = 0;
-    sw->n_hosts = 0;
+    sw->project[0] = sw->token[0] = 0;
+    sw->n_hosts = sw->n_phones = 0;
+    sw->swml = false;
 }
 
 static int start(struct dbl *d)
@@ -164,7 +218,11 @@ static int start(struct dbl *d)
     d->state = sw;
     err = pat_httpd_route(d->server, "POST", "/calls", 0, on_place, sw);
     if (!err)
+        err = pat_httpd_route(d->server, "GET", "/calls", 0, on_list, sw);
+    if (!err)
         err = pat_httpd_route(d->server, "GET", "/calls/{sid}", 0, on_look, sw);
+    if (!err)
+        err = sw_rest_routes(sw);
     if (!err)
         err = pat_httpd_route(d->server, "POST", "/calls/{sid}/hangup", 0, on_hangup, sw);
     return err;

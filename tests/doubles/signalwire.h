@@ -1,8 +1,9 @@
 /* signalwire.h - the SignalWire double's inside: calls it places and how they walk through
  * documents.
  *
- * signalwire.c is the desk (control, placing, looking at calls), signalwire_fetch.c asks the
- * customer for documents and tells callbacks, signalwire_call.c plays the verbs.
+ * signalwire.c is the desk (control, placing, looking at calls), signalwire_rest.c the REST API,
+ * signalwire_fetch.c asks the customer for documents and tells callbacks, signalwire_call.c plays
+ * the verbs, signalwire_swml.c makes verbs of SWML's steps, signalwire_phone.c rings phones.
  */
 #ifndef DOUBLES_SIGNALWIRE_H
 #define DOUBLES_SIGNALWIRE_H
@@ -12,10 +13,19 @@
 
 #define SW_URL_MAX 2048
 #define SW_HOSTS   8
+#define SW_PHONES  32
 
 struct sw_host {
     char name[128]; /* of the SIP address */
     char base[256]; /* where it is played: http://127.0.0.1:port */
+};
+
+/* Somebody's phone, and what he does when it rings. */
+struct sw_phone {
+    char number[32];
+    int status;      /* 200: answers; 486, 408 (nobody is there), 603 ... */
+    int after_ms;    /* when he does so */
+    char presses[8]; /* what he presses when asked for a key; "" : nothing */
 };
 
 struct sw_call;
@@ -30,16 +40,33 @@ struct sw {
     char signing_key[128];
     struct sw_host hosts[SW_HOSTS];
     int n_hosts;
+    struct sw_phone phones[SW_PHONES];
+    int n_phones;
+    char project[64], token[64]; /* of the REST API */
+    bool swml;                   /* the number's handler speaks SWML */
 };
 
-enum sw_state { SW_ASKING, SW_PLAYING, SW_DIALING, SW_BRIDGED, SW_RECORDING, SW_ENDED };
+enum sw_state { SW_ASKING, SW_PLAYING, SW_DIALING, SW_BRIDGED, SW_RECORDING, SW_RINGING, SW_ENDED };
+enum sw_direction { SW_INBOUND, SW_DIALED, SW_BY_API };
+/* What a status callback was asked for. */
+enum { SW_INITIATED = 1, SW_IS_RINGING = 2, SW_ANSWERED = 4, SW_COMPLETED = 8 };
 
 struct sw_call {
     struct sw *sw;
     struct pat_id sid; /* SignalWire's ids are UUIDs */
     char from[64], to[64];
     enum sw_state state;
-    struct pat_json *story; /* what happened, for GET /calls/{sid} */
+    enum sw_direction direction;
+    struct sw_call *parent; /* who had this phone rung; NULL */
+    struct sw_call *peer;   /* the phone being rung or spoken with; NULL */
+    struct sw_phone phone;  /* of a phone's leg */
+    char status_cb[SW_URL_MAX];
+    unsigned status_events;
+    char answer_url[SW_URL_MAX]; /* of a phone's leg: asked for when somebody answers */
+    bool swml;
+    struct pat_json *vars;   /* SWML's */
+    char leg_cb[SW_URL_MAX]; /* SWML: told of the dialled SIP leg's end */
+    struct pat_json *story;  /* what happened, for GET /calls/{sid} */
     struct cxml_doc doc;
     int at; /* verb being played */
     bool fallback_used;
@@ -74,8 +101,39 @@ void sw_form_call(struct sw_form *f, const struct sw_call *c, const char *status
 void sw_fetch(struct sw_call *c, const char *url, const struct sw_form *f);
 /* A status callback: three tries, nobody waits for it. */
 void sw_tell(struct sw_call *c, const char *url, const struct sw_form *f);
+void sw_tell_json(struct sw_call *c, const char *url, const struct pat_json *body);
+
+/* signalwire_phone.c: phones that are rung, by Dial or by the REST API. */
+void sw_phone_ring(struct sw_call *c, int64_t timeout_ms);
+void sw_phone_timer(struct sw_call *c);
+/* Tells whoever asked for this event of a phone's leg. */
+void sw_phone_tell(struct sw_call *c, unsigned event, const char *status);
+unsigned sw_phone_events(const char *names);
+/* The caller and the one who answered speak with each other. */
+void sw_phone_bridge(struct sw_call *c);
+
+/* signalwire_swml.c: SWML's steps as the verbs that do the same. */
+int sw_swml_read(struct cxml_doc *doc, const char *text, size_t len) PAT_MUST_CHECK;
+/* The body of a SWML request, yours. */
+char *sw_swml_body(const struct sw_call *c);
+void sw_swml_set(struct sw_call *c, const char *name, const char *value);
+/* An event of SWML to url; nobody waits. */
+void sw_swml_tell(struct sw_call *c, const char *url, const char *type, struct pat_json *params);
+
+/* signalwire_rest.c */
+int sw_rest_routes(struct sw *sw) PAT_MUST_CHECK;
+
+/* signalwire.c */
+struct sw_call *sw_call_new(struct sw *sw, const char *from, const char *to);
+struct sw_call *sw_find(const struct sw *sw, const char *sid);
+const char *sw_state_name(const struct sw_call *c);
 
 /* signalwire_call.c */
+/* The dialled leg is over: the parent's document goes on. */
+void sw_leg_over(struct sw_call *c, const char *status, int sip_code);
+/* By the REST API: what is going on is dropped, url is asked. */
+void sw_redirect(struct sw_call *c, const char *url);
+void sw_api_end(struct sw_call *c);
 void sw_play(struct sw_call *c);
 void sw_end(struct sw_call *c, const char *status);
 void sw_hangup(struct sw_call *c); /* the caller hangs up */

@@ -26,10 +26,41 @@ void sw_note(struct sw_call *c, const char *what, struct pat_json *detail)
     dbl_log(c->sw->d, what, j);
 }
 
-void sw_end(struct sw_call *c, const char *status)
+static int64_t talked_s(const struct sw_call *c)
+{
+    return c->answered ? (pat_now_ms() - c->answered_ms + 999) / 1000 : 0;
+}
+
+static void tell_number(struct sw_call *c, const char *status)
 {
     struct sw_form f = { 0 };
     char duration[24], sequence[24];
+
+    if (c->direction != SW_INBOUND || !*c->sw->status_url)
+        return;
+    snprintf(duration, sizeof duration, "%lld", (long long)talked_s(c));
+    snprintf(sequence, sizeof sequence, "%d", c->sequence++);
+    sw_form_call(&f, c, status);
+    sw_form_add(&f, "CallDuration", duration);
+    sw_form_add(&f, "SequenceNumber", sequence);
+    sw_tell(c, c->sw->status_url, &f);
+}
+
+/* The phone a caller was to speak with, or spoke with. */
+static void drop_peer(struct sw_call *c)
+{
+    struct sw_call *peer = c->peer;
+
+    c->peer = NULL;
+    if (!peer)
+        return;
+    peer->parent = NULL;
+    sw_end(peer, peer->answered ? "completed" : "canceled");
+}
+
+void sw_end(struct sw_call *c, const char *status)
+{
+    struct sw_call *parent = c->parent;
 
     if (c->state == SW_ENDED)
         return;
@@ -38,20 +69,65 @@ void sw_end(struct sw_call *c, const char *status)
     pat_http_cancel(c->sw->d->http, c->http);
     c->http = 0;
     sw_note(c, "ended", dbl_obj("status", status));
-    if (!*c->sw->status_url)
-        return;
-    snprintf(duration, sizeof duration, "%lld",
-             c->answered ? (long long)((pat_now_ms() - c->answered_ms + 999) / 1000) : 0);
-    snprintf(sequence, sizeof sequence, "%d", c->sequence++);
-    sw_form_call(&f, c, status);
-    sw_form_add(&f, "CallDuration", duration);
-    sw_form_add(&f, "SequenceNumber", sequence);
-    sw_tell(c, c->sw->status_url, &f);
+    sw_phone_tell(c, SW_COMPLETED, status);
+    tell_number(c, status);
+    drop_peer(c);
+    c->parent = NULL;
+    if (parent) {
+        parent->peer = NULL;
+        sw_leg_over(parent, status, c->answered ? 200 : c->phone.status);
+    }
 }
 
 /* ------------------------------------------------------------------ Dial */
 
-static void leg_over(struct sw_call *c, const char *status, int sip_code)
+static void leg_over_swml(struct sw_call *c, const char *status)
+{
+    bool served = !strcmp(status, "completed");
+    static const char *const ends[][2] = { { "completed", "hangup" },
+                                           { "canceled", "cancel" },
+                                           { "busy", "busy" },
+                                           { "no-answer", "no_answer" } };
+    const char *reason = "error";
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (!strcmp(ends[i][0], status))
+            reason = ends[i][1];
+    if (*c->leg_cb) {
+        struct pat_json *p = dbl_obj("call_id", c->dial_sid.s);
+
+        pat_json_set_str(p, "call_state", "ended");
+        pat_json_set_str(p, "direction", "outbound");
+        pat_json_set_str(p, "end_reason", reason);
+        sw_swml_tell(c, c->leg_cb, "calling.call.state", p);
+        c->leg_cb[0] = 0;
+    }
+    if (c->hung_up) { /* nobody is there for a next step */
+        sw_end(c, c->answered ? "completed" : "canceled");
+        return;
+    }
+    sw_swml_set(c, "connect_result", served ? "connected" : "failed");
+    if (!served)
+        sw_swml_set(c, "connect_failed_reason", reason);
+    c->at++;
+    sw_play(c);
+}
+
+/* What the action is asked with. The strings are the caller's. */
+static void action_form(struct sw_form *f, struct sw_call *c, const char *status, char code[16],
+                        char duration[24])
+{
+    snprintf(duration, 24, "%lld", (long long)talked_s(c));
+    sw_form_call(f, c, c->hung_up ? "completed" : "in-progress");
+    sw_form_add(f, "DialCallStatus", status);
+    sw_form_add(f, "DialCallSid", c->dial_sid.s);
+    sw_form_add(f, "DialCallDuration", duration);
+    sw_form_add(f, "DialSipResponseCode", code);
+    if (c->hung_up)
+        sw_form_add(f, "HangupBy", "caller");
+}
+
+void sw_leg_over(struct sw_call *c, const char *status, int sip_code)
 {
     struct sw_form f = { 0 };
     struct pat_json *j = dbl_obj("status", status);
@@ -60,21 +136,17 @@ static void leg_over(struct sw_call *c, const char *status, int sip_code)
     pat_timer_stop(&c->timer);
     pat_json_set_int(j, "sip_code", sip_code);
     sw_note(c, "leg_ended", j);
+    if (c->swml) {
+        leg_over_swml(c, status);
+        return;
+    }
     if (!*c->action) {
         c->at++;
         sw_play(c);
         return;
     }
     snprintf(code, sizeof code, "%d", sip_code);
-    snprintf(duration, sizeof duration, "%lld",
-             c->answered ? (long long)((pat_now_ms() - c->answered_ms + 999) / 1000) : 0);
-    sw_form_call(&f, c, c->hung_up ? "completed" : "in-progress");
-    sw_form_add(&f, "DialCallStatus", status);
-    sw_form_add(&f, "DialCallSid", c->dial_sid.s);
-    sw_form_add(&f, "DialCallDuration", duration);
-    sw_form_add(&f, "DialSipResponseCode", code);
-    if (c->hung_up)
-        sw_form_add(&f, "HangupBy", "caller");
+    action_form(&f, c, status, code, duration);
     sw_fetch(c, c->action, &f);
 }
 
@@ -88,8 +160,9 @@ static void on_leg_ended(int err, const struct pat_http_res *res, void *arg)
         err = pat_json_parse(&j, res->body, res->len, NULL);
     sw_note(c, "callee_gone",
             dbl_obj("reason", err ? pat_err_name(err) : pat_json_str_or(j, "reason", "")));
-    leg_over(c, err || !strcmp(pat_json_str_or(j, "reason", ""), "fault") ? "failed" : "completed",
-             err ? 503 : 200);
+    sw_leg_over(c,
+                err || !strcmp(pat_json_str_or(j, "reason", ""), "fault") ? "failed" : "completed",
+                err ? 503 : 200);
 }
 
 static int wait_for_end(struct sw_call *c)
@@ -119,7 +192,7 @@ static void on_invite_answered(int err, const struct pat_http_res *res, void *ar
     else if (err == PAT_ETIMEDOUT)
         status = 408;
     if (status != 200) {
-        leg_over(c, dial_status(status), status);
+        sw_leg_over(c, dial_status(status), status);
         return;
     }
     c->answered = true;
@@ -128,7 +201,7 @@ static void on_invite_answered(int err, const struct pat_http_res *res, void *ar
     pat_strcpy(c->dialog, sizeof c->dialog, pat_json_str_or(j, "dialog", ""));
     sw_note(c, "bridged", dbl_obj("dialog", c->dialog));
     if (wait_for_end(c))
-        leg_over(c, "failed", 503);
+        sw_leg_over(c, "failed", 503);
 }
 
 static const char *base_of(const struct sw *sw, const char *host)
@@ -164,32 +237,103 @@ static int invite(struct sw_call *c, const char *uri, int64_t timeout_ms)
                           NULL, on_invite_answered, c, &c->http);
 }
 
-static void play_dial(struct sw_call *c, const struct cxml_node *n)
+static void dial_sip(struct sw_call *c, const struct cxml_node *sip, int64_t timeout_ms)
 {
-    const struct cxml_node *sip = cxml_child(&c->doc, c->at, "Sip");
-    int64_t timeout_s = strtoll(cxml_attr(n, "timeout"), NULL, 10);
-    struct pat_json *j = pat_json_obj();
     char host[128] = "";
     const char *base;
+
+    sip_host(host, sizeof host, sip->text);
+    base = base_of(c->sw, host);
+    if (c->swml)
+        pat_strcpy(c->leg_cb, sizeof c->leg_cb, cxml_attr(sip, "statusCallback"));
+    if (!base) {
+        sw_leg_over(c, "failed", 404);
+        return;
+    }
+    pat_strcpy(c->sip_base, sizeof c->sip_base, base);
+    if (invite(c, sip->text, timeout_ms))
+        sw_leg_over(c, "failed", 503);
+}
+
+static void dial_phone(struct sw_call *c, const struct cxml_node *dial,
+                       const struct cxml_node *number, int64_t timeout_ms)
+{
+    const char *from = cxml_attr(dial, "callerId"), *to = number->text;
+    struct sw_call *phone = sw_call_new(c->sw, *from ? from : c->from, to);
+
+    if (!phone) {
+        sw_leg_over(c, "failed", 503);
+        return;
+    }
+    phone->direction = SW_DIALED;
+    phone->parent = c;
+    phone->swml = c->swml;
+    c->peer = phone;
+    c->dial_sid = phone->sid;
+    pat_strcpy(phone->answer_url, sizeof phone->answer_url, cxml_attr(number, "url"));
+    pat_strcpy(phone->status_cb, sizeof phone->status_cb, cxml_attr(number, "statusCallback"));
+    phone->status_events = sw_phone_events(cxml_attr(number, "statusCallbackEvent"));
+    sw_phone_ring(phone, timeout_ms);
+}
+
+static void play_dial(struct sw_call *c, const struct cxml_node *n)
+{
+    const struct cxml_node *sip = cxml_child(&c->doc, c->at, "Sip"),
+                           *number = cxml_child(&c->doc, c->at, "Number");
+    int64_t timeout_s = strtoll(cxml_attr(n, "timeout"), NULL, 10);
+    int64_t timeout_ms = (timeout_s ? timeout_s : 30) * 1000;
+    struct pat_json *j = pat_json_obj();
 
     pat_strcpy(c->action, sizeof c->action, cxml_attr(n, "action"));
     c->dial_sid = pat_id_new();
     c->state = SW_DIALING;
-    if (sip)
-        sip_host(host, sizeof host, sip->text);
-    pat_json_set_str(j, "uri", sip ? sip->text : n->text);
+    c->dialog[0] = c->sip_base[0] = 0;
+    pat_json_set_str(j, "uri", sip ? sip->text : number ? number->text : n->text);
+    pat_json_set_str(j, "caller_id", cxml_attr(n, "callerId"));
     sw_note(c, "dial", j);
-    base = base_of(c->sw, host);
-    if (!base) {
-        leg_over(c, "failed", 404);
-        return;
-    }
-    pat_strcpy(c->sip_base, sizeof c->sip_base, base);
-    if (invite(c, sip->text, (timeout_s ? timeout_s : 30) * 1000))
-        leg_over(c, "failed", 503);
+    if (sip)
+        dial_sip(c, sip, timeout_ms);
+    else if (number)
+        dial_phone(c, n, number, timeout_ms);
+    else
+        sw_leg_over(c, "failed", 404);
 }
 
 /* ------------------------------------------------------------------ Record */
+
+#define SPOKEN "Please call me back, it is about the garden fence."
+
+/* "https://files.example.invalid/recordings/<id>.wav" */
+static void recorded_swml(struct sw_call *c, const char *status_url, const char *url)
+{
+    struct pat_json *p = dbl_obj("call_id", c->sid.s), *record = dbl_obj("url", url);
+
+    pat_json_set_num(record, "duration", 3);
+    pat_json_set_str(record, "format", "wav");
+    pat_json_set_str(p, "state", "finished");
+    pat_json_set_take(p, "record", record);
+    sw_swml_set(c, "record_url", url);
+    sw_swml_set(c, "record_result", "success");
+    sw_swml_tell(c, status_url, "calling.call.record", p);
+    c->at++;
+    sw_play(c);
+}
+
+static void tell_transcribed(struct sw_call *c, const char *url, const char *recording,
+                             const char *recording_url)
+{
+    struct pat_id id = pat_id_new();
+    struct sw_form f = { 0 };
+
+    sw_form_call(&f, c, "completed");
+    sw_form_add(&f, "TranscriptionSid", id.s);
+    sw_form_add(&f, "TranscriptionText", SPOKEN);
+    sw_form_add(&f, "TranscriptionStatus", "completed");
+    sw_form_add(&f, "TranscriptionUrl", "https://files.example.invalid/transcriptions/1");
+    sw_form_add(&f, "RecordingSid", recording);
+    sw_form_add(&f, "RecordingUrl", recording_url);
+    sw_tell(c, url, &f);
+}
 
 static void recorded(struct sw_call *c)
 {
@@ -202,6 +346,10 @@ static void recorded(struct sw_call *c)
 
     snprintf(url, sizeof url, "https://files.example.invalid/recordings/%s.wav", recording.s);
     sw_note(c, "recorded", dbl_obj("recording_url", url));
+    if (c->swml) {
+        recorded_swml(c, status_url, url);
+        return;
+    }
     if (*status_url) {
         sw_form_call(&file, c, "in-progress");
         sw_form_add(&file, "RecordingSid", recording.s);
@@ -210,18 +358,51 @@ static void recorded(struct sw_call *c)
         sw_form_add(&file, "RecordingDuration", "3");
         sw_tell(c, status_url, &file);
     }
+    if (!strcmp(cxml_attr(n, "transcribe"), "true") && *cxml_attr(n, "transcribeCallback"))
+        tell_transcribed(c, cxml_attr(n, "transcribeCallback"), recording.s, url);
     sw_form_call(&f, c, "in-progress");
     sw_form_add(&f, "RecordingUrl", url);
     sw_form_add(&f, "RecordingDuration", "3");
     sw_fetch(c, *action ? action : c->url, &f);
 }
 
+/* ------------------------------------------------------------------ Gather */
+
+/* What the person at the phone pressed, or nothing. */
+static void gathered(struct sw_call *c)
+{
+    const struct cxml_node *n = &c->doc.nodes[c->at];
+    const char *keys = c->phone.presses;
+    struct sw_form f = { 0 };
+
+    sw_note(c, "pressed", dbl_obj("keys", keys));
+    if (c->swml) {
+        sw_swml_set(c, "prompt_value", keys);
+        sw_swml_set(c, "prompt_result", *keys ? "match_digits" : "no_input");
+    } else if (*keys) {
+        sw_form_call(&f, c, "in-progress");
+        sw_form_add(&f, "Digits", keys);
+        sw_fetch(c, *cxml_attr(n, "action") ? cxml_attr(n, "action") : c->url, &f);
+        return;
+    }
+    c->at++;
+    sw_play(c);
+}
+
 void sw_on_timer(void *arg)
 {
     struct sw_call *c = arg;
 
+    if (c->state == SW_RINGING) {
+        sw_phone_timer(c);
+        return;
+    }
     if (c->state == SW_RECORDING) {
         recorded(c);
+        return;
+    }
+    if (!strcmp(c->doc.nodes[c->at].name, "Gather")) {
+        gathered(c);
         return;
     }
     c->at++; /* a Pause is over */
@@ -250,6 +431,11 @@ static bool play_verb(struct sw_call *c, const struct cxml_node *n)
         c->answered = true;
         c->answered_ms = c->answered_ms ? c->answered_ms : pat_now_ms();
         pat_timer_start(&c->timer, RECORD_MS);
+    } else if (!strcmp(n->name, "Gather")) {
+        const struct cxml_node *said = cxml_child(&c->doc, c->at, "Say");
+
+        sw_note(c, "asked", dbl_obj("text", said ? said->text : n->text));
+        pat_timer_start(&c->timer, RECORD_MS);
     } else if (!strcmp(n->name, "Pause")) {
         pat_timer_start(
             &c->timer,
@@ -276,7 +462,10 @@ void sw_play(struct sw_call *c)
         if (!play_verb(c, &c->doc.nodes[c->at]))
             return;
     }
-    sw_end(c, "completed");
+    if (c->parent && c->answered)
+        sw_phone_bridge(c); /* what was to be heard first is over */
+    else
+        sw_end(c, "completed");
 }
 
 static void on_bye(int err, const struct pat_http_res *res, void *arg)
@@ -288,28 +477,85 @@ static void on_bye(int err, const struct pat_http_res *res, void *arg)
     (void)c; /* the callee's end comes through the dialog's wait */
 }
 
-void sw_hangup(struct sw_call *c)
+static bool say_bye(struct sw_call *c)
 {
     char url[512];
     pat_http_id id;
+
+    snprintf(url, sizeof url, "%s/sip/dialog/%s/bye", c->sip_base, c->dialog);
+    return !pat_http_start(
+        c->sw->d->http, &(struct pat_http_req){ .method = "POST", .url = url, .timeout_ms = 5000 },
+        NULL, on_bye, c, &id);
+}
+
+void sw_hangup(struct sw_call *c)
+{
+    bool spoke = c->state == SW_BRIDGED;
 
     if (c->state == SW_ENDED)
         return;
     c->hung_up = true;
     sw_note(c, "caller_hung_up", NULL);
-    if (c->state == SW_BRIDGED) {
-        snprintf(url, sizeof url, "%s/sip/dialog/%s/bye", c->sip_base, c->dialog);
-        if (!pat_http_start(
-                c->sw->d->http,
-                &(struct pat_http_req){ .method = "POST", .url = url, .timeout_ms = 5000 }, NULL,
-                on_bye, c, &id))
-            return;
+    if (c->peer) {
+        drop_peer(c);
+        sw_leg_over(c, spoke ? "completed" : "canceled", spoke ? 200 : 487);
+        return;
     }
+    if (spoke && *c->dialog && say_bye(c))
+        return;
     if (c->state == SW_DIALING) {
         pat_http_cancel(c->sw->d->http, c->http);
         c->http = 0;
-        leg_over(c, "canceled", 487);
+        sw_leg_over(c, "canceled", 487);
     } else {
         sw_end(c, c->answered ? "completed" : "canceled");
     }
+}
+
+/* ------------------------------------------------------------------ by the REST API */
+
+/* What the leg is doing ends; it itself does not. True: it had dialled. */
+static bool drop_work(struct sw_call *c)
+{
+    bool dialed = c->state == SW_DIALING || (c->state == SW_BRIDGED && !c->parent);
+
+    pat_timer_stop(&c->timer);
+    pat_http_cancel(c->sw->d->http, c->http);
+    c->http = 0;
+    if (c->state == SW_BRIDGED && *c->dialog)
+        (void)say_bye(c);
+    drop_peer(c);
+    return dialed;
+}
+
+/* The Dial that is left still asks its action, and nobody does what that says. */
+void sw_redirect(struct sw_call *c, const char *url)
+{
+    bool dialed = drop_work(c);
+    struct sw_form f = { 0 }, ended = { 0 };
+    char action[SW_URL_MAX], duration[24], code[16] = "200";
+
+    pat_strcpy(action, sizeof action, c->action);
+    c->action[0] = c->dialog[0] = 0;
+    sw_note(c, "redirected", dbl_obj("url", url));
+    if (dialed && c->swml && *c->leg_cb) {
+        struct pat_json *p = dbl_obj("call_id", c->dial_sid.s);
+
+        pat_json_set_str(p, "call_state", "ended");
+        pat_json_set_str(p, "end_reason", "hangup");
+        sw_swml_tell(c, c->leg_cb, "calling.call.state", p);
+    }
+    c->leg_cb[0] = 0;
+    action_form(&ended, c, "completed", code, duration);
+    sw_form_call(&f, c, "in-progress");
+    sw_fetch(c, url, &f);
+    if (dialed && *action)
+        sw_tell(c, action, &ended);
+}
+
+void sw_api_end(struct sw_call *c)
+{
+    drop_work(c);
+    sw_note(c, "ended_by_api", NULL);
+    sw_end(c, c->answered ? "completed" : "canceled");
 }

@@ -19,6 +19,7 @@ struct told {
     struct sw *sw;
     char *url, *body, *signature;
     int tries;
+    bool json;
 };
 
 void sw_form_add(struct sw_form *f, const char *name, const char *value)
@@ -29,13 +30,18 @@ void sw_form_add(struct sw_form *f, const char *name, const char *value)
 
 void sw_form_call(struct sw_form *f, const struct sw_call *c, const char *status)
 {
+    static const char *const directions[] = { "inbound", "outbound-dial", "outbound-api" };
+
     sw_form_add(f, "CallSid", c->sid.s);
-    sw_form_add(f, "AccountSid", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
+    sw_form_add(f, "AccountSid",
+                *c->sw->project ? c->sw->project : "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee");
     sw_form_add(f, "ApiVersion", "2010-04-01");
     sw_form_add(f, "From", c->from);
     sw_form_add(f, "To", c->to);
     sw_form_add(f, "CallStatus", status);
-    sw_form_add(f, "Direction", "inbound");
+    sw_form_add(f, "Direction", directions[c->direction]);
+    if (c->parent)
+        sw_form_add(f, "ParentCallSid", c->parent->sid.s);
 }
 
 static char *form_body(const struct sw_form *f)
@@ -101,6 +107,29 @@ static void use_fallback(struct sw_call *c, const char *code, const char *url)
     sw_fetch(c, c->sw->fallback_url, &f);
 }
 
+/* Scheme A, over the body as sent. */
+static char *json_signature(const struct sw *sw, const char *url, const char *body)
+{
+    struct pat_buf b;
+    char *text;
+
+    pat_buf_init(&b, 512);
+    pat_buf_adds(&b, "X-SignalWire-Signature: ");
+    if (pat_sign_signalwire_json(&b, sw->signing_key, url, body, strlen(body), false))
+        b.err = PAT_EINTERNAL;
+    text = pat_buf_take(&b);
+    pat_buf_fini(&b);
+    return text;
+}
+
+static bool is_json(const struct pat_http_res *res)
+{
+    char type[128];
+
+    return pat_http_header(res, "content-type", type, sizeof type) &&
+           !strncmp(type, "application/json", 16);
+}
+
 static bool is_xml(const struct pat_http_res *res)
 {
     char type[128];
@@ -142,12 +171,13 @@ static void on_document(int err, const struct pat_http_res *res, void *arg)
         sw_fetch(c, url, &f);
         return;
     }
-    if (err || res->status / 100 != 2 || !is_xml(res)) {
+    if (err || res->status / 100 != 2 || !(c->swml ? is_json(res) : is_xml(res))) {
         use_fallback(c, "11200", c->url);
         return;
     }
     cxml_doc_fini(&c->doc);
-    if (cxml_read(&c->doc, res->body, res->len)) {
+    if (c->swml ? sw_swml_read(&c->doc, res->body, res->len)
+                : cxml_read(&c->doc, res->body, res->len)) {
         sw_note(c, "bad_document", dbl_obj("why", c->doc.why));
         use_fallback(c, "12100", c->url);
         return;
@@ -156,40 +186,53 @@ static void on_document(int err, const struct pat_http_res *res, void *arg)
     sw_play(c);
 }
 
+/* NULL: SWML asks unsigned once its call runs; only the first request is the number's own. */
+static char *fetch_signature(struct sw_call *c, const char *bare, const char *body,
+                             const struct sw_form *f)
+{
+    if (!c->swml)
+        return signature_header(c->sw, bare, f);
+    return c->answered || c->redirects || strncmp(c->sw->voice_url, bare, strlen(bare))
+               ? strdup("X-Nothing: 1")
+               : json_signature(c->sw, bare, body);
+}
+
+static int ask(struct sw_call *c, const char *url, const struct sw_form *f)
+{
+    PAT_AUTO_STR body = c->swml ? sw_swml_body(c) : form_body(f);
+    PAT_AUTO_STR signature = NULL;
+    const char *headers[] = { c->swml ? "Content-Type: application/json"
+                                      : "Content-Type: application/x-www-form-urlencoded",
+                              NULL, NULL };
+    char bare[SW_URL_MAX];
+
+    /* The fragment is the customer's advice to us and stays out of request and signature. */
+    pat_strcpy(bare, sizeof bare, url);
+    bare[strcspn(bare, "#")] = 0;
+    signature = body ? fetch_signature(c, bare, body, f) : NULL;
+    if (!signature)
+        return PAT_ENOMEM;
+    headers[1] = signature;
+    return pat_http_start(
+        c->sw->d->http,
+        &(struct pat_http_req){ .method = "POST",
+                                .url = bare,
+                                .headers = headers,
+                                .body = body,
+                                .body_len = strlen(body),
+                                .timeout_ms = fragment_ms(url, "rt", READ_MS, 15000),
+                                .connect_timeout_ms = fragment_ms(url, "ot", CONNECT_MS, 10000),
+                                .max_body = 1 << 20 },
+        NULL, on_document, c, &c->http);
+}
+
 void sw_fetch(struct sw_call *c, const char *url, const struct sw_form *f)
 {
-    PAT_AUTO_STR body = form_body(f);
-    PAT_AUTO_STR signature = NULL;
-    const char *headers[] = { "Content-Type: application/x-www-form-urlencoded", NULL, NULL };
-    int err = PAT_EINTERNAL;
-
     if (url != c->url)
         pat_strcpy(c->url, sizeof c->url, url);
     c->state = SW_ASKING;
     c->asked_ms = pat_now_us();
-    {
-        char bare[SW_URL_MAX];
-
-        /* The fragment is the customer's advice to us and stays out of request and signature. */
-        pat_strcpy(bare, sizeof bare, url);
-        bare[strcspn(bare, "#")] = 0;
-        signature = signature_header(c->sw, bare, f);
-        headers[1] = signature;
-        if (body && signature)
-            err =
-                pat_http_start(c->sw->d->http,
-                               &(struct pat_http_req){
-                                   .method = "POST",
-                                   .url = bare,
-                                   .headers = headers,
-                                   .body = body,
-                                   .body_len = strlen(body),
-                                   .timeout_ms = fragment_ms(url, "rt", READ_MS, 15000),
-                                   .connect_timeout_ms = fragment_ms(url, "ot", CONNECT_MS, 10000),
-                                   .max_body = 1 << 20 },
-                               NULL, on_document, c, &c->http);
-    }
-    if (err)
+    if (ask(c, url, f))
         sw_end(c, "failed");
 }
 
@@ -219,8 +262,9 @@ static void on_told(int err, const struct pat_http_res *res, void *arg)
 static void tell_again(void *arg)
 {
     struct told *t = arg;
-    const char *headers[] = { "Content-Type: application/x-www-form-urlencoded", t->signature,
-                              NULL };
+    const char *headers[] = { t->json ? "Content-Type: application/json"
+                                      : "Content-Type: application/x-www-form-urlencoded",
+                              t->signature, NULL };
     pat_http_id id;
 
     t->tries++;
@@ -248,6 +292,25 @@ void sw_tell(struct sw_call *c, const char *url, const struct sw_form *f)
         t->url[strcspn(t->url, "#")] = 0;
     t->signature = t->url ? signature_header(c->sw, t->url, f) : NULL;
     if (t->body && t->signature)
+        tell_again(t);
+    else
+        told_free(t);
+}
+
+void sw_tell_json(struct sw_call *c, const char *url, const struct pat_json *body)
+{
+    struct told *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return;
+    t->sw = c->sw;
+    t->json = true;
+    t->url = strdup(url);
+    t->body = pat_json_print(body);
+    if (t->url)
+        t->url[strcspn(t->url, "#")] = 0;
+    t->signature = strdup("X-Nothing: 1"); /* events of a running SWML call are not signed */
+    if (t->body && t->signature && t->url)
         tell_again(t);
     else
         told_free(t);
