@@ -1,5 +1,4 @@
-/* after.c - what comes after the first answer: Dial results, call status, recordings, and the
- * fallback document.
+/* after.c - what comes after the first answer: Dial results, call status and the fallback document.
  *
  * Each names its call by the signed token in its own URL, so any replica can answer; only the
  * number-level status callback, whose URL is the same for all calls, has to look its call up in
@@ -7,7 +6,9 @@
  */
 #include "callback.h"
 #include "document.h"
+#include "leg.h"
 #include "record.h"
+#include "rest.h"
 #include "routes.h"
 #include "serve.h"
 
@@ -17,6 +18,8 @@
 
 #define STATUS_TIMEOUT_MS 4000
 #define LOOK_AGAIN_MS     200
+#define MOVED_MS          1500
+#define MOVED_WAIT_S      5
 
 /* ------------------------------------------------------------------ Dial result */
 
@@ -46,93 +49,142 @@ static bool caller_gave_up(const struct carrier_req *c)
     return dial && !strcmp(dial, "canceled");
 }
 
-static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref)
+static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref,
+                       const struct leg *leg)
 {
     const char *by = carrier_param(c, "HangupBy");
     struct record_end e = { "completed", by && !strcmp(by, "caller") ? "caller" : "us", "answered",
                             callback_seconds_ms(c, "DialCallDuration") };
 
+    /* In the room, with somebody the agent had called in. */
+    if (leg && leg->move.consult && leg->move.state == MOVE_BRIDGED)
+        e.outcome = "transferred";
     record_ended(r, ref, &e);
+}
+
+/* A Dial's result under way; owns what it has read. */
+struct result {
+    struct router *r;
+    struct pat_httpd_req *http;
+    struct carrier_req c;
+    struct callref ref;
+};
+
+static void leg_result(struct router *r, struct pat_httpd_req *http, const struct carrier_req *c,
+                       const struct callref *ref, const struct leg *leg)
+{
+    const char *failure = leg_failure(c);
+
+    if (!failure && caller_gave_up(c)) {
+        record_ended(r, ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
+        callback_hangup(r, http, c->form);
+    } else if (!failure) {
+        end_served(r, c, ref, leg);
+        callback_hangup(r, http, c->form);
+    } else {
+        struct serve s = { .ref = *ref, .form = c->form, .failed_over = failure };
+
+        s.started_us = pat_now_us();
+        pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref->call.s),
+                PAT_S("stack", stack_name(ref->stack)), PAT_S("why", failure),
+                PAT_S("sip_code", carrier_param(c, "DialSipResponseCode")));
+        pat_breaker_failure(ref->stack == STACK_RETELL ? &r->retell : &r->livekit, pat_now_ms());
+        serve_call(r, http, &s, routes_find(r->routes, ref->to));
+    }
+}
+
+/* The leg ended because we moved its caller elsewhere, which is neither a failure of the stack nor
+ * the call's end. */
+static bool was_moved(const struct leg *leg, const struct callref *ref)
+{
+    return leg->ref.moves > ref->moves && !(leg->move.n == leg->ref.moves && leg->move.consult);
+}
+
+static void reply_moved(struct router *r, struct pat_httpd_req *http, enum carrier_form form)
+{
+    struct pat_buf doc;
+
+    pat_buf_init(&doc, DOCUMENT_MAX);
+    carrier_answer(
+        r, http, form,
+        form == CARRIER_SWML ? swml_wait(&doc, MOVED_WAIT_S) : cxml_wait(&doc, MOVED_WAIT_S), &doc);
+    pat_buf_fini(&doc);
+}
+
+static void on_leg_found(const struct leg *leg, void *arg)
+{
+    struct result *w = arg;
+
+    if (was_moved(leg, &w->ref)) {
+        pat_log(PAT_INFO, "call.leg_moved", PAT_S("call", w->ref.call.s),
+                PAT_S("stack", stack_name(w->ref.stack)));
+        reply_moved(w->r, w->http, w->c.form);
+    } else {
+        leg_result(w->r, w->http, &w->c, &w->ref, leg);
+    }
+    carrier_fini(&w->c);
+    free(w);
 }
 
 static void on_dial(struct pat_httpd_req *http, void *arg)
 {
-    struct router *r = arg;
-    struct carrier_req c;
-    struct callref ref;
-    const char *failure;
+    struct result w = { .r = arg, .http = http }, *kept;
 
-    if (callback_read(&c, &ref, r, http))
+    if (callback_read(&w.c, &w.ref, w.r, http))
         return;
-    failure = leg_failure(&c);
-    if (!failure && caller_gave_up(&c)) {
-        record_ended(r, &ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
-        callback_hangup(r, http, c.form);
-    } else if (!failure) {
-        end_served(r, &c, &ref);
-        callback_hangup(r, http, c.form);
+    if (rest_configured(w.r)) {
+        kept = malloc(sizeof *kept);
+        if (kept) {
+            *kept = w;
+            if (!leg_find(w.r, w.ref.call.s, MOVED_MS, on_leg_found, kept))
+                return;
+        }
+        free(kept);
+    }
+    leg_result(w.r, http, &w.c, &w.ref, NULL);
+    carrier_fini(&w.c);
+}
+
+/* SWML tells how the dialled leg ends here. It matters when the caller left: then no next step
+ * runs, and nobody asks on_dial. Everything else on_dial hears as well. */
+static void on_state_found(const struct leg *leg, void *arg)
+{
+    struct result *w = arg;
+    const char *reason = carrier_param(&w->c, "params.end_reason");
+    bool gave_up = reason && !strcmp(reason, "cancel");
+
+    if (!was_moved(leg, &w->ref))
+        record_ended(w->r, &w->ref,
+                     gave_up ? &(struct record_end){ "caller_gave_up", "caller", "failed", 0 }
+                             : &(struct record_end){ "completed", "us", "answered", -1 });
+    pat_httpd_reply(w->http, 204, NULL, NULL, 0);
+    carrier_fini(&w->c);
+    free(w);
+}
+
+static void on_leg_state(struct pat_httpd_req *http, void *arg)
+{
+    struct result w = { .r = arg, .http = http }, *kept;
+    const char *state, *reason;
+
+    if (callback_read(&w.c, &w.ref, w.r, http))
+        return;
+    state = carrier_param(&w.c, "params.call_state");
+    reason = carrier_param(&w.c, "params.end_reason");
+    if (state && !strcmp(state, "ended") && reason &&
+        (!strcmp(reason, "hangup") || !strcmp(reason, "cancel"))) {
+        kept = malloc(sizeof *kept);
+        if (kept) {
+            *kept = w;
+            if (!leg_find(w.r, w.ref.call.s, MOVED_MS, on_state_found, kept))
+                return;
+        }
+        free(kept);
+        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
     } else {
-        struct serve s = { ref, c.form, failure, pat_now_us() };
-
-        pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref.call.s),
-                PAT_S("stack", stack_name(ref.stack)), PAT_S("why", failure),
-                PAT_S("sip_code", carrier_param(&c, "DialSipResponseCode")));
-        pat_breaker_failure(ref.stack == STACK_RETELL ? &r->retell : &r->livekit, pat_now_ms());
-        serve_call(r, http, &s, routes_find(r->routes, ref.to));
-    }
-    carrier_fini(&c);
-}
-
-/* ------------------------------------------------------------------ recording (voicemail) */
-
-static int64_t recorded_ms(const struct carrier_req *c)
-{
-    double seconds;
-
-    if (c->form != CARRIER_SWML)
-        return callback_seconds_ms(c, "RecordingDuration");
-    seconds = pat_json_num_or(c->json, "params.record.duration", -1);
-    return seconds < 0 || seconds > 24 * 3600 ? -1 : (int64_t)(seconds * 1000);
-}
-
-/* A message, or its absence, ends the call: nothing can follow. */
-static void end_recorded(struct router *r, const struct carrier_req *c, const struct callref *ref)
-{
-    bool swml = c->form == CARRIER_SWML;
-    const char *url = carrier_param(c, swml ? "params.record.url" : "RecordingUrl");
-    int64_t ms = recorded_ms(c);
-
-    if (!url || !*url) {
-        record_ended(r, ref, &(struct record_end){ "no_message", "caller", "failed", 0 });
-        return;
-    }
-    record_voicemail(r, ref, url, ms);
-    record_ended(r, ref, &(struct record_end){ "voicemail", "caller", "voicemail", ms });
-}
-
-static bool still_recording(const struct carrier_req *c)
-{
-    const char *s = carrier_param(c, c->form == CARRIER_SWML ? "params.state" : "RecordingStatus");
-
-    return s && (!strcmp(s, "recording") || !strcmp(s, "paused") || !strcmp(s, "in-progress"));
-}
-
-static void on_recording(struct pat_httpd_req *http, void *arg)
-{
-    struct router *r = arg;
-    struct carrier_req c;
-    struct callref ref;
-
-    if (callback_read(&c, &ref, r, http))
-        return;
-    if (!still_recording(&c))
-        end_recorded(r, &c, &ref);
-    /* The same URL hears of the file (RecordingStatus) and asks how to go on (without it). */
-    if (carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML)
         pat_httpd_reply(http, 204, NULL, NULL, 0);
-    else
-        callback_hangup(r, http, c.form);
-    carrier_fini(&c);
+    }
+    carrier_fini(&w.c);
 }
 
 /* ------------------------------------------------------------------ call status */
@@ -347,7 +399,7 @@ int after_routes(struct router *r)
         pat_httpd_fn *fn;
     } table[] = {
         { "POST", "/v1/signalwire/dial/{call}", on_dial },
-        { "POST", "/v1/signalwire/recording/{call}", on_recording },
+        { "POST", "/v1/signalwire/leg/{call}", on_leg_state },
         { "POST", "/v1/signalwire/status", on_status },
         { "POST", "/v1/signalwire/fallback", on_fallback },
         { "GET", "/v1/signalwire/fallback", on_fallback },

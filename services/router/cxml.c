@@ -115,7 +115,7 @@ int cxml_hangup(struct pat_buf *out)
 }
 
 int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *action_url)
+                   const char *action_url, const char *transcribe_url)
 {
     struct pat_xml x;
 
@@ -131,6 +131,10 @@ int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const ch
     pat_xml_attr(&x, "playBeep", "true");
     pat_xml_attr(&x, "recordingStatusCallback", action_url);
     pat_xml_attr(&x, "recordingStatusCallbackMethod", "POST");
+    if (transcribe_url) {
+        pat_xml_attr(&x, "transcribe", "true");
+        pat_xml_attr(&x, "transcribeCallback", transcribe_url);
+    }
     pat_xml_close(&x);
     pat_xml_close(&x);
     return pat_xml_end(&x);

@@ -3,7 +3,8 @@
  *
  * Every function appends a whole document. PAT_E2BIG over DOCUMENT_MAX (the carrier's own limit is
  * 64 kB). Verbs, attributes and defaults: SignalWire docs, "cXML voice" (dial, sip noun, record,
- * say); SWML "connect", "transfer".
+ * say); SWML "connect", "transfer",
+ * "prompt", "switch", "sleep".
  */
 #ifndef ROUTER_DOCUMENT_H
 #define ROUTER_DOCUMENT_H
@@ -16,6 +17,7 @@ struct dial {
     const struct router_conf *conf;
     const struct callref *ref;
     const char *action_url; /* asked for when the dialled leg has ended */
+    const char *state_url;  /* SWML: told when the dialled leg ends, also when the caller left */
 };
 
 /* sip:<user>@<host>;transport=..., with our signed context as X- headers when it goes to LiveKit.
@@ -27,13 +29,38 @@ int cxml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri) PA
 int cxml_say_hangup(struct pat_buf *out, const char *voice, const char *text) PAT_MUST_CHECK;
 int cxml_hangup(struct pat_buf *out) PAT_MUST_CHECK;
 /* Greets, records, then asks action_url; the recording's file is told to the same URL. */
+/* transcribe_url NULL: nobody writes it down. */
 int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *action_url) PAT_MUST_CHECK;
+                   const char *action_url, const char *transcribe_url) PAT_MUST_CHECK;
 
 int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri) PAT_MUST_CHECK;
 int swml_say_hangup(struct pat_buf *out, const char *text) PAT_MUST_CHECK;
 int swml_hangup(struct pat_buf *out) PAT_MUST_CHECK;
 int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
                    const char *status_url) PAT_MUST_CHECK;
+
+/* The caller is connected to another phone. */
+struct dial_phone {
+    const struct router_conf *conf;
+    const char *number;
+    const char *caller_id;
+    int timeout_s;
+    const char *action_url;  /* asked for when that leg has ended, or never began */
+    const char *status_url;  /* told how it goes */
+    const char *whisper_url; /* asked for what the other side hears first; or NULL */
+};
+int cxml_dial_phone(struct pat_buf *out, const struct dial_phone *d) PAT_MUST_CHECK;
+int swml_dial_phone(struct pat_buf *out, const struct dial_phone *d) PAT_MUST_CHECK;
+/* Says the briefing; a 1 makes accept_url be asked, anything else hangs up. */
+int cxml_whisper(struct pat_buf *out, const struct router_conf *conf, const char *briefing,
+                 const char *accept_url) PAT_MUST_CHECK;
+int swml_whisper(struct pat_buf *out, const char *briefing, const char *accept_url) PAT_MUST_CHECK;
+/* Ends: what was to be connected is. */
+int cxml_go_on(struct pat_buf *out) PAT_MUST_CHECK;
+int swml_go_on(struct pat_buf *out) PAT_MUST_CHECK;
+/* Silence for a leg that is being moved elsewhere: whatever the carrier makes of it does no harm.
+ */
+int cxml_wait(struct pat_buf *out, int seconds) PAT_MUST_CHECK;
+int swml_wait(struct pat_buf *out, int seconds) PAT_MUST_CHECK;
 
 #endif

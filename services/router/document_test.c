@@ -71,7 +71,8 @@ static void test_sip_uri__livekit_carries_the_signed_context(void **state)
 static void test_cxml__escapes_addresses_and_passwords(void **state)
 {
     struct callref ref = ref_on(STACK_LIVEKIT);
-    struct dial dial = { &conf, &ref, "https://voice.example.com/v1/signalwire/dial/x?t=a&u=b" };
+    struct dial dial = { &conf, &ref, "https://voice.example.com/v1/signalwire/dial/x?t=a&u=b",
+                         NULL };
     struct pat_buf out;
 
     (void)state;
@@ -88,7 +89,7 @@ static void test_cxml__escapes_addresses_and_passwords(void **state)
 static void test_cxml__credentials_go_to_livekit_only(void **state)
 {
     struct callref ref = ref_on(STACK_RETELL);
-    struct dial dial = { &conf, &ref, "https://voice.example.com/d" };
+    struct dial dial = { &conf, &ref, "https://voice.example.com/d", NULL };
     struct pat_buf out;
 
     (void)state;
@@ -106,7 +107,8 @@ static void test_cxml__voicemail_never_loops(void **state)
 
     (void)state;
     pat_buf_init(&out, DOCUMENT_MAX);
-    assert_int_equal(cxml_voicemail(&out, &conf, "Speak.", "https://voice.example.com/r"), PAT_OK);
+    assert_int_equal(cxml_voicemail(&out, &conf, "Speak.", "https://voice.example.com/r", NULL),
+                     PAT_OK);
     assert_non_null(
         strstr(out.data,
                "<Record action=\"https://voice.example.com/r\" method=\"POST\" maxLength=\"120\""));
@@ -116,7 +118,7 @@ static void test_cxml__voicemail_never_loops(void **state)
 static void test_swml__is_json_with_headers_apart(void **state)
 {
     struct callref ref = ref_on(STACK_LIVEKIT);
-    struct dial dial = { &conf, &ref, "https://voice.example.com/d?t=1" };
+    struct dial dial = { &conf, &ref, "https://voice.example.com/d?t=1", NULL };
     PAT_AUTO_JSON doc = NULL;
     struct pat_buf out;
 

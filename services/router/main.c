@@ -1,6 +1,8 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
-#include "router.h"
+#include "actions.h"
 #include "routes.h"
+#include "transfer.h"
+#include "voicemail.h"
 
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
@@ -11,6 +13,14 @@
 static const struct pat_conf_row rows[] = {
     ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, NULL,
         "signs callback URLs and SIP headers; shared with the agents", .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_CARRIER", PAT_CONF_ENUM, carrier, "signalwire", "whose REST API moves legs",
+        .arg = "signalwire,twilio"),
+    ROW("PAT_CARRIER_PROJECT", PAT_CONF_STR, carrier_project, NULL,
+        "its project id (SignalWire) or account SID (Twilio)"),
+    ROW("PAT_CARRIER_TOKEN", PAT_CONF_SECRET, carrier_token, NULL,
+        "its API token; without it no call is transferred"),
+    ROW("PAT_CARRIER_URL", PAT_CONF_URL, carrier_url, NULL,
+        "its API: https://<space>.signalwire.com, https://api.twilio.com", .arg = "http,https"),
     ROW("PAT_INSIDE_TOKEN", PAT_CONF_SECRET, inside_token, NULL,
         "bearer token for the retell-provider's inside port"),
     ROW("PAT_LIVEKIT_SIP_HOST", PAT_CONF_STR, livekit_sip_host, NULL,
@@ -42,10 +52,20 @@ static const struct pat_conf_row rows[] = {
         "numbers are kept here for a start without Postgres; empty: nowhere"),
     ROW("PAT_ROUTER_SPOOL_FILE", PAT_CONF_STR, spool_file, NULL,
         "records not yet in Postgres survive a crash here; empty: memory only"),
+    ROW("PAT_ROUTER_TRANSFERS_PER_MIN", PAT_CONF_INT, transfers_per_min, "10",
+        "transfers a user may begin within a minute, at each router", .min = 1, .max = 60),
+    ROW("PAT_ROUTER_TRANSFER_CALLER_ID", PAT_CONF_ENUM, transfer_caller_id, "called",
+        "whose number the other phone shows", .arg = "called,caller"),
+    ROW("PAT_ROUTER_TRANSFER_MAX", PAT_CONF_INT, transfer_max, "5",
+        "times one call may be transferred", .min = 1, .max = 100),
+    ROW("PAT_ROUTER_TRANSFER_PREFIXES", PAT_CONF_LIST, transfer_prefixes, "+1,!+1900",
+        "where transfers may go; ! forbids, the longest prefix decides"),
     ROW("PAT_ROUTER_VOICEMAIL_MAX_S", PAT_CONF_INT, voicemail_max_s, "120",
         "longest voicemail message in seconds", .min = 10, .max = 3600),
+    ROW("PAT_ROUTER_VOICEMAIL_TRANSCRIBE", PAT_CONF_BOOL, voicemail_transcribe, "true",
+        "have the carrier write messages down (it charges for it)"),
     ROW("PAT_SIGNALWIRE_SIGNING_KEY", PAT_CONF_SECRET, signing_keys, NULL,
-        "SignalWire's signing key; two, comma-separated, while rotating",
+        "the carrier's signing key (Twilio: auth token); two, by comma, while rotating",
         .flags = PAT_CONF_REQUIRED),
 };
 
@@ -73,6 +93,10 @@ static int open_door(struct router *r)
     if (!err)
         err = after_routes(r);
     if (!err)
+        err = voicemail_routes(r);
+    if (!err)
+        err = transfer_routes(r);
+    if (!err)
         err = pat_httpd_listen(r->httpd);
     if (!err)
         pat_daemon_set_port(r->d, "http", pat_httpd_port(r->httpd));
@@ -95,6 +119,12 @@ static int start(struct pat_daemon *d, void *arg)
                                     .metrics = d->metrics });
     if (!err)
         err = routes_new(&r->routes, d, r->conf->snapshot_file);
+    if (!err)
+        err = moves_new(&r->moves);
+    if (!err)
+        err = leg_start(r);
+    if (!err)
+        err = actions_new(&r->actions, r);
     if (!err)
         err = explain_serve(r);
     return err ? err : open_door(r);
@@ -129,6 +159,8 @@ static void stop(struct pat_daemon *d, void *arg)
 
     (void)d;
     pat_bus_unsubscribe(r->explain);
+    actions_free(r->actions);
+    moves_free(r->moves);
     routes_free(r->routes);
 }
 

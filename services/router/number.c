@@ -42,3 +42,14 @@ int number_read(char out[NUMBER_MAX], const char *s)
     memcpy(out, text, sizeof text);
     return PAT_OK;
 }
+
+void number_mask(char out[NUMBER_MAX], const char *number)
+{
+    size_t n = strlen(number), shown = n > 8 ? 4 : 0;
+
+    if (n >= NUMBER_MAX)
+        n = NUMBER_MAX - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(i + shown >= n || number[i] == '+' ? number[i] : '*');
+    out[n] = 0;
+}

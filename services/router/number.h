@@ -14,5 +14,7 @@ bool number_e164(const char *s);
  * "sip:+1555...@host" and "tel:+1555..." give their user part, blanks that a form's unescaped plus
  * became are read as plus. PAT_EINVAL: there is none. */
 int number_read(char out[NUMBER_MAX], const char *s) PAT_MUST_CHECK;
+/* "+*******0142": only the last four digits, and of short numbers none. */
+void number_mask(char out[NUMBER_MAX], const char *number);
 
 #endif

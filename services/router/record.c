@@ -84,9 +84,11 @@ static void about(struct text *data, const struct callref *c)
     put_str(data, "user_id", c->user);
 }
 
-static void call_facts(struct text *facts, const struct callref *c, const char *state)
+static void call_facts(struct text *facts, const struct router *r, const struct callref *c,
+                       const char *state)
 {
     text_init(facts);
+    put_str(facts, "carrier", r->conf->carrier);
     put_str(facts, "id", c->call.s);
     put_str(facts, "user_id", c->user);
     put_or_null(facts, "agent_config_id", c->agent_config);
@@ -95,7 +97,6 @@ static void call_facts(struct text *facts, const struct callref *c, const char *
     put_bool(facts, "caller_withheld", !*c->from);
     put_str(facts, "to_number", c->to);
     put_str(facts, "state", state);
-    put_str(facts, "carrier", "signalwire");
     put_str(facts, "carrier_call_id", c->carrier_call);
     put_or_null(facts, "retell_call_id", c->retell_call);
     if (c->stack != STACK_NONE)
@@ -146,7 +147,7 @@ static void say_offered(struct router *r, const struct callref *c)
     put_str(&data, "to", c->to);
     put_or_null(&data, "from", c->from);
     put_bool(&data, "withheld", !*c->from);
-    put_str(&data, "carrier", "signalwire");
+    put_str(&data, "carrier", r->conf->carrier);
     put_str(&data, "carrier_call_id", c->carrier_call);
     say(r, c, "offered", &id, (struct text *const[2]){ &data, NULL });
 }
@@ -179,7 +180,7 @@ void record_routed(struct router *r, const struct callref *c, const struct decis
     put_str(&data, "sip_target", sip_target);
     put_int(&data, "config_version", c->config_version);
     put_int(&data, "answer_us", answer_us);
-    call_facts(&facts, c, "routed");
+    call_facts(&facts, r, c, "routed");
     put_bool(&facts, "fallback", d->fallback);
     put_str(&facts, "router_build", PAT_VERSION " " PAT_BUILD_ID);
     if (sip_target)
@@ -216,6 +217,19 @@ void record_voicemail(struct router *r, const struct callref *c, const char *rec
     say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
 }
 
+void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
+                           const char *words)
+{
+    struct pat_id id = pat_event_id_once(c->call.s, "voicemail_text");
+    struct text data;
+
+    about(&data, c);
+    put_str(&data, "recording_url", recording_url);
+    put_ms(&data, "duration_ms", -1);
+    put_str(&data, "transcript", words);
+    say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
+}
+
 static void put_ids(struct text *t, const struct callref *c)
 {
     char room[sizeof "call_" + PAT_ID_LEN];
@@ -246,7 +260,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     put_int(&data, "duration_ms", whole_ms < 0 ? 0 : whole_ms);
     put_ms(&data, "talk_ms", e->talk_ms);
     put_ids(&data, c);
-    call_facts(&facts, c, "ended");
+    call_facts(&facts, r, c, "ended");
     put_str(&facts, "ended_reason", e->reason);
     put_str(&facts, "ended_owner", e->owner);
     if (e->outcome)

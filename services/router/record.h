@@ -19,6 +19,9 @@ void record_failed_over(struct router *r, const struct callref *c, enum stack to
                         const char *reason);
 void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
                       int64_t duration_ms);
+/* Its words, as the carrier heard them: the same event again, with the text. */
+void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
+                           const char *text);
 
 struct record_end {
     const char *reason;  /* "completed", "no_answer", "voicemail" ... */

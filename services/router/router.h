@@ -16,6 +16,10 @@ struct router_conf {
     char *listen;
     char *public_url; /* without a trailing slash */
     char *signing_keys;
+    char *carrier; /* "signalwire", "twilio" */
+    char *carrier_url;
+    char *carrier_project;
+    char *carrier_token;
     char *call_secret;
     char *livekit_sip_host;
     char *livekit_sip_transport;
@@ -31,6 +35,11 @@ struct router_conf {
     int64_t dial_timeout_s;
     int64_t max_call_s;
     int64_t voicemail_max_s;
+    bool voicemail_transcribe;
+    char *transfer_caller_id; /* "called", "caller" */
+    char *transfer_prefixes;
+    int64_t transfer_max;
+    int64_t transfers_per_min;
 };
 
 enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };
@@ -50,6 +59,8 @@ struct router {
     struct pat_journal *journal;
     struct pat_httpd *httpd;
     struct pat_sub *explain;
+    struct actions *actions;
+    struct moves *moves;
     struct pat_breaker retell;
     struct pat_breaker livekit;
     struct router_stats stats;
@@ -57,7 +68,7 @@ struct router {
 
 /* inbound.c: the carrier asks what to do with a new call. */
 int inbound_routes(struct router *r) PAT_MUST_CHECK;
-/* after.c: Dial results, status, recordings, the fallback document. */
+/* after.c: Dial results, status, the fallback document. */
 int after_routes(struct router *r) PAT_MUST_CHECK;
 /* explain.c: RPC router.explain. */
 int explain_serve(struct router *r) PAT_MUST_CHECK;

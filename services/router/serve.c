@@ -11,6 +11,8 @@
 #include "decide.h"
 #include "document.h"
 #include "record.h"
+#include "transfer.h"
+#include "voicemail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,42 +38,43 @@ struct attempt {
 static void attempt_free(struct attempt *a)
 {
     free(a->settings);
+    free(a->s.transfer_take);
     free(a);
 }
 
 /* ------------------------------------------------------------------ documents */
 
+/* So that the agent knows why the caller is back. */
+static int add_returned(struct pat_buf *sip, const struct attempt *a)
+{
+    if (!a->s.returned || a->s.ref.stack != STACK_LIVEKIT)
+        return PAT_OK;
+    return pat_buf_addf(sip, "&X-Pat-Returned=%s", a->s.returned);
+}
+
 static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *sip)
 {
     const struct router *r = a->r;
-    struct dial dial = { r->conf, &a->s.ref, NULL };
-    struct pat_buf action;
+    struct dial dial = { .conf = r->conf, .ref = &a->s.ref };
+    struct pat_buf action, state;
     int err;
 
     pat_buf_init(&action, 4096);
+    pat_buf_init(&state, 4096);
     err = callback_url(&action, r, "/v1/signalwire/dial/", &a->s.ref);
+    if (!err && a->s.form == CARRIER_SWML)
+        err = callback_url(&state, r, "/v1/signalwire/leg/", &a->s.ref);
     if (!err)
         err = document_sip_uri(sip, r->conf, &a->s.ref);
+    if (!err)
+        err = add_returned(sip, a);
     dial.action_url = action.data;
+    dial.state_url = state.data;
     if (!err)
         err = a->s.form == CARRIER_SWML ? swml_dial(doc, &dial, sip->data)
                                         : cxml_dial(doc, &dial, sip->data);
     pat_buf_fini(&action);
-    return err;
-}
-
-static int write_voicemail(struct attempt *a, struct pat_buf *doc)
-{
-    const struct router *r = a->r;
-    struct pat_buf url;
-    int err;
-
-    pat_buf_init(&url, 4096);
-    err = callback_url(&url, r, "/v1/signalwire/recording/", &a->s.ref);
-    if (!err)
-        err = a->s.form == CARRIER_SWML ? swml_voicemail(doc, r->conf, leave_message, url.data)
-                                        : cxml_voicemail(doc, r->conf, leave_message, url.data);
-    pat_buf_fini(&url);
+    pat_buf_fini(&state);
     return err;
 }
 
@@ -100,9 +103,13 @@ static void answer(struct attempt *a)
     a->s.ref.stack = a->d.stack;
     if (a->d.stack)
         a->s.ref.tried |= 1u << a->d.stack;
-    err = a->d.stack ? write_dial(a, &doc, &sip) : write_voicemail(a, &doc);
+    err = a->d.stack ? write_dial(a, &doc, &sip)
+                     : voicemail_write(r, &a->s.ref, a->s.form, leave_message, &doc);
     carrier_answer(r, a->http, a->s.form, err, &doc);
     tell(a, a->d.stack && !err ? sip.data : NULL);
+    leg_note(r, &a->s.ref, a->s.form);
+    if (a->s.transfer_take && a->d.stack)
+        transfer_tell(r, &a->s.ref, a->s.transfer_take, "returned", a->s.returned, NULL);
     pat_buf_fini(&doc);
     pat_buf_fini(&sip);
     attempt_free(a);
@@ -263,6 +270,7 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
         pat_buf_init(&doc, DOCUMENT_MAX);
         carrier_answer(r, http, s->form, PAT_ENOMEM, &doc);
         pat_buf_fini(&doc);
+        free(s->transfer_take);
         return;
     }
     a->r = r;
@@ -271,5 +279,7 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
     a->in.own = STACK_RETELL;
     if (route)
         know_user(a, route);
+    if (a->s.returned && a->s.ref.stack)
+        a->in.own = a->s.ref.stack; /* there the conversation is */
     attempt_next(a);
 }

@@ -9,10 +9,14 @@
 #include "carrier.h"
 #include "routes.h"
 
+struct transfer;
+
 struct serve {
     struct callref ref; /* who; ref.tried says what was tried */
     enum carrier_form form;
-    const char *failed_over; /* why the last leg failed; NULL at the first attempt */
+    const char *failed_over;        /* why the last leg failed; NULL at the first attempt */
+    const char *returned;           /* how a transfer ended that nobody took; a constant, or NULL */
+    struct transfer *transfer_take; /* that transfer, from malloc; NULL: there was none */
     int64_t started_us;
 };
 

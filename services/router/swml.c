@@ -4,10 +4,11 @@
  * `transfer` to our Dial result URL, which gets the outcome in vars.connect_result.
  */
 #include "document.h"
+#include "swml_build.h"
 
 #include <string.h>
 
-static int finish(struct pat_buf *out, struct pat_json *steps_take)
+int swml_finish(struct pat_buf *out, struct pat_json *steps_take)
 {
     struct pat_json *doc = pat_json_obj(), *sections = pat_json_obj();
     int err;
@@ -20,7 +21,7 @@ static int finish(struct pat_buf *out, struct pat_json *steps_take)
     return err;
 }
 
-static void add_step(struct pat_json *steps, const char *verb, struct pat_json *params_take)
+void swml_step(struct pat_json *steps, const char *verb, struct pat_json *params_take)
 {
     struct pat_json *step = pat_json_obj();
 
@@ -38,7 +39,7 @@ static void add_say(struct pat_json *steps, const char *text)
     pat_buf_adds(&url, text);
     pat_json_set_str(play, "url", url.data);
     pat_buf_fini(&url);
-    add_step(steps, "play", play);
+    swml_step(steps, "play", play);
 }
 
 /* "sip:u@h;transport=tls?A=1&B=2": SWML wants the headers apart. Values are percent-encoded in the
@@ -77,10 +78,12 @@ int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
         pat_json_set_str(c, "username", conf->livekit_sip_username);
         pat_json_set_str(c, "password", conf->livekit_sip_password);
     }
-    add_step(steps, "connect", c);
+    if (d->state_url)
+        pat_json_set_str(c, "call_state_url", d->state_url);
+    swml_step(steps, "connect", c);
     pat_json_set_str(t, "dest", d->action_url);
-    add_step(steps, "transfer", t);
-    return finish(out, steps);
+    swml_step(steps, "transfer", t);
+    return swml_finish(out, steps);
 }
 
 int swml_say_hangup(struct pat_buf *out, const char *text)
@@ -88,16 +91,16 @@ int swml_say_hangup(struct pat_buf *out, const char *text)
     struct pat_json *steps = pat_json_arr();
 
     add_say(steps, text);
-    add_step(steps, "hangup", pat_json_obj());
-    return finish(out, steps);
+    swml_step(steps, "hangup", pat_json_obj());
+    return swml_finish(out, steps);
 }
 
 int swml_hangup(struct pat_buf *out)
 {
     struct pat_json *steps = pat_json_arr();
 
-    add_step(steps, "hangup", pat_json_obj());
-    return finish(out, steps);
+    swml_step(steps, "hangup", pat_json_obj());
+    return swml_finish(out, steps);
 }
 
 int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
@@ -105,13 +108,13 @@ int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const ch
 {
     struct pat_json *steps = pat_json_arr(), *r = pat_json_obj();
 
-    add_step(steps, "answer", pat_json_obj());
+    swml_step(steps, "answer", pat_json_obj());
     add_say(steps, text);
     pat_json_set_bool(r, "beep", true);
     pat_json_set_str(r, "format", "wav");
     pat_json_set_int(r, "max_length", conf->voicemail_max_s);
     pat_json_set_str(r, "status_url", status_url);
-    add_step(steps, "record", r);
-    add_step(steps, "hangup", pat_json_obj());
-    return finish(out, steps);
+    swml_step(steps, "record", r);
+    swml_step(steps, "hangup", pat_json_obj());
+    return swml_finish(out, steps);
 }

@@ -26,7 +26,6 @@ from harness.patdb import add_user, migrate
 from harness.postgres import DAEMON, OWNER, Postgres
 from harness.process import Process, free_port, http_status
 from harness.sip_leg import Leg, SipGate, wait
-from harness.turns import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLER = "+15550109999"
@@ -118,8 +117,6 @@ class Stack:
         self.build_dir = Path(build_dir)
         self.own_folder = folder is None
         self.folder = Path(folder or tempfile.mkdtemp(prefix="patchbay-"))
-        self.turns = self.folder / "turns"
-        self.turns.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         self.with_livekit = with_livekit
         self.settings = daemons or {}
@@ -128,6 +125,7 @@ class Stack:
         self.call_secret = secrets.token_hex(24)
         self.retell_key = "key_" + secrets.token_hex(12)
         self.inside_token = secrets.token_hex(16)
+        self.project, self.carrier_token = str(uuid.uuid4()), "PT_" + secrets.token_hex(12)
         self.ports: dict[str, int] = {}
         self.daemons: dict[str, Daemon] = {}
         self.gate: SipGate | None = None
@@ -177,10 +175,6 @@ class Stack:
                 self._undo.pop()()
             except Exception as e:  # the rest is ended all the same
                 failure = failure or e
-        try:
-            replay(self.build_dir, self.turns)
-        except Exception as e:
-            failure = failure or e
         if self.own_folder and not os.environ.get("PAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         if failure:
@@ -226,7 +220,9 @@ class Stack:
             "PAT_LIVEKIT_SIP_HOST": LIVEKIT_SIP_HOST, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
             "PAT_RETELL_PROVIDER_URL": provider.url, "PAT_INSIDE_TOKEN": self.inside_token,
             "PAT_ROUTER_SNAPSHOT_FILE": str(self.folder / "routes.snapshot"),
-            "PAT_ROUTER_SPOOL_FILE": str(self.folder / "router.spool")})
+            "PAT_ROUTER_SPOOL_FILE": str(self.folder / "router.spool"),
+            "PAT_CARRIER_URL": self.double("signalwire"), "PAT_CARRIER_PROJECT": self.project,
+            "PAT_CARRIER_TOKEN": self.carrier_token})
         router.env.setdefault("PAT_ROUTER_PUBLIC_URL", router.url)
         relay = self._daemon("webhook-relay", "PAT_RELAY_LISTEN", self._livekit_env() | {
             "PAT_RETELL_WEBHOOK_KEY": self.retell_key})
@@ -235,7 +231,6 @@ class Stack:
         if self.with_livekit:
             self._daemon("livekit-agent", None, self._livekit_env() | {
                 "PAT_LIVEKIT_AGENT_NAME": AGENT_NAME, "PAT_CALL_SECRET": self.call_secret,
-                "PAT_EVENT_LOG_DIR": str(self.turns),
                 "PAT_DEEPGRAM_URL": f"ws://127.0.0.1:{self.ports['deepgram']}", "PAT_DEEPGRAM_API_KEY": "dg-key",
                 "PAT_OPENAI_URL": f"{self.double('openai')}/v1", "PAT_OPENAI_API_KEY": "sk-key",
                 "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key"})
@@ -258,7 +253,7 @@ class Stack:
             self.control("deepgram", grammar=voice.sentences())
         self.control("signalwire", voice_url=f"{router.url}/v1/signalwire/voice", signing_key=self.signing_key,
                      fallback_url=f"{router.url}/v1/signalwire/fallback", status_url=f"{router.url}/v1/signalwire/status",
-                     sip_hosts=hosts)
+                     sip_hosts=hosts, project=self.project, token=self.carrier_token)
         self.control("retell", key=self.retell_key, webhook_url=f"{relay.url}/v1/hooks/retell",
                      webhook_key=self.retell_key, call_ms=1500)
 

@@ -22,6 +22,8 @@ EXAMPLES = {
                               "is_fallback": False, "sip_target": "sip:x@y", "config_version": 7, "answer_us": 412},
     "call.answered": CALL_OF | {"stack": "retell", "greeting_ms": None},
     "call.failed_over": CALL_OF | {"from": "livekit", "to": "retell", "reason": "no_answer"},
+    "call.transfer": CALL_OF | {"transfer_id": CALL, "attempt": 1, "mode": "warm", "label": "sales", "to": "+*******0142",
+                                "outcome": "no_answer", "reason": None, "carrier_leg_id": None},
     "call.ended": CALL_OF | {"stack": "livekit", "reason": "completed", "owner": "caller", "duration_ms": 61000,
                              "talk_ms": 58000, "ids": {"carrier_call_id": "1", "retell_call_id": None,
                                                        "livekit_room": "call_" + CALL}},

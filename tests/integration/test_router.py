@@ -155,7 +155,7 @@ def test_a_call_at_retell_from_ring_to_end(stack, carrier, watch):
     sid = stack.place_call(RITA.number)
     stack.wait_story(sid, "bridged")
     stack.wait_story(sid, "ended")
-    row = stack.wait_row(sid, "ended")
+    row = wait(lambda: (r := stack.wait_row(sid, "ended"))["outcome"] and r, 20, "the router has told its end")
     # Retell's webhook and the Dial's result race; the first to say why it ended is kept.
     assert row["outcome"] == "answered" and row["ended_reason"] in ("completed", "agent_hangup") and row["duration_ms"] > 0
     call = str(row["id"])
@@ -438,7 +438,7 @@ def test_the_carrier_walks_the_whole_chain(stack, carrier, watch):
     call = str(row["id"])
     assert row["outcome"] == "voicemail"
     watch.wait_for("call.ended", call)
-    wait(lambda: stored_events(stack, call).count("voicemail") == 1, 10, "the message is stored")
+    wait(lambda: stored_events(stack, call).count("voicemail") == 2, 20, "the message is stored, and its words are")
     assert stored_events(stack, call).count("ended") == 1
     assert max(e["answer_ms"] for e in stack.story(sid, "answer")) < SOON_MS
 

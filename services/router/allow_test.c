@@ -1,0 +1,89 @@
+/* allow_test.c - where a call may be transferred to. */
+#include "allow.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CALLER "+15550109999"
+#define CALLED "+15550100001"
+
+static void test_allow__follows_the_table(void **state)
+{
+    static const struct {
+        struct allow_in in;
+        const char *reason;
+    } table[] = {
+        { { "+15550123456", CALLER, CALLED, false, "+1", 0, 5 }, NULL },
+        { { CALLER, CALLER, CALLED, false, "+1", 0, 5 }, "loop" },
+        { { CALLED, CALLER, CALLED, true, "+1", 0, 5 }, "loop" },
+        { { "+15550100002", CALLER, CALLED, true, "+1", 0, 5 }, "own_number" },
+        { { "+15550123456", "", CALLED, false, "+1", 0, 5 }, NULL },
+        { { "+15550123456", CALLER, CALLED, false, "+1", 4, 5 }, NULL },
+        { { "+15550123456", CALLER, CALLED, false, "+1", 5, 5 }, "loop" },
+        { { "+445550123456", CALLER, CALLED, false, "+1", 0, 5 }, "not_allowed" },
+        { { "+19005550123", CALLER, CALLED, false, "+1,!+1900", 0, 5 }, "not_allowed" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const char *got = allow_transfer(&table[i].in);
+
+        if (!table[i].reason)
+            assert_null(got);
+        else
+            assert_string_equal(got, table[i].reason);
+    }
+}
+
+static void test_allow__the_longest_prefix_decides(void **state)
+{
+    (void)state;
+    assert_true(allow_prefix("+1, +44", "+445550"));
+    assert_false(allow_prefix("!+1900,+1", "+1900555"));
+    assert_true(allow_prefix("+1900123,!+1900,+1", "+1900123555"));
+    assert_false(allow_prefix("", "+15550"));
+    assert_false(allow_prefix(" , ,,", "+15550"));
+    assert_true(allow_prefix("+", "+15550"));
+    assert_false(allow_prefix("!", "+15550"));
+}
+
+static void test_allow__so_many_a_minute(void **state)
+{
+    struct allow_rate r = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_true(allow_rate(&r, 3, 1000 + i));
+    assert_false(allow_rate(&r, 3, 1010));
+    assert_false(allow_rate(&r, 3, 60999));
+    assert_true(allow_rate(&r, 3, 61000));
+    assert_false(allow_rate(&r, 3, 61000));
+}
+
+static void test_allow__a_masked_number_shows_four_digits(void **state)
+{
+    char out[NUMBER_MAX];
+
+    (void)state;
+    number_mask(out, "+15550100142");
+    assert_string_equal(out, "+*******0142");
+    number_mask(out, "+123456");
+    assert_string_equal(out, "+******");
+    number_mask(out, "");
+    assert_string_equal(out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allow__follows_the_table),
+        cmocka_unit_test(test_allow__the_longest_prefix_decides),
+        cmocka_unit_test(test_allow__so_many_a_minute),
+        cmocka_unit_test(test_allow__a_masked_number_shows_four_digits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
