@@ -479,9 +479,9 @@ static void print_help(const struct pat_daemon_spec *spec, const struct daemon_c
 {
     printf("patchbay-%s - %s\n\n"
            "Usage: %s [--help | --version | --check-config]\n\n"
-           "  --check-config  say what is wrong with the settings and end: 0 fine, 1 not\n\n"
+           "  --check-config  say what is wrong with the settings and end: 0 fine, 1 not\n%s\n"
            "Settings come from the environment:\n",
-           spec->name, spec->summary, spec->name);
+           spec->name, spec->summary, spec->name, spec->more_usage ? spec->more_usage : "");
     pat_conf_help(conf->rows, conf->n, stdout);
 }
 

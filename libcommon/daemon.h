@@ -50,6 +50,7 @@ struct pat_daemon_spec {
     size_t n_rows;
     size_t conf_size;
     unsigned wants;
+    const char *more_usage; /* of what main does itself; NULL: nothing */
     /* Optional: checks that need several settings; adds lines to errors and returns PAT_EINVAL. */
     int (*check)(const void *conf, struct pat_buf *errors);
     /* On an error the process ends at once, with status 1: what was made is not unwound. */

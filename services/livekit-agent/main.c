@@ -1,6 +1,9 @@
-/* main.c - livekit-agent: settings, the agent up, the agent down. */
+/* main.c - livekit-agent: settings, the agent up, the agent down; or logs of turns run again. */
 #include "call/agent.h"
 #include "call/conf.h"
+#include "call/turn_log.h"
+
+#include <string.h>
 
 struct process {
     struct pat_daemon *d;
@@ -39,6 +42,17 @@ static void stop(struct pat_daemon *d, void *arg)
     p->agent = NULL;
 }
 
+/* All of them; the status says whether every decision was the same. */
+static int replay(int n, char **files)
+{
+    int bad = 0;
+
+    for (int i = 0; i < n; i++)
+        bad += turn_replay(files[i], stdout) != PAT_OK;
+    printf("%d of %d logs replayed without a difference\n", n - bad, n);
+    return bad > 0;
+}
+
 int main(int argc, char **argv)
 {
     struct process p = { 0 };
@@ -53,7 +67,11 @@ int main(int argc, char **argv)
         .start = start,
         .drain = drain,
         .stop = stop,
+        .more_usage = "  --replay FILE...  run logs of PAT_EVENT_LOG_DIR again: 0 each decides the "
+                      "same, 1 not\n",
     };
 
+    if (argc > 2 && strcmp(argv[1], "--replay") == 0)
+        return replay(argc - 2, argv + 2);
     return pat_daemon_main(argc, argv, &spec, &p);
 }

@@ -102,6 +102,7 @@ def test_when_the_caller_leaves_nothing_is_left(stack, watch):
     sid = stack.place_call(LEO.number)
     leg = stack.leg(sid)
     leg.wait_active()
+    stack.wait_story(sid, "bridged")  # a caller who cancels an INVITE is another story
     stack.hang_up(sid)
     ended = watch.wait_for("call.ended", leg.call)
     assert ended["data"]["owner"] == "caller"

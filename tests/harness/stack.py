@@ -26,6 +26,7 @@ from harness.patdb import add_user, migrate
 from harness.postgres import DAEMON, OWNER, Postgres
 from harness.process import Process, free_port, http_status
 from harness.sip_leg import Leg, SipGate, wait
+from harness.turns import replay
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLER = "+15550109999"
@@ -117,6 +118,8 @@ class Stack:
         self.build_dir = Path(build_dir)
         self.own_folder = folder is None
         self.folder = Path(folder or tempfile.mkdtemp(prefix="patchbay-"))
+        self.turns = self.folder / "turns"
+        self.turns.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         self.with_livekit = with_livekit
         self.settings = daemons or {}
@@ -175,6 +178,10 @@ class Stack:
                 self._undo.pop()()
             except Exception as e:  # the rest is ended all the same
                 failure = failure or e
+        try:
+            replay(self.build_dir, self.turns)
+        except Exception as e:
+            failure = failure or e
         if self.own_folder and not os.environ.get("PAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         if failure:
@@ -231,6 +238,7 @@ class Stack:
         if self.with_livekit:
             self._daemon("livekit-agent", None, self._livekit_env() | {
                 "PAT_LIVEKIT_AGENT_NAME": AGENT_NAME, "PAT_CALL_SECRET": self.call_secret,
+                "PAT_EVENT_LOG_DIR": str(self.turns),
                 "PAT_DEEPGRAM_URL": f"ws://127.0.0.1:{self.ports['deepgram']}", "PAT_DEEPGRAM_API_KEY": "dg-key",
                 "PAT_OPENAI_URL": f"{self.double('openai')}/v1", "PAT_OPENAI_API_KEY": "sk-key",
                 "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key"})

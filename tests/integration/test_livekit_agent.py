@@ -20,6 +20,7 @@ from harness.nats import Nats
 from harness.process import Process, free_port, http_status
 from harness.sip_leg import SipGate, wait
 from harness.stack import ROOT, http_json
+from harness.turns import replay
 from harness.watch import Watch
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev"))
@@ -50,12 +51,18 @@ class World:
         self.watch = Watch(self.nats.url).__enter__()
         self.agent = None
 
+    @property
+    def turns(self) -> Path:
+        folder = self.folder / "turns"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def env(self) -> dict[str, str]:
         at = lambda scheme, vendor: f"{scheme}://127.0.0.1:{self.ports[vendor]}"  # noqa: E731
         return {"PAT_NATS_URL": self.nats.url, "PAT_DATABASE_URL": "postgres://nobody@127.0.0.1:9/none",
                 "PAT_LOG_FORMAT": "json", "PAT_DRAIN_MS": "20000", "PAT_LIVEKIT_URL": self.livekit.url,
                 "PAT_LIVEKIT_API_KEY": self.livekit.key, "PAT_LIVEKIT_API_SECRET": self.livekit.secret,
-                "PAT_CALL_SECRET": "secret", "PAT_DEEPGRAM_URL": at("ws", "deepgram"), "PAT_DEEPGRAM_API_KEY": "k",
+                "PAT_CALL_SECRET": "secret", "PAT_EVENT_LOG_DIR": str(self.turns), "PAT_DEEPGRAM_URL": at("ws", "deepgram"), "PAT_DEEPGRAM_API_KEY": "k",
                 "PAT_OPENAI_URL": at("http", "openai") + "/v1", "PAT_OPENAI_API_KEY": "k",
                 "PAT_ELEVENLABS_URL": at("ws", "elevenlabs"), "PAT_ELEVENLABS_API_KEY": "k"}
 
@@ -109,6 +116,7 @@ class World:
         self.watch.__exit__(None, None, None)
         for p in (self.doubles, self.livekit, self.nats):
             p.stop()
+        assert replay(BUILD, self.turns) > 5
 
 
 @pytest.fixture(scope="module")

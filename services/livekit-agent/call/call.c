@@ -163,9 +163,7 @@ int call_open_speech(struct call *c)
         err = env_mouth(&c->mouth, c->env, c->ctx);
     if (!err)
         mouth_listen(c->mouth, &call_mouth_events, c);
-    if (!err && *c->env->conf->event_log_dir &&
-        turn_log_open(&c->log, c->env->conf->event_log_dir, c->id, c->began_us, &c->turn_opts))
-        pat_log(PAT_WARN, "turn_log.failed", PAT_S("call", c->id));
+    turn_log_opts(c->log, &c->turn_opts);
     return err;
 }
 
@@ -186,6 +184,7 @@ static void release(struct call *c)
     call_tools_free(c->tools);
     history_free(c->history);
     turn_log_close(c->log);
+    free(c->answering);
     context_free(c->ctx);
     pat_buf_fini(&c->said);
     pat_buf_fini(&c->partial);
@@ -194,7 +193,12 @@ static void release(struct call *c)
 
 static int set_up(struct call *c, const struct call_start *s)
 {
+    const char *dir = c->env->conf->event_log_dir;
     int err = init_timers(c);
+
+    if (*dir && turn_log_open(&c->log, dir, c->id, c->began_us))
+        pat_log(PAT_WARN, "turn_log.failed", PAT_S("call", c->id));
+    turn_log_opts(c->log, &c->turn_opts);
 
     if (!err)
         err = ear_new(&c->ear, c->env->loop, &call_ear_events, c);
@@ -330,6 +334,7 @@ void call_end(struct call *c, const char *reason)
         pat_strcpy(c->reason, sizeof c->reason, reason);
     call_reply_over(c, true);
     call_tools_stop(c->tools);
+    call_announce_end(c);
     stop_timers(c);
     ear_attach(c->ear, NULL);
     report_usage(c);

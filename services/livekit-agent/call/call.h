@@ -19,6 +19,9 @@ struct call_events {
     void (*ended)(struct call *c, void *arg);
 };
 
+/* The text of call_announce: was all of it heard? Once, on the loop, possibly before it returns. */
+typedef void call_announced_fn(bool whole, void *arg);
+
 struct call_start {
     const char *call_id;
     const char *room; /* name */
@@ -42,6 +45,12 @@ void call_hang_up(struct call *c, const char *reason, bool polite);
 int call_send_dtmf(struct call *c, const char *digits) PAT_MUST_CHECK;
 /* Somebody else serves it: leaves without a word, and without closing the room. */
 void call_yield(struct call *c, const char *reason);
+/* Says a text of ours in the call's voice (cached like a greeting), when what is being said has
+ * been spoken, or now. Firm: the caller cannot interrupt it; what they say meanwhile is their next
+ * turn. fn may be NULL. PAT_EAGAIN: TURN_SAY_MAX texts wait already. */
+enum { CALL_SAY_NOW = 1, CALL_SAY_FIRM = 2 };
+int call_announce(struct call *c, const char *text, unsigned how, call_announced_fn *fn,
+                  void *arg) PAT_MUST_CHECK;
 /* At any time; leaves the room without ceremony when it had not. */
 void call_free(struct call *c);
 

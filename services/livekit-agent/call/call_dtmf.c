@@ -4,6 +4,7 @@
  * itself are not looked at. What was pressed may be a passcode: neither log nor event has it.
  */
 #include "call_int.h"
+#include "words.h"
 
 #include <string.h>
 
@@ -30,7 +31,7 @@ void call_typed(struct call *c, const char *text, size_t len)
     if (c->said.len)
         pat_buf_adds(&c->said, " ");
     pat_buf_add(&c->said, text, len);
-    call_turn_kind(c, TURN_TYPED, c->said.data ? prompt_words(c->said.data, true) : 0);
+    call_turn_kind(c, TURN_TYPED, c->said.data ? words_total(c->said.data) : 0);
 }
 
 static void on_in_over(void *arg)

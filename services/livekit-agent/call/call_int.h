@@ -3,7 +3,9 @@
  *   call.c        life: made, told its context, ended, freed; timers
  *   call_room.c   what the room tells: who is there, can they hear us, what they send
  *   call_turn.c   events into the turn machine, its actions out
- *   call_reply.c  replies: begun, heard, cut; the recogniser's and the voice's news
+ *   call_hear.c   what the caller says: the ear's and the recogniser's news
+ *   call_reply.c  replies: begun, heard, cut; the voice's and the player's news
+ *   call_announce.c  texts of our own
  *   call_report.c events and usage
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
@@ -36,6 +38,12 @@ struct call_dtmf {
     size_t n_in, at_out;
     int tries;
     struct pat_timer in_timer, out_timer;
+};
+
+struct announcement {
+    char *text; /* NULL: none */
+    call_announced_fn *fn;
+    void *arg;
 };
 
 struct call {
@@ -79,6 +87,15 @@ struct call {
     int64_t final_us;        /* the recogniser's latest word on a turn's end */
     struct turn_times times; /* of the turn the reply answers */
 
+    char *answering;    /* the words it answers; NULL: none */
+    size_t asked_bytes; /* given to the model for it */
+    bool model_runs;
+
+    struct announcement says[TURN_SAY_MAX], saying;
+    size_t n_says;
+
+    bool judged;            /* the recogniser judges turns, not pauses */
+    int taken_words;        /* of the stretch not frozen: they belong to a turn that is over */
     struct pat_buf said;    /* frozen words of the caller's turn */
     struct pat_buf partial; /* and those that may change */
     int64_t said_at_ms;
@@ -119,10 +136,21 @@ void call_check_ready(struct call *c);
 void call_turn(struct call *c, struct turn_event e); /* kind and details; the time is set here */
 void call_turn_kind(struct call *c, enum turn_event_kind kind, int32_t n);
 
-/* call_reply.c */
+/* call_hear.c */
 extern const struct stt_events call_stt_events;
-extern const struct mouth_events call_mouth_events;
 extern const struct ear_events call_ear_events;
+char *call_all_said(const struct call *c); /* of the turn so far, frozen and not; yours to free */
+void call_commit(struct call *c);
+void call_forget(struct call *c);
+void call_deaf(void *arg); /* the recogniser has been away for too long */
+
+/* call_announce.c */
+void call_announcement(struct call *c); /* TURN_ANNOUNCE */
+void call_announced(struct call *c, bool whole);
+void call_announce_end(struct call *c);
+
+/* call_reply.c */
+extern const struct mouth_events call_mouth_events;
 extern const struct player_events call_player_events;
 extern const struct player_sink call_player_sink;
 void call_think(struct call *c);
@@ -133,10 +161,7 @@ void call_say_text(struct call *c, const char *text);
 /* What the model is asked, with these messages; borrowed. */
 struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages);
 void call_reply_over(struct call *c, bool cut);
-void call_commit(struct call *c);
-void call_forget(struct call *c);
 void call_tick(void *arg); /* while we speak */
-void call_deaf(void *arg); /* the recogniser has been away for too long */
 
 /* call_dtmf.c */
 int call_dtmf_init(struct call *c) PAT_MUST_CHECK;

@@ -1,18 +1,15 @@
 /* call_reply.c - what we say: begun, followed to the caller's ear, and written down as heard; and
- * the news of ear, recogniser, voice and player that the turn machine wants.
+ * the news of voice and player that the turn machine wants.
  */
 #include "call_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     MESSAGES_MAX = 48 * 1024, /* bytes of history given to the model */
     FAILURES_MAX = 3,         /* replies in a row: then we say so and hang up */
-    PARTIAL_US = 250 * 1000,  /* live text at most this often */
     MUTE_US = 2500 * 1000,    /* a voice that works is faster, the substitute's turn included */
-    DEAF_MS = 20000,          /* no recogniser for so long: the call is over */
-    STEADY_US = 5000 * 1000,  /* connected for so long: it is back */
-    PAUSE_US = 60 * 1000,     /* no voice for so long, and the recogniser says the same */
 };
 
 /* ---- replies ---- */
@@ -23,6 +20,7 @@ static void on_made(bool sounds, void *arg)
 {
     struct call *c = arg;
 
+    c->model_runs = false;
     if (c->reply_answers && !sounds) { /* to the caller an empty answer is none */
         on_failed(false, c);
         return;
@@ -36,6 +34,7 @@ static void on_failed(bool sounds, void *arg)
 {
     struct call *c = arg;
 
+    c->model_runs = false;
     pat_counter_add(c->env->failed, 1);
     pat_log(PAT_WARN, "call.reply_failed", PAT_S("call", c->id), PAT_B("sounds", sounds));
     if (sounds) { /* its beginning will be heard: that has to do */
@@ -81,15 +80,13 @@ static void cannot_begin(struct call *c, int err, const char *what)
     on_failed(false, c);
 }
 
-/* Words of the turn so far, frozen and not. Yours to free. */
-static char *all_said(const struct call *c)
+static size_t size_of(const struct pat_json *messages)
 {
-    struct pat_buf b;
+    size_t n = 0;
 
-    pat_buf_init(&b, 64 * 1024);
-    pat_buf_addf(&b, "%s%s%s", c->said.len ? c->said.data : "",
-                 c->said.len && c->partial.len ? " " : "", c->partial.len ? c->partial.data : "");
-    return pat_buf_take(&b);
+    for (size_t i = 0; i < pat_json_size(messages); i++)
+        n += strlen(pat_json_str_or(pat_json_item(messages, i), "content", ""));
+    return n;
 }
 
 struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages)
@@ -113,12 +110,15 @@ static void think(struct call *c, const char *said)
     c->times = (struct turn_times){ .voiced_us = ear_voiced_us(c->ear), .final_us = c->final_us };
     if (c->times.final_us < c->times.voiced_us) /* decided by silence alone */
         c->times.final_us = pat_now_us();
+    c->answering = strdup(said ? said : "");
+    c->asked_bytes = size_of(messages);
+    c->model_runs = true;
     cannot_begin(c, reply_think(&c->reply, &o, c->env->llm, &req), "think");
 }
 
 void call_think(struct call *c)
 {
-    PAT_AUTO_STR said = all_said(c);
+    PAT_AUTO_STR said = call_all_said(c);
 
     if (!call_tools_take_turn(c->tools, said))
         think(c, said);
@@ -196,10 +196,25 @@ void call_say(struct call *c, enum prompt_phrase which)
     phrase_unref(known);
 }
 
-static void count_usage(struct call *c)
+/* A model that was interrupted does not tell what it has read and written, but it is paid for:
+ * about four bytes are a token. */
+static void estimate_usage(struct call *c, size_t written)
+{
+    int64_t in = (int64_t)(c->asked_bytes + 3) / 4, out = (int64_t)(written + 3) / 4;
+
+    c->prompt_tokens += in;
+    c->completion_tokens += out;
+    pat_log(PAT_DEBUG, "call.usage_estimated", PAT_S("call", c->id), PAT_I("prompt_tokens", in),
+            PAT_I("completion_tokens", out));
+}
+
+static void count_usage(struct call *c, size_t written)
 {
     const struct llm_usage *u = reply_usage(c->reply);
 
+    if (c->model_runs && !u->prompt_tokens)
+        estimate_usage(c, written);
+    c->model_runs = false;
     c->prompt_tokens += u->prompt_tokens;
     c->cached_tokens += u->cached_tokens;
     c->completion_tokens += u->completion_tokens;
@@ -228,7 +243,7 @@ void call_reply_over(struct call *c, bool cut)
     pat_buf_init(&text, 64 * 1024);
     reply_heard(c->reply, &heard);
     reply_text(c->reply, &text);
-    count_usage(c);
+    count_usage(c, text.len);
     if (heard.len) {
         if (c->history)
             (void)history_agent(c->history, heard.data, call_ms(c));
@@ -240,6 +255,9 @@ void call_reply_over(struct call *c, bool cut)
     reply_free(c->reply);
     c->reply = NULL;
     call_tools_reply_over(c->tools);
+    free(c->answering);
+    c->answering = NULL;
+    call_announced(c, heard.len && heard.len == text.len);
     pat_buf_fini(&heard);
     pat_buf_fini(&text);
 }
@@ -259,165 +277,6 @@ void call_tick(void *arg)
     transcript_agent(&c->transcript, heard.data, heard.len);
     pat_buf_fini(&heard);
 }
-
-/* ---- the caller's words ---- */
-
-void call_commit(struct call *c)
-{
-    PAT_AUTO_STR said = all_said(c);
-
-    if (said && *said) {
-        c->turns++;
-        c->times.commit_us = pat_now_us();
-        (void)history_user(c->history, said, c->said_at_ms);
-        transcript_user(&c->transcript, c->caller, c->caller_track, said, true);
-        report_user(c, said);
-    }
-    call_forget(c);
-    call_tools_committed(c->tools);
-}
-
-void call_forget(struct call *c)
-{
-    pat_buf_reset(&c->said);
-    pat_buf_reset(&c->partial);
-}
-
-static void on_voice_started(int64_t at_us, void *arg)
-{
-    struct call *c = arg;
-
-    if (!c->said.len)
-        c->said_at_ms = (at_us - c->began_us) / 1000;
-    call_turn(c, (struct turn_event){ .kind = TURN_VOICE_START, .at_us = at_us });
-}
-
-static void on_voice_stopped(int64_t at_us, void *arg)
-{
-    call_turn(arg, (struct turn_event){ .kind = TURN_VOICE_STOP, .at_us = at_us });
-}
-
-const struct ear_events call_ear_events = { on_voice_started, on_voice_stopped };
-
-static void show_partial(struct call *c)
-{
-    int64_t now = pat_now_us();
-    PAT_AUTO_STR said = NULL;
-
-    if (now - c->partial_told_us < PARTIAL_US || !(said = all_said(c)))
-        return;
-    c->partial_told_us = now;
-    transcript_user(&c->transcript, c->caller, c->caller_track, said, false);
-    report_partial(c, said);
-}
-
-/* While we speak, "mhm" is no word. While we listen, it may be the answer. */
-static int count_words(const struct call *c, const char *text)
-{
-    return prompt_words(text, c->turn.state == TURN_LISTENING || c->turn.state == TURN_MAYBE_DONE);
-}
-
-/* Our detector waits a little longer before it calls silence silence. When the recogniser has
- * heard the pause too, there is nothing to wait for. */
-static void believe_pause(struct call *c)
-{
-    int64_t voiced_us = ear_voiced_us(c->ear);
-
-    if (c->turn.voice && voiced_us && pat_now_us() - voiced_us >= PAUSE_US)
-        on_voice_stopped(voiced_us, c);
-}
-
-static void on_transcript(const struct stt_transcript *t, void *arg)
-{
-    struct call *c = arg;
-    int n = count_words(c, t->text);
-    struct turn_event e = { .kind = t->is_final ? TURN_FINAL : TURN_PARTIAL, .n = n };
-
-    if (c->ending)
-        return;
-    pat_timer_stop(&c->deaf);
-    pat_buf_reset(&c->partial);
-    if (n && t->is_final) {
-        if (c->said.len)
-            pat_buf_adds(&c->said, " ");
-        pat_buf_adds(&c->said, t->text);
-    } else if (n) {
-        pat_buf_adds(&c->partial, t->text);
-    }
-    if (t->is_final) {
-        e.end = t->speech_final;
-        e.open = c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
-    }
-    if (t->speech_final) {
-        c->final_us = pat_now_us();
-        believe_pause(c);
-    }
-    call_turn(c, e);
-    if (!c->ending && n)
-        show_partial(c);
-}
-
-static void on_utterance_end(int64_t last_word_end_ms, void *arg)
-{
-    struct call *c = arg;
-
-    (void)last_word_end_ms;
-    c->final_us = pat_now_us();
-    call_turn_kind(c, TURN_UTTERANCE_END, 0);
-}
-
-static void on_stt_ready(void *arg)
-{
-    struct call *c = arg;
-
-    c->hearing_us = pat_now_us();
-    pat_log(PAT_DEBUG, "call.stt_ready", PAT_S("call", c->id), PAT_I("after_ms", call_ms(c)));
-}
-
-static void on_speech_started(int64_t audio_ms, void *arg)
-{
-    (void)audio_ms, (void)arg; /* our own detector is earlier */
-}
-
-/* A call in which we cannot hear is no call. */
-static void cannot_hear(struct call *c, int err, const char *why)
-{
-    pat_log(PAT_ERROR, "call.cannot_hear", PAT_S("call", c->id), PAT_ERR(err), PAT_S("why", why));
-    c->bye = PROMPT_OUT_OF_ORDER;
-    pat_strcpy(c->reason, sizeof c->reason, "stt_failed");
-    call_turn_kind(c, TURN_HANG_UP, 2);
-}
-
-void call_deaf(void *arg)
-{
-    struct call *c = arg;
-
-    if (!c->hearing_us || pat_now_us() - c->hearing_us < STEADY_US)
-        cannot_hear(c, PAT_EUNAVAIL, "no recogniser for too long");
-}
-
-static void on_stt_failed(int err, bool retrying, const char *why, void *arg)
-{
-    struct call *c = arg;
-
-    pat_counter_add(env_provider_error(c->env, "stt"), 1);
-    c->hearing_us = 0;
-    if (c->ending)
-        return;
-    if (!retrying)
-        cannot_hear(c, err, why);
-    else if (!pat_timer_running(&c->deaf)) /* it has logged why, and goes on trying */
-        pat_timer_start(&c->deaf, DEAF_MS);
-}
-
-const struct stt_events call_stt_events = {
-    .ready = on_stt_ready,
-    .speech_started = on_speech_started,
-    .transcript = on_transcript,
-    .utterance_end = on_utterance_end,
-    .failed = on_stt_failed,
-    .provider_failed = call_provider_failed,
-};
 
 /* ---- the voice and the player ---- */
 
@@ -475,6 +334,7 @@ const struct mouth_events call_mouth_events = {
     .done = on_spoken_for,
     .prepared = on_prepared,
     .fell_back = on_fell_back,
+    .provider_failed = call_provider_failed,
 };
 
 static void on_sounding(uint32_t piece, void *arg)

@@ -4,6 +4,7 @@
  * published at once and kept by nobody. People's words are in events, never in the log.
  */
 #include "call_int.h"
+#include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,7 @@ void report_user(struct call *c, const char *text)
     char code[3];
 
     pat_log(PAT_INFO, "call.caller_said", PAT_S("call", c->id), PAT_I("turn", c->turns),
-            PAT_I("words", prompt_words(text, true)));
+            PAT_I("words", words_total(text)));
     if (!c->ctx)
         return;
     data = pat_json_obj();
@@ -197,8 +198,8 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
 
     if (cut)
         pat_counter_add(c->env->interruptions, 1);
-    pat_log(PAT_INFO, "call.agent_said", PAT_S("call", c->id),
-            PAT_I("words", prompt_words(heard, true)), PAT_B("cut", cut));
+    pat_log(PAT_INFO, "call.agent_said", PAT_S("call", c->id), PAT_I("words", words_total(heard)),
+            PAT_B("cut", cut));
     if (!c->ctx)
         return;
     data = pat_json_obj();
@@ -208,8 +209,10 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
     pat_json_set_bool(data, "interrupted", cut);
     if (c->mouth) {
         pat_json_set_str(data, "voice", mouth_voice(c->mouth));
-        pat_json_set_str(data, "voice_provider", mouth_provider(c->mouth));
+        pat_json_set_str(data, "voice_provider", mouth_account(c->mouth));
     }
+    if (c->stt)
+        pat_json_set_str(data, "stt_provider", stt_listens(c->stt)->name);
     if (c->reply_answers) {
         pat_json_set_str(data, "model", reply_model(c->reply));
         pat_json_set_str(data, "model_provider", reply_provider(c->reply));

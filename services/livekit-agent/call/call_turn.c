@@ -41,6 +41,12 @@ static void enact(struct call *c, enum turn_action a)
     case TURN_BYE:
         call_say(c, c->bye);
         break;
+    case TURN_HELLO:
+        call_say(c, PROMPT_HELLO);
+        break;
+    case TURN_ANNOUNCE:
+        call_announcement(c);
+        break;
     case TURN_LEAVE:
         call_end(c, c->reason[0] ? c->reason : "hung_up");
         break;
@@ -85,6 +91,12 @@ static void step(struct call *c, struct turn_event *e)
     e->now_us = pat_now_us();
     turn_step(&c->turn, &c->turn_opts, e, &out);
     turn_log_add(c->log, e, &c->turn, &out);
+    if (c->turn.refused) {
+        pat_log(PAT_ERROR, "turn.impossible", PAT_S("call", c->id),
+                PAT_S("event", turn_event_name(e->kind)),
+                PAT_S("state", turn_state_name(c->turn.state)));
+        c->turn.refused = 0;
+    }
     for (int i = 0; i < out.n && !c->ending; i++)
         enact(c, (enum turn_action)out.act[i]);
     if (c->ending)

@@ -229,22 +229,6 @@ static void test_prompt__keeps_the_users_words_first(void **state)
     context_free(c);
 }
 
-static void test_prompt__counts_words_that_mean_something(void **state)
-{
-    static const struct {
-        const char *text;
-        int n;
-    } rows[] = {
-        { "", 0 },       { "Mhm.", 0 },         { "uh-huh, mm-hmm", 0 }, { "Yes.", 1 },
-        { "um, no", 1 }, { "what's that?", 2 }, { "¿Qué hora es?", 3 },  { "...", 0 },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(prompt_words(rows[i].text, false), rows[i].n);
-    assert_int_equal(prompt_words("Mhm, uh", true), 2);
-}
-
 static void test_prompt__hears_that_a_sentence_goes_on(void **state)
 {
     static const struct {
@@ -291,7 +275,6 @@ int main(void)
         cmocka_unit_test(test_context__headers_and_settings_make_the_same_parameters),
         cmocka_unit_test(test_context__finds_the_call_in_a_rooms_name),
         cmocka_unit_test(test_prompt__keeps_the_users_words_first),
-        cmocka_unit_test(test_prompt__counts_words_that_mean_something),
         cmocka_unit_test(test_prompt__hears_that_a_sentence_goes_on),
         cmocka_unit_test(test_prompt__speaks_the_callers_language_where_it_can),
     };

@@ -164,6 +164,10 @@ static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
         heard(e, vad_level(&e->vad, p->audio_level, (int)(samples / PER_MS)), p->received_us);
         return;
     }
+    if (opusio_inactive(p->opus, p->len)) {
+        heard(e, vad_silence(&e->vad, (int)(samples / PER_MS)), p->received_us);
+        return;
+    }
     n = opusio_decode(e->dec, p->opus, p->len, samples, pcm);
     for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
         heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);

@@ -19,12 +19,8 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
     const struct agent_conf *f = e->conf;
     char code[3];
     struct tts_opts tts = {
-        .elevenlabs_url = f->elevenlabs_url,
-        .elevenlabs_key = f->elevenlabs_key,
-        .elevenlabs_model = f->elevenlabs_model,
-        .openai_url = f->openai_url,
-        .openai_key = f->openai_key,
-        .openai_model = f->openai_tts_model,
+        .providers = e->providers,
+        .connect_ms = f->connect_ms,
         .voice = c ? context_voice(c) : voice_resolve(f->voice_fallback),
         .fallback = voice_resolve(f->voice_fallback),
         .language = c ? prompt_language(c->language, code) : "en",
@@ -41,8 +37,5 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
                             .any_voice = !c,
                             .scope = c ? c->user_id : NULL };
 
-    /* Another provider's voice covers a provider's outage; the same one would not. */
-    if (tts.fallback.provider == tts.voice.provider)
-        tts.fallback = voice_resolve(tts.voice.provider == VOICE_OPENAI ? NULL : "openai-shimmer");
     return mouth_new(out, &o);
 }

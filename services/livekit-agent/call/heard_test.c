@@ -2,7 +2,6 @@
 #include "heard.h"
 #include "phrase.h"
 #include "sound.h"
-#include "turn_log.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -163,46 +162,6 @@ static void test_phrases__silence_alone_is_no_phrase(void **state)
     assert_int_equal(pat_loop_free(l), PAT_OK);
 }
 
-static void test_turn_log__each_line_is_json_with_its_actions(void **state)
-{
-    char dir[] = "/tmp/turn_log_XXXXXX", path[100], line[1000];
-    struct turn_opts o = turn_opts_for(1, 1);
-    struct turn_event e = { .kind = TURN_READY, .now_us = 5000, .n = 1 };
-    struct turn_log *log;
-    struct turn_out out;
-    struct turn t;
-    int lines = 0;
-    FILE *f;
-
-    (void)state;
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(turn_log_open(&log, dir, "c1", 1000, &o), PAT_OK);
-    turn_init(&t);
-    turn_step(&t, &o, &e, &out);
-    turn_log_add(log, &e, &t, &out);
-    turn_log_close(log);
-    (void)snprintf(path, sizeof path, "%s/c1.jsonl", dir);
-    f = fopen(path, "r");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f)) {
-        struct pat_json *j;
-        assert_int_equal(pat_json_parse(&j, line, strlen(line), NULL), PAT_OK);
-        if (lines++) {
-            assert_string_equal(pat_json_str_or(j, "event", ""), "ready");
-            assert_string_equal(pat_json_str_or(j, "actions[1]", ""), "play");
-            assert_int_equal(pat_json_int_or(j, "us", 0), 4000);
-        }
-        pat_json_free(j);
-    }
-    (void)fclose(f);
-    assert_int_equal(lines, 2);
-    assert_int_equal(unlink(path), 0);
-    assert_int_equal(rmdir(dir), 0);
-    assert_int_equal(turn_log_open(&log, "/nowhere", "c1", 0, &o), PAT_EIO);
-    turn_log_add(NULL, &e, &t, &out);
-    turn_log_close(NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,7 +172,6 @@ int main(void)
         cmocka_unit_test(test_sound__amplifies_without_wrapping),
         cmocka_unit_test(test_phrases__keep_what_was_used_last),
         cmocka_unit_test(test_phrases__silence_alone_is_no_phrase),
-        cmocka_unit_test(test_turn_log__each_line_is_json_with_its_actions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

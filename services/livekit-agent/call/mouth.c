@@ -170,7 +170,8 @@ static bool worth_keeping(const struct mouth *m, int err)
 {
     const struct keep *k = &m->keep;
 
-    return !err && (m->any_voice || !m->substituted) && k->key && (k->n || k->packets);
+    return !err && (m->any_voice || (!m->substituted && tts_speaks(m->tts)->own)) && k->key &&
+           (k->n || k->packets);
 }
 
 static void keep_packets(struct mouth *m)
@@ -271,18 +272,33 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
         m->ev->fell_back(from, to, why, m->arg);
 }
 
+static void on_returned(void *arg)
+{
+    ((struct mouth *)arg)->substituted = false;
+}
+
+static void on_provider_failed(const struct provider_failure *f, void *arg)
+{
+    struct mouth *m = arg;
+
+    if (m->ev && m->ev->provider_failed)
+        m->ev->provider_failed(f, m->arg);
+}
+
 static const struct tts_events tts_events = {
     .audio = on_audio,
     .packet = on_packet,
     .aligned = on_aligned,
     .done = on_done,
     .fell_back = on_fell_back,
+    .returned = on_returned,
+    .provider_failed = on_provider_failed,
 };
 
 int mouth_new(struct mouth **out, const struct mouth_opts *o)
 {
     struct mouth *m = calloc(1, sizeof *m);
-    bool openai = o->tts->voice.provider == VOICE_OPENAI;
+    const struct provider *by;
     int err;
 
     if (!m)
@@ -291,7 +307,8 @@ int mouth_new(struct mouth **out, const struct mouth_opts *o)
     m->voice = o->tts->voice;
     m->gain = o->gain;
     m->any_voice = o->any_voice;
-    pat_strcpy(m->model, sizeof m->model, openai ? o->tts->openai_model : o->tts->elevenlabs_model);
+    by = tts_hops_first(providers_of(o->tts->providers, PROVIDER_TTS), m->voice.provider);
+    pat_strcpy(m->model, sizeof m->model, by ? by->model : "");
     pat_strcpy(m->language, sizeof m->language, o->tts->language ? o->tts->language : "");
     m->loop = o->loop;
     m->scope = strdup(o->scope ? o->scope : "");
@@ -637,7 +654,7 @@ int64_t mouth_characters(const struct mouth *m)
 
 const char *mouth_provider(const struct mouth *m)
 {
-    return m->voice.provider == VOICE_OPENAI ? "openai" : "elevenlabs";
+    return provider_vendor_name(tts_speaks(m->tts)->by->vendor);
 }
 
 const char *mouth_model(const struct mouth *m)
@@ -647,7 +664,12 @@ const char *mouth_model(const struct mouth *m)
 
 const char *mouth_voice(const struct mouth *m)
 {
-    return m->voice.id;
+    return tts_speaks(m->tts)->voice.id;
+}
+
+const char *mouth_account(const struct mouth *m)
+{
+    return tts_speaks(m->tts)->by->name;
 }
 
 int64_t mouth_saved(const struct mouth *m)

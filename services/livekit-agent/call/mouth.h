@@ -25,6 +25,7 @@ struct mouth_events {
     /* mouth_prepare came to its end; p is borrowed, NULL: it could not be made. */
     void (*prepared)(struct phrase *p, void *arg);
     void (*fell_back)(const char *from, const char *to, const char *why, void *arg);
+    void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
 
 struct mouth_opts {
@@ -68,7 +69,9 @@ void mouth_count_hit(struct mouth *m, const char *text);
 int64_t mouth_characters(const struct mouth *m); /* billed so far */
 int64_t mouth_saved(const struct mouth *m);      /* characters spoken out of the cache */
 int64_t mouth_hits(const struct mouth *m);
+/* Who speaks now: vendor, account of the chain, model of the user's own voice, voice. */
 const char *mouth_provider(const struct mouth *m);
+const char *mouth_account(const struct mouth *m);
 const char *mouth_model(const struct mouth *m);
 const char *mouth_voice(const struct mouth *m);
 

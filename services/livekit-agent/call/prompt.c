@@ -34,21 +34,21 @@ static const struct {
     { "en",
       { "I'm sorry, I didn't get that. Could you say it again, please?",
         "I'm sorry, we can't take your call right now. Please try again in a few minutes. Goodbye.",
-        "Thank you for calling. Goodbye." } },
+        "Thank you for calling. Goodbye.", "Hello. How can I help you?" } },
     { "de",
       { "Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte wiederholen?",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Bitte versuchen Sie es in "
         "einigen Minuten noch einmal. Auf Wiederhören.",
-        "Vielen Dank für Ihren Anruf. Auf Wiederhören." } },
+        "Vielen Dank für Ihren Anruf. Auf Wiederhören.", "Hallo. Wie kann ich Ihnen helfen?" } },
     { "es",
       { "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?",
         "Lo siento, ahora no podemos atender su llamada. Inténtelo de nuevo en unos minutos. Adiós.",
-        "Gracias por llamar. Adiós." } },
+        "Gracias por llamar. Adiós.", "Hola. ¿En qué puedo ayudarle?" } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         "Désolé, nous ne pouvons pas prendre votre appel pour le moment. Veuillez réessayer dans "
         "quelques minutes. Au revoir.",
-        "Merci de votre appel. Au revoir." } },
+        "Merci de votre appel. Au revoir.", "Bonjour. Comment puis-je vous aider ?" } },
 };
 
 char *prompt_system(const struct context *c, int64_t unix_ms)
@@ -119,25 +119,6 @@ static bool in_list(const char *word, size_t len, const char *const *list, size_
         if (strlen(list[i]) == len && strncasecmp(word, list[i], len) == 0)
             return true;
     return false;
-}
-
-int prompt_words(const char *text, bool all)
-{
-    static const char *const sounds[] = { "mhm", "mm", "mmm", "mm-hmm", "mm-mm", "hm",  "hmm",
-                                          "uh",  "um", "uhm", "uh-huh", "ah",    "huh", "er" };
-    int n = 0;
-
-    while (*text) {
-        size_t len = 0;
-        while (*text && !is_word_char(*text))
-            text++;
-        while (is_word_char(text[len]))
-            len++;
-        if (len && (all || !in_list(text, len, sounds, sizeof sounds / sizeof sounds[0])))
-            n++;
-        text += len;
-    }
-    return n;
 }
 
 bool prompt_open_ended(const char *text, const char *language)

@@ -14,6 +14,7 @@ enum prompt_phrase {
     PROMPT_SORRY,        /* this turn failed; please say it again */
     PROMPT_OUT_OF_ORDER, /* this call cannot be served */
     PROMPT_GOODBYE,
+    PROMPT_HELLO, /* where the user's own greeting cannot be spoken */
     PROMPT_PHRASES
 };
 /* In the language ("de-DE", "multi" ...), English where we have no other. */
@@ -25,8 +26,6 @@ bool prompt_is_ours(const char *text, const char *language);
 /* ISO 639-1 of a stored language; NULL for "multi" and the like. "en-US" -> "en". */
 const char *prompt_language(const char *language, char out[3]);
 
-/* Words of a text; unless all, only those that carry meaning ("mhm", "uh" and their kin do not). */
-int prompt_words(const char *text, bool all);
 /* Sounds as if more will follow: "I would like to", "and". English only; elsewhere false. */
 bool prompt_open_ended(const char *text, const char *language);
 

@@ -18,7 +18,8 @@ static const struct {
     [TURN_STARTING] = { "starting", TO(TURN_THINKING) | TO(TURN_LISTENING) | TO(TURN_CLOSING) },
     [TURN_LISTENING] = { "listening", TO(TURN_MAYBE_DONE) | TO(TURN_THINKING) | TO(TURN_CLOSING) },
     [TURN_MAYBE_DONE] = { "maybe_done", TO(TURN_LISTENING) | TO(TURN_THINKING) | TO(TURN_CLOSING) },
-    [TURN_THINKING] = { "thinking", TO(TURN_LISTENING) | TO(TURN_SPEAKING) | TO(TURN_CLOSING) },
+    [TURN_THINKING] = { "thinking", TO(TURN_LISTENING) | TO(TURN_SPEAKING) | TO(TURN_INTERRUPTED) |
+                                        TO(TURN_CLOSING) },
     [TURN_SPEAKING] = { "speaking", TO(TURN_LISTENING) | TO(TURN_INTERRUPTED) | TO(TURN_THINKING) |
                                         TO(TURN_CLOSING) },
     [TURN_INTERRUPTED] = { "interrupted", TO(TURN_LISTENING) | TO(TURN_SPEAKING) |
@@ -36,8 +37,13 @@ void turn_act(struct turn_pass *s, enum turn_action a)
 
 void turn_enter(struct turn_pass *s, enum turn_state next)
 {
-    assert(next == s->t->state || (states[s->t->state].next & TO(next)));
-    s->t->state = next;
+    bool fine = next == s->t->state || (states[s->t->state].next & TO(next));
+
+    assert(fine);
+    if (fine)
+        s->t->state = next;
+    else if (s->t->refused < UINT8_MAX)
+        s->t->refused++;
 }
 
 bool turn_talking(const struct turn *t)
@@ -61,13 +67,25 @@ static void in_starting(struct turn_pass *s)
         return;
     if (s->e->n < 0) {
         s->t->leaving = true;
+        s->t->says = 0;
         turn_say(s, TURN_SORRY);
     } else if (s->e->n > 0) {
         turn_say(s, TURN_GREET);
     } else {
-        turn_enter(s, TURN_LISTENING);
-        turn_consider(s);
+        turn_reply_finished(s); /* of nothing: what waits is said */
     }
+}
+
+static void leave(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    turn_act(s, TURN_CUT);
+    turn_act(s, TURN_LEAVE);
+    t->left = true;
+    t->have = t->authorised = false;
+    turn_enter(s, TURN_CLOSING);
+    t->barge_us = t->turn_us = t->resume_us = t->watch_us = t->unheard_us = 0;
 }
 
 static void hang_up(struct turn_pass *s)
@@ -76,9 +94,7 @@ static void hang_up(struct turn_pass *s)
     bool busy = t->state == TURN_THINKING || t->state == TURN_SPEAKING;
 
     if (s->e->n == 0 || (s->e->n == 1 && !busy) || t->state == TURN_STARTING) {
-        turn_act(s, TURN_CUT);
-        turn_act(s, TURN_LEAVE);
-        turn_enter(s, TURN_CLOSING);
+        leave(s);
         return;
     }
     t->leaving = true;
@@ -90,8 +106,14 @@ static void hang_up(struct turn_pass *s)
 
 static void in_closing(struct turn_pass *s)
 {
-    if (s->e->kind == TURN_WAKE && turn_due(s, &s->t->resume_us))
-        turn_act(s, TURN_LEAVE);
+    struct turn *t = s->t;
+
+    if (t->left || !((s->e->kind == TURN_WAKE && turn_due(s, &t->resume_us)) ||
+                     s->e->kind == TURN_GONE || s->e->kind == TURN_HANG_UP))
+        return;
+    t->left = true;
+    t->resume_us = 0;
+    turn_act(s, TURN_LEAVE);
 }
 
 static void note_voice(struct turn_pass *s)
@@ -136,18 +158,15 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
     if (stale(t, e))
         return;
     note_voice(&s);
-    if (e->kind == TURN_GONE && t->state != TURN_CLOSING) {
-        turn_act(&s, TURN_CUT);
-        turn_act(&s, TURN_LEAVE);
-        turn_enter(&s, TURN_CLOSING);
-        t->barge_us = t->turn_us = t->resume_us = t->watch_us = t->unheard_us = 0;
-        return;
-    }
-    if (e->kind == TURN_HANG_UP && t->state != TURN_CLOSING) {
+    if (t->state == TURN_CLOSING)
+        in_closing(&s);
+    else if (e->kind == TURN_GONE)
+        leave(&s);
+    else if (e->kind == TURN_HANG_UP)
         hang_up(&s);
-        return;
-    }
-    if (e->kind == TURN_WORKING && t->have)
+    else if (e->kind == TURN_SAY)
+        turn_say_text(&s, e->n == 0);
+    else if (e->kind == TURN_WORKING && t->have)
         turn_working(&s);
     else if (e->kind == TURN_PATIENCE)
         t->patience_ms = e->n;

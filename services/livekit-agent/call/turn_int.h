@@ -32,7 +32,8 @@ bool turn_due(const struct turn_pass *s, int64_t *timer);
 bool turn_talking(const struct turn *t);
 
 /* turn_listen.c */
-int32_t turn_words(const struct turn *t);
+int32_t turn_words(const struct turn *t);      /* of all kinds */
+int32_t turn_hard_words(const struct turn *t); /* without "mhm" and "okay" */
 bool turn_is_words(enum turn_event_kind k);
 /* Words of any event into the counters. True: something new was said. */
 bool turn_take_words(struct turn_pass *s);
@@ -57,5 +58,7 @@ void turn_say(struct turn_pass *s, enum turn_action how);
 /* Back to listening, or away when that was planned. */
 void turn_reply_finished(struct turn_pass *s);
 void turn_reply_failed(struct turn_pass *s);
+/* TURN_SAY. */
+void turn_say_text(struct turn_pass *s, bool now);
 
 #endif

@@ -1,5 +1,4 @@
-/* turn_listen.c - while the caller may speak: their words, their pauses, and when their turn is
- * over.
+/* turn_listen.c - while the caller may speak: their words, their pauses, the end of their turn.
  *
  * listening and maybe-done differ in what is waited for only, so one function serves both.
  */
@@ -9,43 +8,57 @@ enum { HURRY_MS = 1000 };
 
 int32_t turn_words(const struct turn *t)
 {
+    return t->words + t->partial_words + t->soft + t->partial_soft;
+}
+
+int32_t turn_hard_words(const struct turn *t)
+{
     return t->words + t->partial_words;
 }
 
 void turn_forget(struct turn *t)
 {
-    t->words = t->partial_words = t->answered_words = 0;
-    t->ended = t->open = t->flushed = false;
+    t->words = t->partial_words = t->soft = t->partial_soft = t->answered_words = 0;
+    t->thoughts = 0;
+    t->ended = t->eager = t->typed = t->open = t->flushed = false;
     t->turn_us = 0;
 }
 
 bool turn_is_words(enum turn_event_kind k)
 {
-    return k == TURN_PARTIAL || k == TURN_FINAL || k == TURN_UTTERANCE_END || k == TURN_TYPED;
+    return k == TURN_PARTIAL || k == TURN_FINAL || k == TURN_UTTERANCE_END || k == TURN_EAGER ||
+           k == TURN_TYPED;
 }
 
-/* Words of any event into the counters. True: something new was said. */
+static void count(struct turn *t, const struct turn_event *e)
+{
+    switch (e->kind) {
+    case TURN_PARTIAL:
+    case TURN_EAGER:
+        t->partial_words = e->n;
+        t->partial_soft = e->soft;
+        break;
+    case TURN_FINAL:
+        t->partial_words = t->partial_soft = 0;
+        t->words += e->n;
+        t->soft += e->soft;
+        break;
+    case TURN_TYPED:
+        t->words += e->n;
+        t->typed = true;
+        break;
+    default:
+        break;
+    }
+}
+
 bool turn_take_words(struct turn_pass *s)
 {
     struct turn *t = s->t;
     const struct turn_event *e = s->e;
 
-    switch (e->kind) {
-    case TURN_PARTIAL:
-        t->partial_words = e->n;
-        break;
-    case TURN_FINAL:
-        t->partial_words = 0;
-        t->words += e->n;
-        break;
-    case TURN_TYPED:
-        t->words += e->n;
-        t->silent_at_us = 1;
-        break;
-    default:
-        break;
-    }
-    if (e->n > 0) {
+    count(t, e);
+    if (e->n + e->soft > 0) {
         t->unheard_us = 0;
         t->unheard = 0;
         t->word_at_us = s->now;
@@ -53,6 +66,8 @@ bool turn_take_words(struct turn_pass *s)
         t->open = e->open;
         t->flushed = false;
     }
+    if (e->kind == TURN_EAGER)
+        t->eager = turn_words(t) > 0;
     if (e->kind == TURN_UTTERANCE_END || e->kind == TURN_TYPED ||
         (e->kind == TURN_FINAL && e->end)) {
         t->ended = turn_words(t) > 0;
@@ -76,26 +91,41 @@ static void commit(struct turn_pass *s)
     t->watch_us = s->now + (int64_t)s->o->think_ms * MS;
 }
 
-/* Of silence, until the turn is over. */
-static int64_t delay_us(const struct turn_pass *s)
-{
-    const struct turn *t = s->t;
-
-    if (t->patience_ms)
-        return (int64_t)t->patience_ms * MS;
-    return (int64_t)(t->ended && !t->open ? s->o->min_delay_ms : s->o->max_delay_ms) * MS;
-}
-
-/* Listening: has the caller finished? Sets when to ask again. */
-void turn_consider(struct turn_pass *s)
+/* Makes the reply before it is certain that there will be one. */
+static void think_ahead(struct turn_pass *s)
 {
     struct turn *t = s->t;
-    int64_t silent_us = t->silent_at_us;
-    int64_t due;
 
+    if (t->have || t->patience_ms || t->thoughts >= s->o->speculate_max)
+        return;
+    turn_reply_begin(s, TURN_THINK);
+    t->answered_words = turn_words(t);
+    t->thoughts++;
+}
+
+/* When the turn is over if nothing further happens. */
+static int64_t turn_end(const struct turn_pass *s)
+{
+    const struct turn *t = s->t;
+    int64_t silent_us = t->silent_at_us;
+    int32_t wait_ms = t->open ? s->o->max_delay_ms : s->o->min_delay_ms;
+
+    if (t->typed && t->ended)
+        return s->now;
     /* Words without voice: speech too faint for the detector. */
     if (!silent_us || (!t->ended && silent_us < t->word_at_us))
         silent_us = t->word_at_us;
+    if (!t->ended)
+        wait_ms = s->o->end_wait_ms + (t->flushed ? HURRY_MS : 0);
+    if (t->patience_ms)
+        wait_ms = t->patience_ms;
+    return silent_us + (int64_t)wait_ms * MS;
+}
+
+void turn_consider(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+    int64_t due;
 
     t->turn_us = 0;
     if (turn_words(t) == 0) {
@@ -103,25 +133,23 @@ void turn_consider(struct turn_pass *s)
         return;
     }
     if (turn_talking(t)) {
-        turn_enter(s, TURN_LISTENING);
+        if (t->eager && !t->ended)
+            think_ahead(s);
+        turn_enter(s, t->eager ? TURN_MAYBE_DONE : TURN_LISTENING);
         /* The recogniser heard the end, yet there is voice without words: noise, after a while. */
         if (t->ended)
             t->turn_us = s->now + (int64_t)s->o->max_delay_ms * MS;
         return;
     }
-    due = silent_us + delay_us(s);
-    if (!t->ended && t->flushed && !t->patience_ms)
-        due = silent_us + (int64_t)(s->o->max_delay_ms + HURRY_MS) * MS;
+    due = turn_end(s);
     if (s->now < due) {
-        if (t->ended && s->o->speculate && !t->have && !t->patience_ms) {
-            turn_reply_begin(s, TURN_THINK);
-            t->answered_words = turn_words(t);
-        }
-        turn_enter(s, t->ended ? TURN_MAYBE_DONE : TURN_LISTENING);
+        if (t->ended || t->eager)
+            think_ahead(s);
+        turn_enter(s, t->ended || t->eager ? TURN_MAYBE_DONE : TURN_LISTENING);
         t->turn_us = due;
         return;
     }
-    if (!t->ended && t->partial_words && !t->flushed) {
+    if (!t->ended && t->partial_words + t->partial_soft && !t->flushed) {
         t->flushed = true;
         turn_act(s, TURN_FLUSH);
         t->turn_us = s->now + HURRY_MS * MS;
@@ -156,7 +184,14 @@ static void ask_again(struct turn_pass *s)
     turn_say(s, TURN_SORRY);
 }
 
-/* listening and maybe-done: they differ in what is waited for only. */
+static void resumed(struct turn_pass *s)
+{
+    s->t->eager = false;
+    if (s->t->have)
+        turn_reply_cut(s);
+    turn_consider(s);
+}
+
 void turn_in_listening(struct turn_pass *s)
 {
     struct turn *t = s->t;
@@ -165,11 +200,15 @@ void turn_in_listening(struct turn_pass *s)
     case TURN_PARTIAL:
     case TURN_FINAL:
     case TURN_UTTERANCE_END:
+    case TURN_EAGER:
     case TURN_TYPED:
         (void)turn_take_words(s);
-        if (t->have && turn_words(t) > t->answered_words)
-            turn_reply_cut(s); /* a reply to half of what was said */
+        if (t->have && (turn_words(t) > t->answered_words || s->e->changed))
+            turn_reply_cut(s); /* a reply to half of what was said, or to something else */
         turn_consider(s);
+        break;
+    case TURN_RESUMED:
+        resumed(s);
         break;
     case TURN_WAKE:
         if (turn_due(s, &t->turn_us)) {

@@ -1,6 +1,12 @@
 /* turn_speak.c - while a reply is on its way, heard, or held because the caller makes a sound. */
 #include "turn_int.h"
 
+/* Nothing the caller does ends it. Their words are kept for later. */
+static bool unshakable(const struct turn_pass *s)
+{
+    return s->t->leaving || s->t->firm || !s->o->barge_in_words;
+}
+
 /* The caller makes a sound while we have not spoken yet: hold it until we know what it was. */
 static void hold_reply(struct turn_pass *s)
 {
@@ -29,7 +35,8 @@ void turn_in_thinking(struct turn_pass *s)
     case TURN_FINAL:
     case TURN_TYPED:
     case TURN_UTTERANCE_END:
-        if (turn_take_words(s) && !t->leaving && !t->greeting) {
+    case TURN_EAGER:
+        if (turn_take_words(s) && !t->leaving && !t->firm && !t->greeting) {
             turn_reply_cut(s);
             turn_enter(s, TURN_LISTENING);
             turn_consider(s);
@@ -41,7 +48,9 @@ void turn_in_thinking(struct turn_pass *s)
             hold_reply(s);
         break;
     case TURN_SOUNDING:
-        turn_enter(s, TURN_SPEAKING);
+        /* Held, and yet its first packet was out already: it goes on as one that was interrupted.
+         */
+        turn_enter(s, t->authorised ? TURN_SPEAKING : TURN_INTERRUPTED);
         t->sound_at_us = s->now;
         t->watch_us = 0;
         t->dry = false;
@@ -72,14 +81,15 @@ static bool guarded(const struct turn_pass *s)
     return s->t->greeting && s->now < s->t->sound_at_us + (int64_t)s->o->guard_ms * MS;
 }
 
-/* Words over our own voice. Enough of them take the turn. */
+/* Words over our own voice. Enough of them take the turn; "mhm" and "okay" do not count. */
 static void words_over(struct turn_pass *s)
 {
     struct turn *t = s->t;
     int32_t need = guarded(s) ? s->o->guard_words : s->o->barge_in_words;
+    bool typed = s->e->kind == TURN_TYPED && !t->leaving && !t->firm;
 
     (void)turn_take_words(s);
-    if (t->leaving || (turn_words(t) < need && s->e->kind != TURN_TYPED))
+    if (!typed && (unshakable(s) || turn_hard_words(t) < need))
         return;
     if (s->e->n <= 0 && t->state == TURN_SPEAKING)
         return; /* nothing new: what was said under the guard stays for later */
@@ -105,7 +115,7 @@ static void voice_over(struct turn_pass *s)
     struct turn *t = s->t;
     int64_t guard_end = t->sound_at_us + (int64_t)s->o->guard_ms * MS;
 
-    if (t->leaving)
+    if (unshakable(s))
         return;
     t->barge_us = s->at + (int64_t)s->o->barge_in_ms * MS;
     if (t->greeting && t->barge_us < guard_end)
@@ -141,6 +151,7 @@ void turn_in_speaking(struct turn_pass *s)
     case TURN_FINAL:
     case TURN_TYPED:
     case TURN_UTTERANCE_END:
+    case TURN_EAGER:
         words_over(s);
         break;
     case TURN_VOICE_START:
@@ -178,6 +189,16 @@ void turn_in_speaking(struct turn_pass *s)
     }
 }
 
+/* The recogniser has heard a pause, and before it nothing but "mhm": they only listen. */
+static void only_listening(struct turn_pass *s)
+{
+    struct turn *t = s->t;
+
+    if (t->state == TURN_INTERRUPTED && s->o->backchannel_ms && !turn_talking(t) && t->ended &&
+        turn_hard_words(t) == 0)
+        t->resume_us = s->now + (int64_t)s->o->backchannel_ms * MS;
+}
+
 void turn_in_interrupted(struct turn_pass *s)
 {
     struct turn *t = s->t;
@@ -187,16 +208,22 @@ void turn_in_interrupted(struct turn_pass *s)
     case TURN_FINAL:
     case TURN_TYPED:
     case TURN_UTTERANCE_END:
+    case TURN_EAGER:
         words_over(s);
+        only_listening(s);
         break;
     case TURN_VOICE_START:
         t->resume_us = s->now + (int64_t)s->o->noise_ms * MS;
         break;
     case TURN_VOICE_STOP:
         t->resume_us = s->now + (int64_t)s->o->false_ms * MS;
+        only_listening(s);
         break;
     case TURN_SPOKEN: /* the last packet was on its way when we paused */
         t->dry = true;
+        break;
+    case TURN_SOUNDING:
+        t->dry = false;
         break;
     case TURN_REPLY_DONE:
     case TURN_REPLY_FAILED:

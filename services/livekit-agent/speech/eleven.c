@@ -121,6 +121,38 @@ bool eleven_is_fatal(const char *reason)
     return false;
 }
 
+enum provider_fault eleven_fault(int http_status, const char *reason)
+{
+    static const struct {
+        const char *mark;
+        enum provider_fault fault;
+    } marks[] = {
+        { "quota", FAULT_QUOTA },
+        { "payment", FAULT_QUOTA },
+        { "voice_not_found", FAULT_VOICE },
+        { "does not exist", FAULT_VOICE },
+        { "voice_id", FAULT_VOICE },
+        { "api_key", FAULT_AUTH },
+        { "invalid api key", FAULT_AUTH },
+        { "unauthor", FAULT_AUTH },
+        { "permission", FAULT_AUTH },
+        { "unusual_activity", FAULT_AUTH },
+        { "concurrent", FAULT_RATE },
+        { "rate_limit", FAULT_RATE },
+        { "system_busy", FAULT_RATE },
+        { "model_", FAULT_MODEL },
+        { "only_for_creator", FAULT_REQUEST },
+    };
+
+    for (size_t i = 0; reason && i < sizeof marks / sizeof marks[0]; i++)
+        if (strcasestr(reason, marks[i].mark))
+            return marks[i].fault;
+    if (http_status == 404) /* the voice is in the path */
+        return FAULT_VOICE;
+    return http_status && http_status != 101 ? provider_fault_of_http(http_status)
+                                             : FAULT_CONNECTION;
+}
+
 static const struct pat_json *array_of(const struct pat_json *j, const char *const *names)
 {
     for (; *names; names++) {

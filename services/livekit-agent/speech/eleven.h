@@ -8,6 +8,7 @@
 #define SPEECH_ELEVEN_H
 
 #include "pat.h"
+#include "provider.h"
 #include "voice.h"
 
 #define ELEVEN_CONTEXTS 5 /* per socket, the dying ones too */
@@ -36,6 +37,8 @@ int eleven_parse(struct eleven_msg *m, const char *text, size_t len) PAT_MUST_CH
 void eleven_msg_fini(struct eleven_msg *m);
 /* Is a close reason or error text one that no reconnect cures? */
 bool eleven_is_fatal(const char *reason);
+/* What a refused upgrade (status) or a close (status 0, its reason) means. */
+enum provider_fault eleven_fault(int http_status, const char *reason);
 
 /* Word by word, each with its blank; times are of this message's audio. */
 typedef void eleven_word_fn(const char *word, size_t len, int start_ms, int end_ms, void *arg);

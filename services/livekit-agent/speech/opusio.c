@@ -46,6 +46,20 @@ static int dec_new(struct opusio_dec **out, int rate)
     return PAT_OK;
 }
 
+bool opusio_inactive(const uint8_t *packet, size_t len)
+{
+    uint8_t toc, config;
+
+    if (len <= OPUSIO_SILENCE_LEN)
+        return len > 0;
+    toc = packet[0];
+    config = toc >> 3;
+    /* 0 to 11 are SILK of 10, 20, 40, 60 ms, the first two one SILK frame; 12 to 15 hybrid, one
+     * too. Mono, one frame in the packet: anything else has its flag elsewhere. */
+    return config < 16 && (toc & 7) == 0 && (config >= 12 || (config & 3) < 2) &&
+           (packet[1] & 0x80) == 0;
+}
+
 int opusio_dec_new(struct opusio_dec **out)
 {
     return dec_new(out, RATE_IN);

@@ -8,6 +8,7 @@
 
 #include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,10 @@ extern const uint8_t opusio_silence[OPUSIO_SILENCE_LEN];
 
 /* Samples at 48 kHz a packet holds; 0: it is broken. */
 uint32_t opusio_samples(const uint8_t *packet, size_t len);
+
+/* The sender says that nobody speaks in it: DTX, digital silence, or a SILK frame whose VAD flag is
+ * off (RFC 6716 sections 3.1 and 4.2.3; its first bit). false: only the samples can tell. */
+bool opusio_inactive(const uint8_t *packet, size_t len);
 
 struct opusio_dec;
 int opusio_dec_new(struct opusio_dec **out) PAT_MUST_CHECK;

@@ -34,6 +34,43 @@ static void test_opusio__silence_packet_is_20_ms_of_nothing(void **state)
     opusio_dec_free(d);
 }
 
+/* Noise as of a quiet line, then a voice: a tone whose loudness moves as syllables do. */
+static int16_t line_sample(int f, int i, bool voice)
+{
+    double t = (f * OPUSIO_FRAME + i) / 48000.0;
+    double noise = (rand() % 9) - 4;
+
+    return (int16_t)lround(
+        noise + (voice ? 8000 * fabs(sin(2 * M_PI * 3 * t)) * sin(2 * M_PI * 200 * t) : 0));
+}
+
+static void test_opusio__a_sender_that_hears_nobody_is_believed(void **state)
+{
+    static const uint8_t celt[] = { 0xF8, 1, 2, 3, 4 }, two_frames[] = { 0x49, 0, 0, 0, 0 };
+    struct opusio_enc *e;
+    uint8_t packet[OPUSIO_MAX_PACKET];
+    int16_t pcm[OPUSIO_FRAME];
+    int inactive[2] = { 0, 0 };
+
+    (void)state;
+    assert_true(opusio_inactive(opusio_silence, OPUSIO_SILENCE_LEN));
+    assert_false(opusio_inactive(celt, sizeof celt));
+    assert_false(opusio_inactive(two_frames, sizeof two_frames));
+    assert_false(opusio_inactive(NULL, 0));
+    assert_int_equal(opusio_enc_new(&e, 5), PAT_OK);
+    for (int f = 0; f < 100; f++) {
+        for (int i = 0; i < OPUSIO_FRAME; i++)
+            pcm[i] = line_sample(f, i, f >= 50);
+        int len = opusio_encode(e, pcm, packet);
+        assert_true(len > OPUSIO_SILENCE_LEN);
+        if (f % 50 >= 20) /* it has got used to what there is */
+            inactive[f >= 50] += opusio_inactive(packet, (size_t)len);
+    }
+    opusio_enc_free(e);
+    assert_in_range(inactive[0], 25, 30);
+    assert_int_equal(inactive[1], 0);
+}
+
 static void test_opusio__a_tone_survives(void **state)
 {
     struct opusio_enc *e;
@@ -79,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opusio__silence_packet_is_20_ms_of_nothing),
+        cmocka_unit_test(test_opusio__a_sender_that_hears_nobody_is_believed),
         cmocka_unit_test(test_opusio__a_tone_survives),
         cmocka_unit_test(test_opusio__refuses_rubbish),
     };

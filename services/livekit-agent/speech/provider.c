@@ -294,7 +294,7 @@ const struct provider_chain *providers_of(const struct providers *t, enum provid
 bool provider_hopeless(const struct provider *p, int64_t now_ms)
 {
     return !pat_breaker_would_allow(&p->breaker, now_ms) &&
-           (p->why == FAULT_AUTH || p->why == FAULT_QUOTA);
+           (p->why == FAULT_AUTH || p->why == FAULT_QUOTA || p->why == FAULT_MODEL);
 }
 
 int provider_pick(const struct provider_chain *c, unsigned tried, int64_t now_ms)

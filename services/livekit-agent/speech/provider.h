@@ -90,7 +90,7 @@ int providers_check(enum provider_part part, const char *list,
 
 /* The first step not in tried (a bit each) that may be asked now, and reserves its probe; when all
  * that are left are closed, the first of them that is not known to be hopeless (its key, its
- * money). -1: none. A caller waits: that is better than nobody being asked. */
+ * money, its model). -1: none. A caller waits: that is better than nobody being asked. */
 int provider_pick(const struct provider_chain *c, unsigned tried, int64_t now_ms);
 /* All others of the same account join tried: after FAULT_AUTH and FAULT_QUOTA. */
 unsigned provider_same_account(const struct provider_chain *c, int step);

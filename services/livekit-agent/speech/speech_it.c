@@ -117,7 +117,7 @@ struct providers *stand_chain(enum provider_part part, const char *list, const c
             .name = rows[i].name,
             .vendor = rows[i].v,
             .url = stand_url(rows[i].scheme, rows[i].vendor, rows[i].path, urls[i]),
-            .key = i % 2 ? "key" : key,
+            .key = i == 0 || i == 2 || (i == 4 && part == PROVIDER_LLM) ? key : "key",
             .is_set = true,
             .stt_model = "nova-3",
             .llm_model = "gpt-4o-mini",

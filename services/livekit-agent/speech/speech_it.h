@@ -32,8 +32,8 @@ void stand_control(struct stand *s, const char *vendor, const char *json);
 /* "http://127.0.0.1:<port><path>" of a vendor; a static buffer per call site's vendor. */
 const char *stand_url(const char *scheme, const char *vendor, const char *path, char out[100]);
 
-/* A chain of the doubles: "openai:gpt-4o-mini,openai-2:gpt-6-luna"; key for all accounts but the
- * second ones, whose key is "key". One part at a time. */
+/* A chain of the doubles: "openai:gpt-4o-mini,openai-2:gpt-6-luna"; key for Deepgram,
+ * ElevenLabs and the model, "key" for second accounts and OpenAI's voices. */
 struct providers *stand_chain(enum provider_part part, const char *list, const char *key);
 
 int run_stt_tests(void);

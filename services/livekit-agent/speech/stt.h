@@ -17,7 +17,8 @@ struct stt;
 struct stt_transcript {
     const char *text;  /* this stretch so far; may be empty */
     bool is_final;     /* frozen */
-    bool speech_final; /* and the speaker paused (endpointing) */
+    bool speech_final; /* and the speaker paused (endpointing), or their turn is over (Flux) */
+    bool eager;        /* not frozen, but the turn is probably over (Flux) */
     double confidence;
     int64_t start_ms, end_ms;
 };
@@ -27,6 +28,8 @@ struct stt_events {
     /* The provider heard speech begin. May repeat or be missed. */
     void (*speech_started)(int64_t audio_ms, void *arg);
     void (*transcript)(const struct stt_transcript *t, void *arg);
+    /* After an eager transcript: the speaker goes on. */
+    void (*resumed)(void *arg);
     /* No further word within the utterance limit. */
     void (*utterance_end)(int64_t last_word_end_ms, void *arg);
     /* Gave up (bad key, unknown model), or still trying (retrying). */

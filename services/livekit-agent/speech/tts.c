@@ -15,17 +15,15 @@
 #include <string.h>
 
 enum {
-    FIRST_MS = 2500,          /* from the first text to the first sample, then another voice */
-    FIRST_FALLBACK_MS = 6000, /* the last resort gets more time */
-    IDLE_MS = 4000,           /* between samples once the text is complete */
-    SILENT = 64,              /* amplitude, -54 dBFS: no voice is so faint all the time */
-    SILENT_LEVEL = 57,        /* the same as the level of a packet */
-    MAX_TRIES = 4,            /* per utterance, both voices together */
+    FIRST_MS = 2500,      /* from the first text to the first sample, then another voice */
+    FIRST_LAST_MS = 6000, /* the last resort gets more time */
+    IDLE_MS = 4000,       /* between samples once the text is complete */
+    SILENT = 64,          /* amplitude, -54 dBFS: no voice is so faint all the time */
+    SILENT_LEVEL = 57,    /* the same as the level of a packet */
+    MAX_TRIES = 6,        /* per utterance, all voices together */
 };
 #define MAX_TEXT ((size_t)64 << 10)
 #define MAX_HELD ((size_t)16 << 20) /* samples that wait: about 170 s */
-
-enum { VOICE, FALLBACK };
 
 struct utterance {
     uint32_t id;
@@ -50,10 +48,12 @@ struct tts {
     struct tts_events ev;
     void *arg;
     struct tts_opts o;
-    char *strings[7]; /* copies of o's */
+    char *language; /* a copy of o's */
     struct tts_provider *provider;
-    int which; /* VOICE, FALLBACK */
-    bool gone; /* both are unusable */
+    struct tts_hops hops;
+    int hop;     /* that speaks, or spoke last */
+    bool worked; /* since it was opened */
+    bool gone;   /* none is left */
     struct utterance *first;
     struct pat_timer timer; /* of the first utterance */
     int busy;               /* inside callbacks of the provider or of ours */
@@ -98,6 +98,16 @@ static int64_t count_characters(const char *p, size_t len)
     return n;
 }
 
+static int64_t now_of(const struct tts *t)
+{
+    return pat_loop_now_ms(t->loop);
+}
+
+static bool has_other(const struct tts *t)
+{
+    return tts_hops_has_other(&t->hops, t->hop, now_of(t));
+}
+
 /* The first utterance's deadline: to its first sample, or to its last. */
 static void watch(struct tts *t)
 {
@@ -107,7 +117,7 @@ static void watch(struct tts *t)
     if (!u || u->finished || !u->given)
         return;
     if (!u->n_samples || u->base_ms == u->n_samples / 48)
-        pat_timer_start(&t->timer, t->which == VOICE ? FIRST_MS : FIRST_FALLBACK_MS);
+        pat_timer_start(&t->timer, has_other(t) ? FIRST_MS : FIRST_LAST_MS);
     else if (u->ended)
         pat_timer_start(&t->timer, IDLE_MS);
 }
@@ -219,19 +229,12 @@ static void finish(struct utterance *u, int err)
 
 static int provider_open(struct tts *t);
 
-static const char *voice_name(const struct tts *t, int which, char out[100])
+static const char *voice_name(const struct tts *t, int hop, char out[100])
 {
-    const struct voice *v = which == VOICE ? &t->o.voice : &t->o.fallback;
+    const struct tts_hop *h = &t->hops.at[hop];
 
-    snprintf(out, 100, "%s:%s", v->provider == VOICE_OPENAI ? "openai" : "elevenlabs", v->id);
+    snprintf(out, 100, "%s:%s", h->by->name, h->voice.id);
     return out;
-}
-
-static bool has_fallback(const struct tts *t)
-{
-    return t->which == VOICE && *t->o.fallback.id &&
-           (t->o.fallback.provider != t->o.voice.provider ||
-            strcmp(t->o.fallback.id, t->o.voice.id) != 0);
 }
 
 static void retire_provider(struct tts *t)
@@ -244,32 +247,70 @@ static void retire_provider(struct tts *t)
     do_later(t);
 }
 
-/* Every open utterance goes on with the other voice from where it was heard. */
-static void fall_back(struct tts *t, int err, const char *why)
+static void tell_failure(struct tts *t, int from, enum provider_fault f, const char *why, int next)
 {
-    char from[100], to[100];
-    bool can = has_fallback(t);
+    const struct tts_hop *h = &t->hops.at[from];
+    const struct provider_failure told = { .by = h->by,
+                                           .model = h->by->model,
+                                           .fault = f,
+                                           .detail = why,
+                                           .next = next >= 0 ? t->hops.at[next].by : NULL };
 
-    voice_name(t, t->which, from);
+    if (t->ev.provider_failed)
+        t->ev.provider_failed(&told, t->arg);
+}
+
+static void count_failure(struct tts *t, enum provider_fault f)
+{
+    struct tts_hop *h = &t->hops.at[t->hop];
+
+    tts_hops_failed(&t->hops, t->hop, f, now_of(t));
+    provider_failed(t->o.providers, h->by, f, 0, now_of(t));
+}
+
+/* The next hop that can be opened; false: none. */
+static bool next_hop(struct tts *t)
+{
+    for (;;) {
+        int hop = tts_hops_pick(&t->hops, now_of(t));
+
+        if (hop < 0)
+            return false;
+        t->hop = hop;
+        if (!provider_open(t))
+            return true;
+        tts_hops_failed(&t->hops, hop, FAULT_CONNECTION, now_of(t));
+    }
+}
+
+/* Every open utterance goes on with the other voice from where it was heard. */
+static void fall_back(struct tts *t, enum provider_fault f, const char *why)
+{
+    char from_name[100], to[100];
+    int from = t->hop;
+    bool can;
+
+    voice_name(t, from, from_name);
+    count_failure(t, f);
     if (t->provider)
         retire_provider(t);
-    if (can) {
-        t->which = FALLBACK;
-        can = !provider_open(t);
-    }
+    can = next_hop(t);
     t->gone = !can;
+    tell_failure(t, from, f, why, can ? t->hop : -1);
     for (struct utterance *u = t->first; u; u = u->next) {
         if (u->finished)
             continue;
         if (can && can_resume(u))
             give(t, u);
         else
-            finish(u, can && u->ended && u->spoken ? PAT_OK : err);
+            finish(u, can && u->ended && u->spoken ? PAT_OK : provider_fault_err(f));
     }
     if (can) {
-        pat_log(PAT_WARN, "tts.fell_back", PAT_S("from", from), PAT_ERR(err), PAT_S("why", why));
+        pat_log(PAT_WARN, "tts.fell_back", PAT_S("from", from_name),
+                PAT_S("to", voice_name(t, t->hop, to)), PAT_S("fault", provider_fault_name(f)),
+                PAT_S("why", why));
         if (t->ev.fell_back)
-            t->ev.fell_back(from, voice_name(t, FALLBACK, to), why, t->arg);
+            t->ev.fell_back(from_name, to, why, t->arg);
     }
 }
 
@@ -311,6 +352,10 @@ static void arrived(struct tts *t, uint32_t id, const struct held_piece *p, size
     enter(t);
     u->n_samples += (int64_t)n;
     u->loud = u->loud || loud;
+    if (loud && !t->worked) {
+        t->worked = true;
+        provider_worked(t->o.providers, t->hops.at[t->hop].by);
+    }
     if (u == t->first) {
         give_out(t, id, p);
         if (!t->closed)
@@ -364,25 +409,29 @@ static void p_aligned(uint32_t id, const char *text, size_t len, int start_ms, i
 
 /* One broken connection is no reason for another voice, and without another voice one more try
  * with the same is all there is: it says the rest. Not after a deadline: that was long enough. */
-static bool same_again(const struct tts *t, const struct utterance *u, int err)
+static bool same_again(const struct tts *t, const struct utterance *u, enum provider_fault f)
 {
-    if (!t->provider || u->tries >= MAX_TRIES)
+    if (!t->provider || u->tries >= MAX_TRIES || f == FAULT_VOICE)
         return false;
-    return has_fallback(t) ? u->tries == 1 && err == PAT_ECONN : err != PAT_ETIMEDOUT;
+    return has_other(t) ? u->tries == 1 && f == FAULT_CONNECTION : f != FAULT_TIMEOUT;
 }
 
-static void failed(struct tts *t, struct utterance *u, int err, const char *why)
+static void failed(struct tts *t, struct utterance *u, enum provider_fault f, const char *why)
 {
     u->tries++;
-    if (same_again(t, u, err)) {
+    if (same_again(t, u, f)) {
+        provider_failed(t->o.providers, t->hops.at[t->hop].by, f, 0, now_of(t));
+        tell_failure(t, t->hop, f, why, t->hop);
         if (can_resume(u))
             give(t, u);
         else
-            finish(u, u->ended && u->spoken ? PAT_OK : err);
-    } else if (has_fallback(t)) {
-        fall_back(t, err, why);
+            finish(u, u->ended && u->spoken ? PAT_OK : provider_fault_err(f));
+    } else if (has_other(t) || f == FAULT_VOICE) {
+        fall_back(t, f, why);
     } else {
-        finish(u, err);
+        provider_failed(t->o.providers, t->hops.at[t->hop].by, f, 0, now_of(t));
+        tell_failure(t, t->hop, f, why, -1);
+        finish(u, provider_fault_err(f));
     }
 }
 
@@ -403,23 +452,25 @@ static void p_done(uint32_t id, int err, const char *why, void *arg)
         return;
     enter(t);
     if (err)
-        failed(t, u, err, why);
+        failed(t, u,
+               err == PAT_ECONN || err == PAT_ETIMEDOUT ? provider_fault_of_err(err) : FAULT_SERVER,
+               why);
     else if (!u->loud && has_words(u)) /* a voice that was withdrawn may be "spoken" as silence */
-        failed(t, u, PAT_EUPSTREAM, "no voice in the sound");
+        failed(t, u, FAULT_VOICE, "no voice in the sound");
     else
         finish(u, PAT_OK);
     advance(t);
     leave(t);
 }
 
-static void p_unusable(int err, const char *why, void *arg)
+static void p_unusable(enum provider_fault f, const char *why, void *arg)
 {
     struct tts *t = arg;
 
     if (t->closed)
         return;
     enter(t);
-    fall_back(t, err, why);
+    fall_back(t, f, why);
     advance(t);
     leave(t);
 }
@@ -434,7 +485,7 @@ static void on_deadline(void *arg)
     enter(t);
     if (t->provider)
         t->provider->ops->cancel(t->provider, u->id);
-    failed(t, u, PAT_ETIMEDOUT, "no sound in time");
+    failed(t, u, FAULT_TIMEOUT, "no sound in time");
     advance(t);
     leave(t);
 }
@@ -447,11 +498,12 @@ static int provider_open(struct tts *t)
                                                    .aligned = p_aligned,
                                                    .done = p_done,
                                                    .unusable = p_unusable };
-    const struct voice *v = t->which == VOICE ? &t->o.voice : &t->o.fallback;
+    const struct tts_hop *hop = &t->hops.at[t->hop];
 
-    if (v->provider == VOICE_OPENAI)
-        return tts_openai_open(&t->provider, t->loop, t->http, &t->o, v, &ev, t);
-    return tts_elevenlabs_open(&t->provider, t->loop, t->net, &t->o, v, &ev, t);
+    t->worked = false;
+    if (hop->voice.provider == VOICE_OPENAI)
+        return tts_openai_open(&t->provider, t->loop, t->http, &t->o, hop, &ev, t);
+    return tts_elevenlabs_open(&t->provider, t->loop, t->net, &t->o, hop, &ev, t);
 }
 
 static void tts_free(struct tts *t)
@@ -464,8 +516,7 @@ static void tts_free(struct tts *t)
         t->retired->ops->close(t->retired);
     pat_task_cancel(t->loop, &t->later);
     pat_timer_fini(&t->timer);
-    for (size_t i = 0; i < sizeof t->strings / sizeof t->strings[0]; i++)
-        free(t->strings[i]);
+    free(t->language);
     free(t);
 }
 
@@ -487,21 +538,6 @@ static void on_later(void *arg)
         do_later(t);
 }
 
-static int copy_strings(struct tts *t)
-{
-    const char **from[] = { &t->o.elevenlabs_url, &t->o.elevenlabs_key, &t->o.elevenlabs_model,
-                            &t->o.openai_url,     &t->o.openai_key,     &t->o.openai_model,
-                            &t->o.language };
-
-    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
-        t->strings[i] = strdup(*from[i] ? *from[i] : "");
-        if (!t->strings[i])
-            return PAT_ENOMEM;
-        *from[i] = t->strings[i];
-    }
-    return PAT_OK;
-}
-
 int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct pat_http *http,
              const struct tts_opts *o, const struct tts_events *ev, void *arg)
 {
@@ -511,11 +547,14 @@ int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct p
     if (!t)
         return PAT_ENOMEM;
     *t = (struct tts){ .loop = l, .net = net, .http = http, .ev = *ev, .arg = arg, .o = *o };
-    err = copy_strings(t);
+    tts_hops_plan(&t->hops, providers_of(o->providers, PROVIDER_TTS), &o->voice, &o->fallback);
+    err = t->hops.n ? PAT_OK : PAT_EINVAL;
+    if (!err && o->language && !(t->o.language = t->language = strdup(o->language)))
+        err = PAT_ENOMEM;
     if (!err)
         err = pat_timer_init(&t->timer, l, on_deadline, t);
     if (!err)
-        err = provider_open(t);
+        t->gone = !next_hop(t); /* asked again when there is something to say */
     if (err) {
         tts_free(t);
         return err;
@@ -539,11 +578,44 @@ static struct utterance *utterance_new(struct tts *t, uint32_t id)
     return u;
 }
 
+/* Between two replies: the better voice that has rested gets its place back. */
+static void return_home(struct tts *t)
+{
+    char name[100];
+
+    if (t->first || t->busy || !tts_hops_may_return(&t->hops, t->hop, now_of(t)))
+        return;
+    if (t->provider)
+        retire_provider(t);
+    t->gone = !next_hop(t);
+    if (t->gone)
+        return;
+    pat_log(PAT_INFO, "tts.returned", PAT_S("to", voice_name(t, t->hop, name)));
+    if (t->hops.at[t->hop].own && t->ev.returned)
+        t->ev.returned(t->arg);
+}
+
+/* A caller waits: those that failed a moment ago are better than nobody. */
+static bool somebody_speaks(struct tts *t)
+{
+    if (t->gone && !t->busy) {
+        tts_hops_forgive(&t->hops);
+        t->gone = !next_hop(t);
+    }
+    return !t->gone;
+}
+
+const struct tts_hop *tts_speaks(const struct tts *t)
+{
+    return &t->hops.at[t->hop];
+}
+
 int tts_text(struct tts *t, uint32_t id, const char *text, size_t len)
 {
     struct utterance *u = find(t, id);
 
-    if (t->gone)
+    return_home(t);
+    if (!somebody_speaks(t))
         return PAT_EUNAVAIL;
     if (!u)
         u = utterance_new(t, id);

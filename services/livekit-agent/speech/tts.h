@@ -4,13 +4,15 @@
  * The interface; tts_elevenlabs.c (multi-context WebSocket) and tts_openai.c (HTTP stream) are the
  * providers, voice.c resolves a stored voice id to one of them. A call opens one tts; each
  * utterance is a context, spoken in the order begun. Sockets are opened ahead. A provider that
- * fails before the first sample of an utterance is replaced by the fallback voice, and that is
- * told. Thread: the loop's.
+ * fails is replaced by the next hop of the chain (tts_hops.h) from the first words not heard, and
+ * that is told; it gets its place back between two replies, when it has rested. Thread: the loop's.
  */
 #ifndef SPEECH_TTS_H
 #define SPEECH_TTS_H
 
 #include "pat.h"
+#include "provider.h"
+#include "tts_hops.h"
 #include "voice.h"
 
 struct tts;
@@ -32,6 +34,10 @@ struct tts_events {
     void (*done)(uint32_t utterance, int err, int64_t characters, void *arg);
     /* Another voice speaks from here on: why. */
     void (*fell_back)(const char *from, const char *to, const char *why, void *arg);
+    /* And the voice before it again. May be NULL. */
+    void (*returned)(void *arg);
+    /* A provider failed, for the record. May be NULL. */
+    void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
 
 /* What one call finds out about a vendor and the next need not try again. Owned by whoever opens
@@ -42,14 +48,10 @@ struct tts_learnt {
 };
 
 struct tts_opts {
-    const char *elevenlabs_url; /* "wss://api.elevenlabs.io" */
-    const char *elevenlabs_key;
-    const char *elevenlabs_model; /* "eleven_flash_v2_5" */
-    const char *openai_url;
-    const char *openai_key;
-    const char *openai_model; /* "gpt-4o-mini-tts" */
-    struct voice voice;       /* resolved */
-    struct voice fallback;
+    struct providers *providers; /* with a TTS chain; borrowed while the tts lives */
+    int64_t connect_ms;
+    struct voice voice;        /* resolved */
+    struct voice fallback;     /* for a voice nothing is known of, see tts_hops.h */
     const char *language;      /* ISO 639-1 or NULL */
     bool packets;              /* Opus packets are welcome, where a voice has clean ones */
     struct tts_learnt *learnt; /* NULL: nothing is remembered; else it outlives the tts */
@@ -62,6 +64,8 @@ int tts_text(struct tts *t, uint32_t utterance, const char *text, size_t len) PA
 void tts_end(struct tts *t, uint32_t utterance);
 /* Forget it: no audio and no done for it any more. */
 void tts_cancel(struct tts *t, uint32_t utterance);
+/* Who speaks now, and with which voice. Borrowed until it closes. */
+const struct tts_hop *tts_speaks(const struct tts *t);
 void tts_close(struct tts *t); /* NULL is fine */
 
 #endif

@@ -18,7 +18,6 @@
 #include <string.h>
 
 enum {
-    CONNECT_MS = 5000,
     KEEP_MS = 10000, /* the vendor closes after 20 s without text unless told otherwise */
     PING_MS = 15000,
     RETRY_MS = 50,
@@ -44,6 +43,7 @@ struct context {
 
 struct eleven {
     struct tts_provider base;
+    const struct provider *by;
     struct pat_loop *loop;
     struct pat_net *net;
     struct tts_provider_events ev;
@@ -412,9 +412,10 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
         without_opus(p, why);
         return;
     }
-    if (p->fatal || p->failures >= MAX_FAILURES) {
+    /* Too many at once: who waits for a slot keeps the caller waiting. */
+    if (p->fatal || p->failures >= MAX_FAILURES || eleven_fault(status, why) == FAULT_RATE) {
         pat_log(PAT_ERROR, "tts.unusable", PAT_S("provider", "elevenlabs"), PAT_S("why", why));
-        p->ev.unusable(status == 401 || status == 403 ? PAT_EAUTH : PAT_EUPSTREAM, why, p->arg);
+        p->ev.unusable(eleven_fault(status, why), why, p->arg);
         return;
     }
     pat_log(PAT_WARN, "tts.retry", PAT_S("provider", "elevenlabs"), PAT_S("why", why));
@@ -430,14 +431,14 @@ static void connect_now(struct eleven *p)
     const char *const headers[] = { p->auth, NULL };
     struct pat_ws_opts opts = { .url = NULL,
                                 .headers = headers,
-                                .connect_timeout_ms = CONNECT_MS,
+                                .connect_timeout_ms = p->o.connect_ms,
                                 .ping_ms = PING_MS,
                                 .max_message = MAX_MESSAGE };
     struct pat_buf url;
     int err;
 
     pat_buf_init(&url, 4096);
-    err = eleven_url(&url, p->o.elevenlabs_url, p->o.elevenlabs_model, p->o.language, &p->voice,
+    err = eleven_url(&url, p->by->url, p->by->model, p->o.language, &p->voice,
                      p->opus ? "opus_48000_32" : "pcm_24000");
     opts.url = url.data;
     if (!err)
@@ -446,7 +447,7 @@ static void connect_now(struct eleven *p)
     if (!err)
         return;
     if (++p->failures >= MAX_FAILURES)
-        p->ev.unusable(err, "cannot connect", p->arg);
+        p->ev.unusable(FAULT_CONNECTION, "cannot connect", p->arg);
     else
         pat_timer_start(&p->timer, pat_retry_next_ms(&p->retry, pat_random32()));
 }
@@ -559,7 +560,7 @@ static void eleven_op_close(struct tts_provider *base)
 }
 
 int tts_elevenlabs_open(struct tts_provider **out, struct pat_loop *l, struct pat_net *net,
-                        const struct tts_opts *o, const struct voice *v,
+                        const struct tts_opts *o, const struct tts_hop *hop,
                         const struct tts_provider_events *ev, void *arg)
 {
     static const struct tts_provider_ops ops = { eleven_op_text, eleven_op_end, eleven_op_cancel,
@@ -569,14 +570,19 @@ int tts_elevenlabs_open(struct tts_provider **out, struct pat_loop *l, struct pa
 
     if (!p)
         return PAT_ENOMEM;
-    *p = (struct eleven){
-        .base = { &ops }, .loop = l, .net = net, .ev = *ev, .arg = arg, .voice = *v, .o = *o
-    };
+    *p = (struct eleven){ .base = { &ops },
+                          .loop = l,
+                          .net = net,
+                          .ev = *ev,
+                          .arg = arg,
+                          .voice = hop->voice,
+                          .by = hop->by,
+                          .o = *o };
     p->learnt = o->learnt ? o->learnt : &p->own;
     p->opus = o->packets && !p->learnt->no_opus;
     p->retry = PAT_RETRY(RETRY_MS, RETRY_MAX_MS);
     err = pat_timer_init(&p->timer, l, on_timer, p);
-    if (!err && asprintf(&p->auth, "xi-api-key: %s", o->elevenlabs_key) < 0)
+    if (!err && asprintf(&p->auth, "xi-api-key: %s", hop->by->key) < 0)
         err = PAT_ENOMEM;
     if (err) {
         eleven_op_close(&p->base);

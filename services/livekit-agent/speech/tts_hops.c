@@ -142,3 +142,26 @@ bool tts_hops_may_return(const struct tts_hops *h, int hop, int64_t now_ms)
     }
     return false;
 }
+
+bool tts_hops_has_other(const struct tts_hops *h, int hop, int64_t now_ms)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if ((int)i != hop && h->at[i].by != h->at[hop].by && rested(&h->at[i], now_ms) &&
+            !provider_hopeless(h->at[i].by, now_ms))
+            return true;
+    return false;
+}
+
+void tts_hops_forgive(struct tts_hops *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        h->at[i].failed_at_ms = 0;
+}
+
+const struct provider *tts_hops_first(const struct provider_chain *c, enum voice_provider v)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (speaks_as(c->at[i]) == v)
+            return c->at[i];
+    return NULL;
+}

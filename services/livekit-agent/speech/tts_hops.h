@@ -36,6 +36,13 @@ void tts_hops_failed(struct tts_hops *h, int hop, enum provider_fault f, int64_t
 /* A hop before this one that may be asked again: better to go back there between two replies. */
 bool tts_hops_may_return(const struct tts_hops *h, int hop, int64_t now_ms);
 
+/* Another one than hop could still be asked. */
+bool tts_hops_has_other(const struct tts_hops *h, int hop, int64_t now_ms);
+/* Nobody is left, and the caller waits: all but those that are gone may be asked again. */
+void tts_hops_forgive(struct tts_hops *h);
+/* Who speaks that vendor's voices first; NULL: nobody does. */
+const struct provider *tts_hops_first(const struct provider_chain *c, enum voice_provider v);
+
 /* Not every reply in another voice: a vendor that has failed is left alone for a while. */
 #define TTS_HOP_REST_MS 20000
 

@@ -22,6 +22,9 @@ struct spoken {
         int64_t characters;
         char text[500];
     } u[MAX_UTTERANCES];
+    const char *chain; /* NULL: the usual */
+    struct providers *providers;
+    char failures[300];
     bool ready, fell_back, all_done, sounding;
     bool wants_packets;
     int packets;
@@ -101,6 +104,21 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
     pat_strcpy(s->to, sizeof s->to, to);
 }
 
+static void on_provider_failed(const struct provider_failure *f, void *arg)
+{
+    struct spoken *s = arg;
+    size_t at = strlen(s->failures);
+
+    snprintf(s->failures + at, sizeof s->failures - at, "%s %s>%s;", f->by->name,
+             provider_fault_name(f->fault), f->next ? f->next->name : "");
+}
+
+static void close_tts(struct spoken *s)
+{
+    tts_close(s->tts);
+    providers_free(s->providers);
+}
+
 static void open_tts(struct stand *stand, struct spoken *s, const char *voice, const char *fallback,
                      const char *key)
 {
@@ -109,20 +127,18 @@ static void open_tts(struct stand *stand, struct spoken *s, const char *voice, c
                                           .packet = on_packet,
                                           .aligned = on_aligned,
                                           .done = on_done,
-                                          .fell_back = on_fell_back };
-    char eleven[100], openai[100];
-    struct tts_opts o = { .elevenlabs_url = stand_url("ws", "elevenlabs", "", eleven),
-                          .elevenlabs_key = key,
-                          .elevenlabs_model = "eleven_flash_v2_5",
-                          .openai_url = stand_url("http", "openai", "/v1", openai),
-                          .openai_key = "key",
-                          .openai_model = "gpt-4o-mini-tts",
+                                          .fell_back = on_fell_back,
+                                          .provider_failed = on_provider_failed };
+    struct tts_opts o = { .providers = stand_chain(PROVIDER_TTS,
+                                                   s->chain ? s->chain : "elevenlabs,openai", key),
+                          .connect_ms = 2000,
                           .voice = voice_resolve(voice),
                           .fallback = voice_resolve(fallback),
                           .language = "en",
                           .packets = s->wants_packets,
                           .learnt = &s->learnt };
 
+    s->providers = o.providers;
     assert_int_equal(tts_open(&s->tts, stand->loop, stand->net, stand->http, &o, &ev, s), PAT_OK);
 }
 
@@ -140,7 +156,7 @@ static double say_once(struct stand *stand, struct spoken *s, const char *voice,
     s->wanted = 1;
     speak(s, 1, LONG_TEXT);
     stand_wait(stand, &s->all_done, 15000);
-    tts_close(s->tts);
+    close_tts(s);
     return (double)s->u[1].samples / 48000;
 }
 
@@ -192,24 +208,34 @@ static void test_tts__speaks_by_openai(void **state)
 static void test_tts__another_voice_speaks_when_one_cannot(void **state)
 {
     static const struct {
-        const char *control, *key;
+        const char *control, *key, *chain, *to, *failures;
     } rows[] = {
-        { "{\"gone\":[\"nPczCjzI2devNBz1zQrb\"]}", "key" },    /* the voice was removed */
-        { "{}", "bad" },                                       /* the key is no good */
-        { "{\"fail\":{\"status\":503,\"times\":-1}}", "key" }, /* down */
-        { "{\"latency_ms\":60000}", "key" },                   /* stuck */
-        { "{\"cut\":{\"times\":-1,\"after\":0,\"code\":1011}}", "key" },
+        { "{\"gone\":[\"nPczCjzI2devNBz1zQrb\"]}", "key", NULL, "elevenlabs:CwhRBWXzGAHq8TQ4Fs17",
+          "elevenlabs voice>elevenlabs;" },
+        { "{}", "bad", NULL, "openai:onyx", "elevenlabs auth>openai;" },
+        { "{}", "bad", "elevenlabs,elevenlabs-2,openai", "elevenlabs-2:nPczCjzI2devNBz1zQrb",
+          "elevenlabs auth>elevenlabs-2;" },
+        { "{\"fail\":{\"status\":429,\"times\":-1}}", "key", "elevenlabs,elevenlabs-2,openai",
+          "elevenlabs-2:nPczCjzI2devNBz1zQrb", "elevenlabs rate>elevenlabs-2;" },
+        { "{\"fail\":{\"status\":503,\"times\":-1}}", "key", NULL, "openai:onyx", NULL }, /* down */
+        { "{\"latency_ms\":60000}", "key", NULL, "openai:onyx",
+          "elevenlabs timeout>openai;" }, /* stuck */
+        { "{\"cut\":{\"times\":-1,\"after\":0,\"code\":1011}}", "key", NULL, "openai:onyx", NULL },
+        { "{\"cut\":{\"times\":-1,\"after\":0,\"code\":1008,\"reason\":\"quota_exceeded\"}}", "key",
+          NULL, "openai:onyx", "elevenlabs quota>openai;" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct stand *stand = stand_up();
-        struct spoken s = { 0 };
+        struct spoken s = { .chain = rows[i].chain };
 
         stand_control(stand, "elevenlabs", rows[i].control);
         check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", rows[i].key));
         assert_true(s.fell_back);
-        assert_string_equal(s.to, "openai:shimmer");
+        assert_string_equal(s.to, rows[i].to);
+        if (rows[i].failures)
+            assert_string_equal(s.failures, rows[i].failures);
         stand_down(stand);
     }
 }
@@ -262,7 +288,7 @@ static void test_tts__many_utterances_come_in_order(void **state)
         check_text(&s, i + 1, texts[i]);
     }
     assert_int_equal(s.u[9].samples, 0);
-    tts_close(s.tts);
+    close_tts(&s);
     stand_down(stand);
 }
 
@@ -280,7 +306,7 @@ static void test_tts__sentences_of_one_utterance_arrive_one_by_one(void **state)
     assert_int_equal(tts_text(s.tts, 1, "x", 1), PAT_EINVAL);
     stand_wait(stand, &s.all_done, 5000);
     check_text(&s, 1, "Good morning to you. How are you?");
-    tts_close(s.tts);
+    close_tts(&s);
     stand_down(stand);
 }
 
@@ -303,7 +329,7 @@ static void test_tts__canceled_is_silent_and_the_next_speaks(void **state)
     assert_true(s.u[1].samples < 48000);
     for (uint32_t i = 2; i < 10; i++)
         assert_true(i == 5 || s.u[i].loud);
-    tts_close(s.tts);
+    close_tts(&s);
     stand_down(stand);
 }
 
@@ -348,7 +374,7 @@ static void test_tts__says_so_when_no_voice_can_speak(void **state)
     stand_wait(stand, &s.all_done, 15000);
     assert_int_not_equal(s.u[1].err, PAT_OK);
     assert_int_equal(tts_text(s.tts, 2, "x", 1), PAT_EUNAVAIL);
-    tts_close(s.tts);
+    close_tts(&s);
     stand_down(stand);
 }
 
@@ -361,7 +387,7 @@ static void test_tts__closes_in_the_middle(void **state)
     open_tts(stand, &s, "11labs-Brian", "openai-shimmer", "key");
     speak(&s, 1, LONG_TEXT);
     stand_wait(stand, &s.sounding, 5000);
-    tts_close(s.tts);
+    close_tts(&s);
     tts_close(NULL);
     s.u[1].done = true; /* any sound from here on fails the test */
     stand_pass(stand, 200);

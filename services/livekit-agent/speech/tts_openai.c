@@ -5,6 +5,7 @@
  * It does not retry: tts.c decides. */
 #include "tts_provider.h"
 
+#include "chat.h"
 #include "upsample.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct openai_tts {
     void *arg;
     struct voice voice;
     char *url, *auth, *model;
+    int64_t connect_ms;
     struct job *jobs; /* the first one speaks */
     pat_http_id transfer;
     struct pat_task task; /* to go on, outside of every call of ops */
@@ -106,19 +108,30 @@ static void on_data(const char *data, size_t len, void *arg)
     }
 }
 
+/* 400 for a voice it does not have names the parameter. */
+static enum provider_fault fault_of(const struct pat_http_res *res, char *why, size_t cap)
+{
+    bool too_long;
+    enum provider_fault f = chat_refusal(res->status, res->body, res->len, &too_long, why, cap);
+
+    return f == FAULT_REQUEST && (strstr(res->body, "\"voice\"") || strstr(why, "'voice'"))
+               ? FAULT_VOICE
+               : f;
+}
+
 static void refused(struct openai_tts *p, const struct pat_http_res *res)
 {
-    char why[200];
-    bool final = res->status == 401 || res->status == 403 || res->status == 404;
+    char why[160], text[200];
+    enum provider_fault f = fault_of(res, why, sizeof why);
 
-    snprintf(why, sizeof why, "HTTP %d %.120s", res->status, res->body);
-    if (final || ++p->failures >= MAX_FAILURES) {
+    snprintf(text, sizeof text, "HTTP %d %s", res->status, why);
+    if (f != FAULT_SERVER || ++p->failures >= MAX_FAILURES) {
         pat_log(PAT_ERROR, "tts.unusable", PAT_S("provider", "openai"),
                 PAT_I("status", res->status));
-        p->ev.unusable(res->status == 404 ? PAT_ENOENT : PAT_EAUTH, why, p->arg);
+        p->ev.unusable(f, text, p->arg);
         return;
     }
-    first_done(p, PAT_EUPSTREAM, why);
+    first_done(p, PAT_EUPSTREAM, text);
 }
 
 static void on_done(int err, const struct pat_http_res *res, void *arg)
@@ -153,6 +166,7 @@ static int request(struct openai_tts *p, struct job *j)
                                 .url = p->url,
                                 .headers = headers,
                                 .timeout_ms = FIRST_BYTE_MS,
+                                .connect_timeout_ms = p->connect_ms,
                                 .idle_ms = IDLE_MS };
     PAT_AUTO_JSON body = pat_json_obj();
     PAT_AUTO_STR text = NULL;
@@ -290,7 +304,7 @@ static void openai_op_close(struct tts_provider *base)
 }
 
 int tts_openai_open(struct tts_provider **out, struct pat_loop *l, struct pat_http *http,
-                    const struct tts_opts *o, const struct voice *v,
+                    const struct tts_opts *o, const struct tts_hop *hop,
                     const struct tts_provider_events *ev, void *arg)
 {
     static const struct tts_provider_ops ops = { openai_op_text, openai_op_end, openai_op_cancel,
@@ -299,12 +313,16 @@ int tts_openai_open(struct tts_provider **out, struct pat_loop *l, struct pat_ht
 
     if (!p)
         return PAT_ENOMEM;
-    *p = (struct openai_tts){
-        .base = { &ops }, .loop = l, .http = http, .ev = *ev, .arg = arg, .voice = *v
-    };
-    p->model = strdup(o->openai_model);
-    if (!p->model || asprintf(&p->url, "%s/audio/speech", o->openai_url) < 0 ||
-        asprintf(&p->auth, "Authorization: Bearer %s", o->openai_key) < 0) {
+    *p = (struct openai_tts){ .base = { &ops },
+                              .loop = l,
+                              .http = http,
+                              .ev = *ev,
+                              .arg = arg,
+                              .voice = hop->voice,
+                              .connect_ms = o->connect_ms };
+    p->model = strdup(hop->by->model);
+    if (!p->model || asprintf(&p->url, "%s/audio/speech", hop->by->url) < 0 ||
+        asprintf(&p->auth, "Authorization: Bearer %s", hop->by->key) < 0) {
         openai_op_close(&p->base);
         return PAT_ENOMEM;
     }

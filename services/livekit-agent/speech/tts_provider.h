@@ -22,7 +22,7 @@ struct tts_provider_events {
     /* It forgets the utterance with this. May be followed by others in the same turn. */
     void (*done)(uint32_t utterance, int err, const char *why, void *arg);
     /* It will not speak again: whatever it had is lost without a done. */
-    void (*unusable)(int err, const char *why, void *arg);
+    void (*unusable)(enum provider_fault f, const char *why, void *arg);
 };
 
 struct tts_provider_ops {
@@ -38,10 +38,10 @@ struct tts_provider {
 };
 
 int tts_elevenlabs_open(struct tts_provider **out, struct pat_loop *l, struct pat_net *net,
-                        const struct tts_opts *o, const struct voice *v,
+                        const struct tts_opts *o, const struct tts_hop *hop,
                         const struct tts_provider_events *ev, void *arg) PAT_MUST_CHECK;
 int tts_openai_open(struct tts_provider **out, struct pat_loop *l, struct pat_http *http,
-                    const struct tts_opts *o, const struct voice *v,
+                    const struct tts_opts *o, const struct tts_hop *hop,
                     const struct tts_provider_events *ev, void *arg) PAT_MUST_CHECK;
 
 #endif

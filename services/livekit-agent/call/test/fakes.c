@@ -260,6 +260,14 @@ void stt_finalize(struct stt *s)
     fake.finalized++;
 }
 
+const struct provider *stt_listens(const struct stt *s)
+{
+    static const struct provider by = { .name = "deepgram" };
+
+    (void)s;
+    return &by;
+}
+
 int64_t stt_audio_ms(const struct stt *s)
 {
     (void)s;
@@ -392,6 +400,15 @@ void tts_cancel(struct tts *t, uint32_t utterance)
     fake.tts_canceled++;
     while (t->head != t->tail && t->pending[t->head % 64] <= utterance)
         t->head++;
+}
+
+const struct tts_hop *tts_speaks(const struct tts *t)
+{
+    static struct provider by = { .vendor = VENDOR_ELEVENLABS, .name = "elevenlabs" };
+    static const struct tts_hop hop = { .by = &by, .own = true, .voice = { .id = "fake" } };
+
+    (void)t;
+    return &hop;
 }
 
 void tts_close(struct tts *t)
