@@ -23,6 +23,7 @@ struct dg_conn {
     struct pat_ws *ws;
     struct dg_ear *ear;
     struct pat_timer idle; /* no audio and no KeepAlive */
+    uint32_t opus_kinds; /* bit n: packets of that configuration came */
     bool had_audio, closing, closed_by_us;
     int sent;
     char request_id[40];
@@ -142,6 +143,8 @@ static void on_message(struct pat_ws *ws, const char *data, size_t len, bool tex
     if (c->closing)
         return;
     c->had_audio = true;
+    if (len > 3) /* not a packet of silence */
+        c->opus_kinds |= 1U << ((uint8_t)data[0] >> 3);
     pat_timer_start(&c->idle, SILENT_MS);
     if (dg_ear_audio(c->ear, (const uint8_t *)data, len))
         close_with(c, 1008, "DATA-0000");
@@ -161,6 +164,20 @@ static void on_open(struct pat_ws *ws, void *arg)
     pat_timer_start(&c->idle, SILENT_MS);
 }
 
+/* Which of Opus' 32 configurations (RFC 6716, 3.1) came: tells who encoded it. */
+static void log_opus_kinds(struct pat_json *entry, uint32_t kinds)
+{
+    struct pat_json *list = pat_json_arr();
+    char text[8];
+
+    for (int i = 0; i < 32; i++)
+        if (kinds & 1U << i) {
+            snprintf(text, sizeof text, "%d", i);
+            pat_json_add_str(list, text);
+        }
+    pat_json_set_take(entry, "opus_kinds", list);
+}
+
 static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
                       void *arg)
 {
@@ -173,6 +190,7 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
     (void)reason;
     pat_json_set_int(entry, "code", code);
     pat_json_set_int(entry, "audio_ms", dg_ear_audio_ms(c->ear));
+    log_opus_kinds(entry, c->opus_kinds);
     dbl_log(c->g->d, "closed", entry);
     conn_free(c);
 }

@@ -117,6 +117,8 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
     if (!err)
         err = phrases_new(&e->phrases, e->loop, &po);
     if (!err)
+        err = ambiences_new(&e->ambiences, e->loop, f->ambient_dir);
+    if (!err)
         err = chains_new(&e->providers, f, e->metrics, health_changed, e);
     if (!err)
         err = make_llm(a, f);
@@ -248,6 +250,7 @@ void agent_free(struct agent *a)
     if (a->env.rtc)
         rtc_close(a->env.rtc, ignore, NULL);
     phrases_free(a->env.phrases);
+    ambiences_free(a->env.ambiences);
     llm_free(a->env.llm);
     providers_free(a->env.providers);
     roomapi_free(a->env.rooms);

@@ -29,8 +29,8 @@ static const struct place places[] = {
     { .name = "coffee-shop", .talkers = 7, .echo = 0.15, .cups = 0.9 },
     { .name = "convention-hall", .talkers = 18, .echo = 0.55, .steps = 0.3 },
     { .name = "high-school-hallway", .talkers = 9, .echo = 0.75, .steps = 2.2 },
-    { .name = "mountain-outdoor", .wind = 1, .birds = 0.5 },
-    { .name = "summer-outdoor", .wind = 0.35, .crickets = 1, .birds = 0.8 },
+    { .name = "mountain-outdoor", .wind = 0.3, .birds = 1 },
+    { .name = "summer-outdoor", .wind = 0.03, .crickets = 1, .birds = 0.8 },
 };
 
 struct noise {
@@ -140,7 +140,7 @@ static void add_crickets(double *out, size_t n, double much, struct noise *r)
         for (size_t at = (size_t)(RATE * uniform(r)); at < n;
              at += (size_t)(RATE * (0.45 + 0.3 * uniform(r))))
             for (int k = 0; k < 4; k++)
-                add_tone(out, n, at + (size_t)k * RATE / 30, hz, 1.01, 0.03, 0.02 * much);
+                add_tone(out, n, at + (size_t)k * RATE / 30, hz, 1.01, 0.03, 0.06 * much);
     }
 }
 
@@ -153,7 +153,7 @@ static void add_birds(double *out, size_t n, double much, struct noise *r)
 
         for (int k = 0; k < notes; k++)
             add_tone(out, n, at + (size_t)k * RATE / 9, hz * (0.9 + 0.3 * uniform(r)),
-                     0.8 + 0.5 * uniform(r), 0.09, 0.03 * much);
+                     0.8 + 0.5 * uniform(r), 0.09, 0.08 * much);
     }
 }
 

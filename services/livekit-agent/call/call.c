@@ -163,6 +163,8 @@ int call_open_speech(struct call *c)
         err = env_mouth(&c->mouth, c->env, c->ctx);
     if (!err)
         mouth_listen(c->mouth, &call_mouth_events, c);
+    if (!err)
+        call_sound_settings(c);
     turn_log_opts(c->log, &c->turn_opts);
     return err;
 }
@@ -267,7 +269,6 @@ void call_context(struct call *c, struct context *ctx_take)
     c->ctx = ctx_take;
     pat_timer_stop(&c->ctx_timer);
     if (ctx_take) {
-        player_set_gain(c->player, ctx_take->volume);
         err = call_open_speech(c);
         if (err) {
             pat_log(PAT_ERROR, "call.speech_failed", PAT_S("call", c->id), PAT_ERR(err));

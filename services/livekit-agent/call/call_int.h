@@ -128,6 +128,9 @@ void call_left(struct call *c); /* the room is behind us: tell whoever owns the 
 int call_open_speech(struct call *c);
 int64_t call_ms(const struct call *c); /* since it began */
 
+/* call_sound.c */
+void call_sound_settings(struct call *c); /* the context is known */
+
 /* call_room.c */
 extern const struct rtc_events call_rtc_events;
 void call_check_ready(struct call *c);

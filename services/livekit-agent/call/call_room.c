@@ -92,6 +92,7 @@ static void on_participant(const struct rtc_participant *p, void *arg)
         c->caller_here = c->caller_active = false;
         pat_strcpy(c->caller, sizeof c->caller, p->identity);
         c->caller_kind = p->kind;
+        player_set_use(c->player, p->kind == RTC_SIP ? OPUSIO_PHONE : OPUSIO_WIDE);
         known = true;
     }
     if (known && !c->caller_here) {

@@ -54,6 +54,8 @@ const struct pat_conf_row agent_rows[] = {
         "of users whose settings name none: America/New_York"),
     ROW("PAT_AGENT_TRANSFER_PREFIXES", PAT_CONF_STR, transfer_countries, "",
         "numbers a caller may be put through to, or called back at, begin so: +1,+44; empty: any"),
+    ROW("PAT_AMBIENT_DIR", PAT_CONF_STR, ambient_dir, "",
+        "recordings of places: <name>.wav, 48 kHz mono 16 bit, instead of those we make"),
     ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, "",
         "signs the SIP headers that carry a call's context"),
     ROW("PAT_DEEPGRAM_2_API_KEY", PAT_CONF_SECRET, second[0].key, "",

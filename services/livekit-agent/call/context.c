@@ -4,6 +4,8 @@
  */
 #include "context.h"
 
+#include "settings.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +114,7 @@ static int read_settings(struct context *c, const struct pat_json *s)
 {
     const char *template = pat_json_str_or(s, "greeting_template", NULL);
     const char *model = pat_json_str_or(s, "stack_config.livekit.model", NULL);
+    int rc;
 
     c->user_name = dup_or(s, "user_name", "");
     c->agent_name = dup_or(s, "agent_name", "");
@@ -127,9 +130,9 @@ static int read_settings(struct context *c, const struct pat_json *s)
         return PAT_ENOMEM;
     c->temperature = wish(s, "temperature", 0, 2);
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
-    c->volume = within(pat_json_num_or(s, "agent_volume", 1), 0, 2);
     read_voice(c, pat_json_at(s, "voice"));
-    return read_tools(c, s);
+    rc = settings_read(c, s);
+    return rc ? rc : read_tools(c, s);
 }
 
 static int read_all(struct context *c, const struct pat_json *params, struct pat_json_err *err)
@@ -177,6 +180,10 @@ void context_free(struct context *c)
     for (size_t i = 0; i < CONTEXT_KEYTERMS; i++)
         free(c->keyterms[i]);
     pat_json_free(c->tool_settings);
+    free(c->unsupported);
+    free(c->vetting);
+    free(c->noise);
+    free(c->ambient_sound);
     free(c->model);
     free(c->response_style);
     free(c->voice_id);

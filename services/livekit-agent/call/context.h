@@ -28,10 +28,15 @@ struct context {
     char *greeting; /* {name} is filled in; "" : the caller speaks first */
     char *voice_id; /* as stored */
     char *response_style;
-    char *model;        /* NULL: the daemon's chain only */
-    double temperature; /* negative: the provider's */
-    int max_tokens;     /* 0: the provider's */
-    double volume;      /* 0..2 */
+    char *model;           /* NULL: the daemon's chain only */
+    double temperature;    /* negative: the provider's */
+    int max_tokens;        /* 0: the provider's */
+    double volume;         /* 0..2 */
+    char *ambient_sound;   /* "coffee-shop"; "": none */
+    double ambient_volume; /* 0..2 */
+    char *noise;           /* "off", "low", "medium", "high" */
+    char *vetting;         /* what the caller is asked, as sentences for the model; may be "" */
+    char *unsupported;     /* settings that have no effect here, one a line; may be "" */
     double responsiveness;
     double interruption_sensitivity;
     /* Of the voice, within what vendors take; negative: not set. */

@@ -5,6 +5,7 @@
  */
 #include "ear.h"
 
+#include "../speech/denoise.h"
 #include "../speech/opusio.h"
 #include "../speech/packets.h"
 #include "../speech/vad.h"
@@ -18,6 +19,7 @@ enum {
     GAP_MS = 100,       /* no packet for so long: the sender is silent */
     MAX_LOSS_MS = 1000, /* a longer jump of the RTP clock is a new timeline */
     VAD_FRAME = 320,    /* 20 ms at 16 kHz */
+    DENOISE_DB = 25,
 };
 
 struct ear {
@@ -28,6 +30,7 @@ struct ear {
     struct packets *early; /* until there is a recogniser */
     int64_t early_pos;
     struct opusio_dec *dec;
+    struct denoise *denoise; /* NULL: packets go on as they are */
     struct vad vad;
     struct pat_timer gap;
     bool begun;
@@ -86,8 +89,25 @@ void ear_free(struct ear *e)
     drop_early(e);
     pat_timer_fini(&e->gap);
     opusio_dec_free(e->dec);
+    denoise_free(e->denoise);
     vad_fini(&e->vad);
     free(e);
+}
+
+int ear_set_noise(struct ear *e, enum ear_noise noise)
+{
+    static const struct {
+        int strict, margin_db;
+    } levels[] = { { 1, 6 }, { 2, 8 }, { 3, 10 }, { 4, 10 } };
+    struct denoise *d = NULL;
+    int err = noise == EAR_NOISE_HIGH ? denoise_new(&d, DENOISE_DB) : PAT_OK;
+
+    if (err)
+        return err;
+    denoise_free(e->denoise);
+    e->denoise = d;
+    vad_set(&e->vad, levels[noise].strict, levels[noise].margin_db);
+    return PAT_OK;
 }
 
 void ear_attach(struct ear *e, struct stt *s)
@@ -155,6 +175,21 @@ static void on_gap(void *arg)
     pat_timer_start(&e->gap, GAP_MS);
 }
 
+/* True: it has gone on without its noise, and the detector has heard it. */
+static bool clean(struct ear *e, const struct rtc_packet *p, uint32_t samples)
+{
+    int16_t pcm[OPUSIO_MAX_16K];
+    uint8_t opus[OPUSIO_MAX_PACKET];
+    int n, len = denoise_packet(e->denoise, p->opus, p->len, pcm, &n, opus);
+
+    if (len < 0)
+        return false;
+    pass_on(e, opus, (size_t)len, samples);
+    for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
+        heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
+    return true;
+}
+
 static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
 {
     int16_t pcm[OPUSIO_MAX_16K];
@@ -189,8 +224,10 @@ void ear_packet(struct ear *e, const struct rtc_packet *p)
     e->filled_ms = 0;
     e->last_seq = p->seq;
     e->next_ts = p->timestamp + samples;
-    pass_on(e, p->opus, p->len, samples);
     pat_timer_start(&e->gap, GAP_MS);
+    if (e->denoise && clean(e, p, samples))
+        return;
+    pass_on(e, p->opus, p->len, samples);
     judge(e, p, samples);
 }
 

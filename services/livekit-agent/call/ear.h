@@ -21,6 +21,12 @@ struct ear_events {
 int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev,
             void *arg) PAT_MUST_CHECK;
 void ear_free(struct ear *e);
+/* Against the noise where the caller is. off, low, medium: how strict the detector of voices is;
+ * the packets are not touched. high: the noise is taken away, for the detector and the recogniser,
+ * which costs a decoder and an encoder. */
+enum ear_noise { EAR_NOISE_OFF, EAR_NOISE_LOW, EAR_NOISE_MEDIUM, EAR_NOISE_HIGH };
+/* Where it cannot be had (no memory) things stay as they are. */
+int ear_set_noise(struct ear *e, enum ear_noise noise);
 /* What waited goes there first. NULL: nobody listens any more. Borrowed. */
 void ear_attach(struct ear *e, struct stt *s);
 void ear_packet(struct ear *e, const struct rtc_packet *p);

@@ -25,7 +25,7 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
         .fallback = voice_resolve(f->voice_fallback),
         .language = c ? prompt_language(c->language, code) : "en",
         /* What is made louder has to be made of samples. */
-        .packets = f->elevenlabs_opus && (!c || c->volume == 1),
+        .packets = f->elevenlabs_opus && (!c || (c->volume == 1 && !*c->ambient_sound)),
         .learnt = &e->tts_learnt,
     };
     struct mouth_opts o = { .loop = e->loop,
@@ -37,5 +37,7 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
                             .any_voice = !c,
                             .scope = c ? c->user_id : NULL };
 
+    if (c && *c->ambient_sound) /* it is made while the phone rings */
+        ambience_unref(ambiences_get(e->ambiences, c->ambient_sound, c->ambient_volume));
     return mouth_new(out, &o);
 }

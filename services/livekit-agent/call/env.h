@@ -30,6 +30,7 @@ struct env {
     struct providers *providers;
     struct llm *llm;
     struct phrases *phrases;
+    struct ambiences *ambiences;
     struct tts_learnt tts_learnt;
     struct pacer pacer;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */

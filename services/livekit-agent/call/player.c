@@ -33,6 +33,9 @@ struct player {
     enum opusio_use use;
     bool quiet; /* the last packet of speech was silence; the encoder has not heard it */
     struct player_counts counts;
+    struct ambience *ambience; /* NULL: none */
+    size_t ambient_at;         /* packets of it so far */
+    struct opusio_dec *dec;    /* of what is mixed; NULL: not needed yet */
     struct pat_timer timer;
     struct piece *first, *last;
     size_t waiting; /* samples of all pieces */
@@ -99,6 +102,8 @@ void player_free(struct player *p)
     stop_talking(p);
     pat_timer_fini(&p->timer);
     opusio_enc_free(p->enc);
+    opusio_dec_free(p->dec);
+    ambience_unref(p->ambience);
     free(p);
 }
 
@@ -122,6 +127,17 @@ void player_stop(struct player *p)
 void player_set_gain(struct player *p, double gain)
 {
     p->gain = gain;
+}
+
+void player_set_ambience(struct player *p, struct ambience *x_take)
+{
+    ambience_unref(p->ambience);
+    p->ambience = x_take;
+}
+
+static bool is_ambient(const struct player *p)
+{
+    return p->ambience && ambience_ready(p->ambience);
 }
 
 /* Without memory the one we have goes on: it works for everybody. */
@@ -302,9 +318,17 @@ static int emit(struct player *p, const uint8_t *opus, size_t len, bool marker, 
 
 static void send_silence(struct player *p)
 {
+    const uint8_t *opus = opusio_silence;
+    size_t len = OPUSIO_SILENCE_LEN;
+
     /* Ahead of the clock since speech began early: one packet less sets it right. */
-    if (p->media_us <= p->due_us + PACER_FRAME_US / 2)
-        (void)emit(p, opusio_silence, OPUSIO_SILENCE_LEN, false, SOUND_SILENT);
+    if (p->media_us > p->due_us + PACER_FRAME_US / 2)
+        return;
+    if (is_ambient(p)) {
+        opus = ambience_packet(p->ambience, p->ambient_at++, &len);
+        p->counts.ambient++;
+    }
+    (void)emit(p, opus, len, false, SOUND_SILENT);
 }
 
 static void consume(struct player *p, struct piece *pc, size_t n)
@@ -339,6 +363,16 @@ static int send_encoded(struct player *p, const struct piece *pc, const int16_t 
     return err;
 }
 
+static int send_mixed(struct player *p, const struct piece *pc, int16_t *pcm, int level)
+{
+    int err;
+
+    ambience_mix(p->ambience, p->ambient_at, pcm);
+    err = send_encoded(p, pc, pcm, level);
+    p->ambient_at += !err;
+    return err;
+}
+
 static int send_samples(struct player *p, struct piece *pc, int *level)
 {
     int16_t pcm[OPUSIO_FRAME];
@@ -347,16 +381,40 @@ static int send_samples(struct player *p, struct piece *pc, int *level)
 
     sound_amplify(pcm, n, p->gain);
     *level = sound_level(pcm, OPUSIO_FRAME);
-    err = *level >= QUIET_LEVEL ? send_quiet(p, pc) : send_encoded(p, pc, pcm, *level);
+    if (is_ambient(p))
+        err = send_mixed(p, pc, pcm, *level);
+    else
+        err = *level >= QUIET_LEVEL ? send_quiet(p, pc) : send_encoded(p, pc, pcm, *level);
     if (!err)
         consume(p, pc, n);
     return err;
 }
 
+/* False: it cannot be had as samples, and goes out without the place. */
+static bool decode(struct player *p, const struct piece_packet *k, int16_t pcm[OPUSIO_FRAME])
+{
+    int16_t out[OPUSIO_MAX_48K];
+
+    if (!p->dec && opusio_dec_new_48k(&p->dec))
+        return false;
+    if (opusio_decode(p->dec, k->opus, k->len, OPUSIO_FRAME, out) != OPUSIO_FRAME)
+        return false;
+    memcpy(pcm, out, OPUSIO_FRAME * sizeof *pcm);
+    return true;
+}
+
 static int send_packet(struct player *p, struct piece *pc, const struct piece_packet *k)
 {
-    int err = emit(p, k->opus, k->len, !pc->sounding, k->level);
+    int16_t pcm[OPUSIO_FRAME];
+    int err;
 
+    if (is_ambient(p) && decode(p, k, pcm)) {
+        err = send_mixed(p, pc, pcm, k->level);
+        if (!err)
+            consume(p, pc, OPUSIO_FRAME);
+        return err;
+    }
+    err = emit(p, k->opus, k->len, !pc->sounding, k->level);
     if (!err) {
         p->quiet = true; /* the encoder has not heard this either */
         p->counts.passed++;
@@ -417,7 +475,7 @@ static bool send_speech(struct player *p)
 
 static void next_due(struct player *p, int64_t now)
 {
-    bool expecting = p->talking || p->lead || (p->first && !p->paused);
+    bool expecting = p->talking || p->lead || (p->first && !p->paused) || is_ambient(p);
 
     p->due_us += expecting ? PACER_FRAME_US : SPARSE_US;
     /* Behind by more than a burst (the machine slept): begin anew instead of racing. */

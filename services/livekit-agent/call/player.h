@@ -11,6 +11,7 @@
 #define CALL_PLAYER_H
 
 #include "../speech/opusio.h"
+#include "ambience.h"
 #include "pacer.h"
 #include "phrase.h"
 
@@ -48,6 +49,9 @@ void player_start(struct player *p);
 /* Nothing is sent any more, not even silence. */
 void player_stop(struct player *p);
 void player_set_gain(struct player *p, double gain);
+/* The sound of a place under everything from here on, silence too, at full rate; a reference is
+ * taken over. NULL: none. What came encoded is decoded to be mixed. */
+void player_set_ambience(struct player *p, struct ambience *x_take);
 /* How what is not encoded yet will be; OPUSIO_PHONE until told otherwise. */
 void player_set_use(struct player *p, enum opusio_use use);
 /* 48 kHz mono. PAT_E2BIG: more than PLAYER_MAX_MS waits already. */
@@ -72,8 +76,10 @@ bool player_idle(const struct player *p);           /* no piece is left */
 int64_t player_late_frames(const struct player *p); /* sent more than 5 ms behind their time */
 
 struct player_counts {
-    int64_t encoded, passed, quiet; /* packets: made here; sent as they came; silence in speech */
-    int64_t underruns;              /* a piece in its middle had nothing to send */
+    int64_t encoded, passed; /* packets of speech: made here; sent as they came */
+    int64_t quiet;           /* and silence in speech, not encoded */
+    int64_t ambient;         /* packets of nothing but the place */
+    int64_t underruns;       /* a piece in its middle had nothing to send */
 };
 const struct player_counts *player_counts(const struct player *p);
 

@@ -51,6 +51,28 @@ static const struct {
         "Merci de votre appel. Au revoir.", "Bonjour. Comment puis-je vous aider ?" } },
 };
 
+/* Instructions are mostly in English: the model would follow them in English. */
+static void add_language(struct pat_buf *b, const char *language)
+{
+    static const char *const names[][2] = {
+        { "de", "German" },     { "es", "Spanish" },  { "fr", "French" },  { "hi", "Hindi" },
+        { "it", "Italian" },    { "ja", "Japanese" }, { "nl", "Dutch" },   { "pl", "Polish" },
+        { "pt", "Portuguese" }, { "ru", "Russian" },  { "tr", "Turkish" }, { "zh", "Chinese" },
+    };
+    char code[3];
+
+    if (strcmp(language, "multi") == 0)
+        pat_buf_adds(b, " Answer in the language the caller speaks.");
+    if (!prompt_language(language, code) || strcmp(code, "en") == 0)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(code, names[i][0]) == 0) {
+            pat_buf_addf(b, " Speak %s.", names[i][1]);
+            return;
+        }
+    pat_buf_addf(b, " Speak the language whose code is %s.", language);
+}
+
 char *prompt_system(const struct context *c, int64_t unix_ms)
 {
     struct pat_buf b;
@@ -65,9 +87,13 @@ char *prompt_system(const struct context *c, int64_t unix_ms)
                      *c->agent_name ? c->agent_name : "Pat", *c->user_name ? " answering for " : "",
                      c->user_name);
     pat_buf_adds(&b, speaking);
+    if (*c->system_prompt && *c->agent_name)
+        pat_buf_addf(&b, " Your name is %s.", c->agent_name);
+    add_language(&b, c->language);
     for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++)
         if (strcmp(c->response_style, styles[i].name) == 0)
             pat_buf_addf(&b, " %s", styles[i].line);
+    pat_buf_adds(&b, c->vetting);
     if (*c->greeting)
         pat_buf_adds(&b, " You have greeted the caller already: do not greet again.");
     /* What changes from call to call comes last, so that providers can cache what stands before. */

@@ -16,7 +16,7 @@ int WebRtcVad_Process(void *handle, int rate, const int16_t *pcm, size_t n);
 void WebRtcVad_Free(void *handle);
 #endif
 
-enum { RATE = 16000, WEBRTC_MODE = 2, GAP_MS = 60 /* inside a word: a stop consonant */ };
+enum { RATE = 16000, STRICT = 3, GAP_MS = 60 /* inside a word: a stop consonant */ };
 
 #define START_BACKGROUND_DB (-55.0)
 #define FALL                0.3   /* share of the way per frame */
@@ -37,12 +37,14 @@ int vad_init(struct vad *v, const struct vad_conf *conf)
         v->conf.margin_db = 10;
     if (!v->conf.floor_db)
         v->conf.floor_db = -62;
+    if (!v->conf.strict)
+        v->conf.strict = STRICT;
     v->background_db = START_BACKGROUND_DB;
 #ifdef PAT_WEBRTC_VAD
     v->webrtc = WebRtcVad_Create();
     if (!v->webrtc)
         return PAT_ENOMEM;
-    if (WebRtcVad_Init(v->webrtc) || WebRtcVad_set_mode(v->webrtc, WEBRTC_MODE)) {
+    if (WebRtcVad_Init(v->webrtc) || WebRtcVad_set_mode(v->webrtc, v->conf.strict - 1)) {
         vad_fini(v);
         return PAT_EINTERNAL;
     }
@@ -57,6 +59,15 @@ void vad_fini(struct vad *v)
         WebRtcVad_Free(v->webrtc);
 #endif
     v->webrtc = NULL;
+}
+
+void vad_set(struct vad *v, int strict, int margin_db)
+{
+    v->conf.strict = strict;
+    v->conf.margin_db = margin_db;
+#ifdef PAT_WEBRTC_VAD
+    (void)WebRtcVad_set_mode(v->webrtc, strict - 1);
+#endif
 }
 
 static enum vad_event on_voiced(struct vad *v, int ms)

@@ -19,6 +19,7 @@ struct vad_conf {
     int stop_ms;   /* unvoiced so long: it has stopped; 0: 300 */
     int margin_db; /* above the background; 0: 10 */
     int floor_db;  /* nothing quieter is speech, in dBov; 0: -62 */
+    int strict;    /* what noise is taken for speech: 1 most .. 4 least; 0: 3 */
 };
 
 struct vad {
@@ -33,6 +34,8 @@ struct vad {
 /* conf NULL: defaults. */
 int vad_init(struct vad *v, const struct vad_conf *conf) PAT_MUST_CHECK;
 void vad_fini(struct vad *v);
+/* From now on: how much noise is taken for speech, and how far above the background speech is. */
+void vad_set(struct vad *v, int strict, int margin_db);
 
 /* level: 0 (loudest) to 127 dB below overload, as in the header extension. */
 enum vad_event vad_level(struct vad *v, int level, int ms);

@@ -1,0 +1,132 @@
+/* settings.c - reads settings.h's fields out of the row, and knows what a column's default is.
+ *
+ * Screening is asked of the model in words: the router has let the call through already. */
+#include "settings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VETTING_MAX = 8 * 1024, UNSUPPORTED_MAX = 2 * 1024, KEYWORDS_MAX = 30 };
+
+static double between(double v, double lo, double hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* The agent's, unless that is the default and the voice has one of its own. */
+static double number_of(const struct pat_json *s, const char *agent, const char *voice,
+                        double usual)
+{
+    double v = pat_json_num_or(s, agent, usual);
+
+    return between(v != usual ? v : pat_json_num_or(s, voice, usual), 0, 2);
+}
+
+static const char *text_of(const struct pat_json *s, const char *agent, const char *voice,
+                           const char *usual)
+{
+    const char *v = pat_json_str_or(s, agent, usual);
+
+    return strcmp(v, usual) != 0 ? v : pat_json_str_or(s, voice, usual);
+}
+
+/* ---- screening ---- */
+
+static void add_keywords(struct pat_buf *b, const struct pat_json *list, const char *what)
+{
+    size_t n = list && pat_json_kind(list) == PAT_JSON_ARR ? pat_json_size(list) : 0, said = 0;
+
+    for (size_t i = 0; i < n && said < KEYWORDS_MAX; i++) {
+        const char *word = pat_json_value_str(pat_json_item(list, i));
+
+        if (!word || !*word)
+            continue;
+        pat_buf_addf(b, said++ ? ", \"%.100s\"" : " When the caller speaks of \"%.100s\"", word);
+    }
+    if (said)
+        pat_buf_addf(b, ", %s.", what);
+}
+
+static void add_strategy(struct pat_buf *b, const char *strategy)
+{
+    static const struct {
+        const char *name, *line;
+    } known[] = {
+        { "lenient", " Put callers through to what they want without many questions." },
+        { "name-and-purpose", " Find out who is calling and what for." },
+        { "strict", " Before anything else find out who is calling, from which company and what "
+                    "for; be reserved with people who will not say." },
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(strategy, known[i].name) == 0)
+            pat_buf_adds(b, known[i].line);
+}
+
+static char *vetting_of(const struct pat_json *s)
+{
+    struct pat_buf b;
+
+    pat_buf_init(&b, VETTING_MAX);
+    add_strategy(&b, pat_json_str_or(s, "vetting_strategy", ""));
+    if (pat_json_bool_or(s, "vetting_criteria.require_name", false))
+        pat_buf_adds(&b, " Ask for the caller's name.");
+    if (pat_json_bool_or(s, "vetting_criteria.require_reason", false))
+        pat_buf_adds(&b, " Ask for the reason of the call.");
+    if (pat_json_bool_or(s, "vetting_criteria.allow_emergencies", false))
+        pat_buf_adds(&b, " An emergency needs no such questions.");
+    add_keywords(&b, pat_json_at(s, "vetting_criteria.auto_transfer_keywords"),
+                 "offer to put them through at once");
+    add_keywords(&b, pat_json_at(s, "vetting_criteria.auto_reject_keywords"),
+                 "decline politely and end the call");
+    if (pat_json_at(s, "transfer_unknown_callers"))
+        pat_buf_adds(&b, pat_json_bool_or(s, "transfer_unknown_callers", false)
+                             ? " Callers you do not know may be put through."
+                             : " Do not put callers through whom you do not know.");
+    if (!pat_json_bool_or(s, "transfer_preferences.transfer_on_request", true))
+        pat_buf_adds(&b, " That a caller asks for it is no reason to put them through.");
+    return pat_buf_take(&b);
+}
+
+/* ---- what has no effect ---- */
+
+static void add_line(struct pat_buf *b, const char *name)
+{
+    pat_buf_addf(b, "%s%s", b->len ? "\n" : "", name);
+}
+
+static char *unsupported_of(const struct pat_json *s, const struct context *c)
+{
+    struct voice v = context_voice(c);
+    struct pat_buf b;
+
+    pat_buf_init(&b, UNSUPPORTED_MAX);
+    if (pat_json_num_or(s, "voice.voice_temperature", 1) != 1)
+        add_line(&b, "voice_temperature");
+    if (pat_json_bool_or(s, "voice.enable_backchannel", false))
+        add_line(&b, "enable_backchannel");
+    if (pat_json_bool_or(s, "transfer_preferences.business_hours_only", false))
+        add_line(&b, "transfer_preferences.business_hours_only");
+    if (v.provider == VOICE_OPENAI && fabs(pat_json_num_or(s, "voice.style", 0)) > 0)
+        add_line(&b, "style");
+    return pat_buf_take(&b);
+}
+
+int settings_read(struct context *c, const struct pat_json *s)
+{
+    const char *sound = text_of(s, "ambient_sound", "voice.ambient_sound", "off");
+    const char *own = pat_json_str_or(s, "ambient_sound", "off");
+
+    c->volume = number_of(s, "agent_volume", "voice.agent_volume", 1);
+    /* The volume belongs to the sound it was set for. */
+    c->ambient_volume = between(
+        pat_json_num_or(
+            s, strcmp(own, "off") != 0 ? "ambient_sound_volume" : "voice.ambient_sound_volume", 1),
+        0, 2);
+    c->ambient_sound = strndup(strcmp(sound, "off") != 0 && c->ambient_volume > 0 ? sound : "", 63);
+    c->noise = strndup(text_of(s, "noise_suppression", "voice.noise_suppression", "medium"), 15);
+    c->vetting = vetting_of(s);
+    c->unsupported = unsupported_of(s, c);
+    return c->ambient_sound && c->noise && c->vetting && c->unsupported ? PAT_OK : PAT_ENOMEM;
+}
