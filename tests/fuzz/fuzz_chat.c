@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         err = sse_end(&sse, on_event, &chat);
     if (!chat_end(&chat) && !*chat.finish)
         abort();
-    (void)chat_refusal(size ? data[0] * 2 : 0, (const char *)data, size, &too_long, why, sizeof why);
+    (void)chat_refusal(size ? data[0] * 2 : 0, (const char *)data, size, &too_long, why,
+                       sizeof why);
     chat_fini(&chat);
     sse_fini(&sse);
     return 0;

@@ -119,9 +119,9 @@ int main(int argc, char **argv)
     l.calls = strtoul(argv[2], NULL, 10);
     l.figures.response_us = calloc(RESPONSES, sizeof *l.figures.response_us);
     if (!l.figures.response_us ||
-        recording_load(&r, argv[3], atoi(argv[4]), strtol(argv[5], NULL, 10)) ||
+        recording_load(&r, argv[3], (int)strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10)) ||
         pat_loop_new(&l.loop) || pat_net_new(&net, l.loop, NULL) ||
-        sfu_new(&l.sfu, l.loop, net, &r, l.calls, atoi(argv[1])) ||
+        sfu_new(&l.sfu, l.loop, net, &r, l.calls, (int)strtol(argv[1], NULL, 10)) ||
         pat_timer_init(&l.timer, l.loop, on_timer, &l) ||
         pat_poll_new(&l.commands, l.loop, STDIN_FILENO, on_command, &l) ||
         pat_poll_set(l.commands, PAT_POLL_IN)) {
