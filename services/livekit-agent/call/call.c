@@ -337,6 +337,7 @@ void call_end(struct call *c, const char *reason)
     call_tools_stop(c->tools);
     call_announce_end(c);
     stop_timers(c);
+    call_trouble_stop(c);
     ear_attach(c->ear, NULL);
     report_usage(c);
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->id), PAT_S("reason", c->reason),
@@ -368,6 +369,7 @@ void call_free(struct call *c)
     if (!c)
         return;
     pat_task_cancel(c->env->loop, &c->gone);
+    call_trouble_stop(c);
     rtc_room_abort(c->room);
     release(c);
     free(c);

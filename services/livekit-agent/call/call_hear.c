@@ -176,9 +176,7 @@ static void on_speech_started(int64_t audio_ms, void *arg)
 static void cannot_hear(struct call *c, int err, const char *why)
 {
     pat_log(PAT_ERROR, "call.cannot_hear", PAT_S("call", c->id), PAT_ERR(err), PAT_S("why", why));
-    c->bye = PROMPT_OUT_OF_ORDER;
-    pat_strcpy(c->reason, sizeof c->reason, "stt_failed");
-    call_turn_kind(c, TURN_HANG_UP, 2);
+    call_give_up(c, "stt_failed");
 }
 
 void call_deaf(void *arg)
@@ -193,7 +191,6 @@ static void on_stt_failed(int err, bool retrying, const char *why, void *arg)
 {
     struct call *c = arg;
 
-    pat_counter_add(env_provider_error(c->env, "stt"), 1);
     c->hearing_us = 0;
     if (c->ending)
         return;

@@ -82,6 +82,7 @@ struct call {
     bool reply_counted; /* they were reported */
     bool greet_waiting; /* for the voice to have prepared it */
     int failures;       /* replies in a row */
+    int unwritten;      /* of them, by the language model */
     bool voice_down;    /* the last utterance could not be spoken */
     enum prompt_phrase bye;
     int64_t final_us;        /* the recogniser's latest word on a turn's end */
@@ -112,6 +113,8 @@ struct call {
     int64_t hearing_us; /* the recogniser is connected, since */
     struct pat_task gone;
     struct call_dtmf dtmf;
+    pat_bus_id voicemail; /* asked for */
+    bool gave_up;
     const char *agent_state;
 
     int64_t began_us, began_ms;
@@ -176,6 +179,10 @@ void call_typed(struct call *c, const char *text, size_t len);
 
 /* call_trouble.c */
 void call_provider_failed(const struct provider_failure *f, void *call);
+void call_sorry(struct call *c); /* TURN_SORRY */
+/* We cannot serve the caller any more: the router's message service does, else a goodbye. */
+void call_give_up(struct call *c, const char *reason);
+void call_trouble_stop(struct call *c);
 
 /* call_report.c */
 /* Any event about this call; data is taken over. */

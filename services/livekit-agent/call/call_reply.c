@@ -26,7 +26,7 @@ static void on_made(bool sounds, void *arg)
         return;
     }
     if (c->reply_answers)
-        c->failures = 0;
+        c->failures = c->unwritten = 0;
     call_turn(c, (struct turn_event){ .kind = TURN_REPLY_DONE, .reply = c->reply_no, .n = sounds });
 }
 
@@ -37,6 +37,8 @@ static void on_failed(bool sounds, void *arg)
     c->model_runs = false;
     pat_counter_add(c->env->failed, 1);
     pat_log(PAT_WARN, "call.reply_failed", PAT_S("call", c->id), PAT_B("sounds", sounds));
+    if (c->reply_answers && (!c->reply || reply_unwritten(c->reply)))
+        c->unwritten++;
     if (sounds) { /* its beginning will be heard: that has to do */
         call_turn(c, (struct turn_event){ .kind = TURN_REPLY_DONE, .reply = c->reply_no, .n = 1 });
         return;
@@ -44,9 +46,7 @@ static void on_failed(bool sounds, void *arg)
     call_turn(c, (struct turn_event){ .kind = TURN_REPLY_FAILED, .reply = c->reply_no });
     if (++c->failures < FAILURES_MAX || c->ending)
         return;
-    c->bye = PROMPT_OUT_OF_ORDER;
-    pat_strcpy(c->reason, sizeof c->reason, "providers_failed");
-    call_turn_kind(c, TURN_HANG_UP, 2);
+    call_give_up(c, "providers_failed");
 }
 
 static void on_tools(void *arg)
@@ -311,7 +311,6 @@ static void on_spoken_for(uint32_t utterance, int err, void *arg)
 
     c->voice_down = err != PAT_OK;
     if (err) {
-        pat_counter_add(env_provider_error(c->env, "tts"), 1);
         pat_log(PAT_WARN, "call.tts_failed", PAT_S("call", c->id), PAT_ERR(err));
     }
     if (c->reply)
@@ -322,7 +321,6 @@ static void on_fell_back(const char *from, const char *to, const char *why, void
 {
     struct call *c = arg;
 
-    pat_counter_add(env_provider_error(c->env, "tts"), 1);
     pat_log(PAT_WARN, "call.voice_fell_back", PAT_S("call", c->id), PAT_S("from", from),
             PAT_S("to", to), PAT_S("why", why));
 }

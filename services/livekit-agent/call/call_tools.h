@@ -37,6 +37,9 @@ void call_tools_committed(struct call_tools *t);
 void call_tools_reply_over(struct call_tools *t);
 /* True: this turn of the caller's is a tool's (a message is being left), and has its reply. */
 bool call_tools_take_turn(struct call_tools *t, const char *said);
+/* Nobody can think any more: what the caller says next is a message, and then it is over. The
+ * words that offer it are the asking one's. */
+void call_tools_last_message(struct call_tools *t);
 /* The caller has left: the transfer's doing? Then the call is not over for good. */
 bool call_tools_moved(const struct call_tools *t);
 

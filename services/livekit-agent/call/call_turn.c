@@ -36,7 +36,7 @@ static void enact(struct call *c, enum turn_action a)
             stt_finalize(c->stt);
         break;
     case TURN_SORRY:
-        call_say(c, c->ctx ? PROMPT_SORRY : PROMPT_OUT_OF_ORDER);
+        call_sorry(c);
         break;
     case TURN_BYE:
         call_say(c, c->bye);

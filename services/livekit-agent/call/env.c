@@ -1,18 +1,5 @@
-/* env.c - the two things made from shared settings more than once. */
+/* env.c - what is made from shared settings more than once. */
 #include "env.h"
-
-struct pat_counter *env_provider_error(const struct env *e, const char *part)
-{
-    char labels[64];
-    struct pat_buf b;
-
-    pat_buf_init(&b, sizeof labels);
-    pat_buf_addf(&b, "part=\"%s\"", part);
-    pat_strcpy(labels, sizeof labels, b.data ? b.data : "");
-    pat_buf_fini(&b);
-    return pat_counter(e->metrics, "pat_agent_provider_errors_total",
-                       "Failures of speech and language providers", labels);
-}
 
 int env_mouth(struct mouth **out, struct env *e, const struct context *c)
 {

@@ -42,7 +42,6 @@ struct env {
     struct pat_histogram *greeting_s, *response_s, *own_s;
 };
 
-struct pat_counter *env_provider_error(const struct env *e, const char *part);
 /* The voice a call speaks with; c NULL: the fallback voice alone. */
 int env_mouth(struct mouth **out, struct env *e, const struct context *c) PAT_MUST_CHECK;
 

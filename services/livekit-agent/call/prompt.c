@@ -34,21 +34,41 @@ static const struct {
     { "en",
       { "I'm sorry, I didn't get that. Could you say it again, please?",
         "I'm sorry, we can't take your call right now. Please try again in a few minutes. Goodbye.",
-        "Thank you for calling. Goodbye.", "Hello. How can I help you?" } },
+        "Thank you for calling. Goodbye.", "Hello. How can I help you?",
+        "I'm sorry, I'm having technical trouble and can't answer you right now. You can leave a "
+        "message: just speak, and stop when you are done.",
+        "Thank you. Your message has been saved. Goodbye.", "Are you still there?",
+        "I can't hear anybody any more, so I'll hang up now. Goodbye.",
+        "Just so you know: our time is almost up, and this call will end shortly." } },
     { "de",
       { "Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte wiederholen?",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Bitte versuchen Sie es in "
         "einigen Minuten noch einmal. Auf Wiederhören.",
-        "Vielen Dank für Ihren Anruf. Auf Wiederhören.", "Hallo. Wie kann ich Ihnen helfen?" } },
+        "Vielen Dank für Ihren Anruf. Auf Wiederhören.", "Hallo. Wie kann ich Ihnen helfen?",
+        "Es tut mir leid, ich habe gerade technische Schwierigkeiten. Sie können eine Nachricht "
+        "hinterlassen: Sprechen Sie einfach, und hören Sie auf, wenn Sie fertig sind.",
+        "Danke. Ihre Nachricht ist gespeichert. Auf Wiederhören.", "Sind Sie noch da?",
+        "Ich höre niemanden mehr und lege jetzt auf. Auf Wiederhören.",
+        "Nur zur Information: Unsere Zeit ist fast um, das Gespräch endet gleich." } },
     { "es",
       { "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?",
         "Lo siento, ahora no podemos atender su llamada. Inténtelo de nuevo en unos minutos. Adiós.",
-        "Gracias por llamar. Adiós.", "Hola. ¿En qué puedo ayudarle?" } },
+        "Gracias por llamar. Adiós.", "Hola. ¿En qué puedo ayudarle?",
+        "Lo siento, tengo problemas técnicos y ahora no puedo responderle. Puede dejar un mensaje: "
+        "hable y deténgase cuando termine.",
+        "Gracias. Su mensaje se ha guardado. Adiós.", "¿Sigue ahí?",
+        "Ya no oigo a nadie, así que voy a colgar. Adiós.",
+        "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve." } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         "Désolé, nous ne pouvons pas prendre votre appel pour le moment. Veuillez réessayer dans "
         "quelques minutes. Au revoir.",
-        "Merci de votre appel. Au revoir.", "Bonjour. Comment puis-je vous aider ?" } },
+        "Merci de votre appel. Au revoir.", "Bonjour. Comment puis-je vous aider ?",
+        "Désolé, j'ai un problème technique et ne peux pas vous répondre. Vous pouvez laisser un "
+        "message : parlez, et arrêtez-vous quand vous avez terminé.",
+        "Merci. Votre message est enregistré. Au revoir.", "Êtes-vous toujours là ?",
+        "Je n'entends plus personne, je raccroche donc. Au revoir.",
+        "Pour information : notre temps est presque écoulé, l'appel va bientôt prendre fin." } },
 };
 
 /* Instructions are mostly in English: the model would follow them in English. */

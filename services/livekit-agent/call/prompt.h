@@ -14,7 +14,12 @@ enum prompt_phrase {
     PROMPT_SORRY,        /* this turn failed; please say it again */
     PROMPT_OUT_OF_ORDER, /* this call cannot be served */
     PROMPT_GOODBYE,
-    PROMPT_HELLO, /* where the user's own greeting cannot be spoken */
+    PROMPT_HELLO,         /* where the user's own greeting cannot be spoken */
+    PROMPT_LEAVE_MESSAGE, /* nobody can think: the caller may leave a message */
+    PROMPT_MESSAGE_KEPT,  /* and it is stored; goodbye */
+    PROMPT_STILL_THERE,   /* the caller has been silent for long */
+    PROMPT_NOBODY_THERE,  /* and stays so; goodbye */
+    PROMPT_TIME_IS_UP,    /* the call ends soon */
     PROMPT_PHRASES
 };
 /* In the language ("de-DE", "multi" ...), English where we have no other. */

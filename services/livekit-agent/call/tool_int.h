@@ -51,6 +51,7 @@ struct call_tools {
     bool filled;
     /* A message is being left (tool_message.c). */
     bool recording;
+    bool last; /* and the call ends with it */
     int64_t recording_from_ms;
     char caller_name[201], callback_number[PAT_PHONE_LEN + 1];
 };

@@ -90,6 +90,14 @@ void tool_message(struct tool_run *r)
                                        "by itself when they stop speaking."));
 }
 
+void call_tools_last_message(struct call_tools *t)
+{
+    t->caller_name[0] = t->callback_number[0] = 0;
+    t->recording = t->last = true;
+    t->recording_from_ms = -1;
+    call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
+}
+
 /* Nobody else may decide about what is said into a message. */
 bool tool_message_turn(struct call_tools *t, const char *said)
 {
@@ -102,6 +110,12 @@ bool tool_message_turn(struct call_tools *t, const char *said)
     call_turn_kind(c, TURN_PATIENCE, 0);
     if (!empty)
         store(c, &m);
+    if (t->last) {
+        pat_strcpy(c->reason, sizeof c->reason, "message_taken");
+        call_say(c, empty ? PROMPT_OUT_OF_ORDER : PROMPT_MESSAGE_KEPT);
+        call_turn_kind(c, TURN_HANG_UP, 1);
+        return true;
+    }
     call_say_text(c, tool_phrase(empty ? SAY_MESSAGE_EMPTY : SAY_MESSAGE_TAKEN, tool_language(t)));
     return true;
 }
