@@ -4,7 +4,7 @@
  *   err buf id            values
  *   log conf json xml     text in and out
  *   loop                  one thread, timers, descriptors, posts from other threads
- *   net http httpd ws     HTTP and WebSocket on the loop
+ *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
  *   phone passcode schema tz tools
@@ -30,6 +30,7 @@
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
+#include "object_store.h"
 #include "passcode.h"
 #include "phone.h"
 #include "retry.h"

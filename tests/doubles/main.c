@@ -14,10 +14,11 @@ extern const struct dbl_vendor dbl_vendor_elevenlabs;
 extern const struct dbl_vendor dbl_vendor_openai;
 extern const struct dbl_vendor dbl_vendor_retell;
 extern const struct dbl_vendor dbl_vendor_signalwire;
+extern const struct dbl_vendor dbl_vendor_storage;
 
 static const struct dbl_vendor *const vendors[] = {
     &dbl_vendor_deepgram, &dbl_vendor_elevenlabs, &dbl_vendor_openai,
-    &dbl_vendor_retell,   &dbl_vendor_signalwire,
+    &dbl_vendor_retell,   &dbl_vendor_signalwire, &dbl_vendor_storage,
 };
 /* Another region, or another key, of the same vendor: a desk of its own, with faults of its own. */
 static const struct {
