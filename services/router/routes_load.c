@@ -30,7 +30,9 @@
     "'stack', r.stack, 'retell_agent_id', r.retell_agent_id, 'version', r.version, "                              \
     "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s) || " \
     "case when exists (select from patchbay.user_tools t where t.user_id = s.user_id) then "                      \
-    "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end) "        \
+    "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end || "      \
+    "coalesce((select jsonb_build_object('record_calls', x.u -> 'record_calls') from (select to_jsonb(p) as u "   \
+    "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}')) "                          \
     "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id)"
 
 struct waiting_user {

@@ -241,7 +241,9 @@ class Stack:
                 "PAT_EVENT_LOG_DIR": str(self.turns),
                 "PAT_DEEPGRAM_URL": f"ws://127.0.0.1:{self.ports['deepgram']}", "PAT_DEEPGRAM_API_KEY": "dg-key",
                 "PAT_OPENAI_URL": f"{self.double('openai')}/v1", "PAT_OPENAI_API_KEY": "sk-key",
-                "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key"})
+                "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key",
+                "PAT_RECORDING_URL": self.double("storage"), "PAT_RECORDING_ACCESS_KEY": "AKIDOUBLE",
+                "PAT_RECORDING_SECRET_KEY": "the-secret-of-the-double"})
         for d in self.daemons.values():
             d.start(ready=False)
         for d in self.daemons.values():

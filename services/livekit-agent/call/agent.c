@@ -10,7 +10,13 @@
 
 #include <stdlib.h>
 
-enum { LLM_IDLE_MS = 3000, CAN_AGAIN_MS = 30000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 2000 };
+enum {
+    LLM_IDLE_MS = 3000,
+    CAN_AGAIN_MS = 30000,
+    END_CALLS_BEFORE_MS = 2500,
+    JOURNAL_MS = 1500,
+    RECORDER_MS = 1500
+};
 
 static int make_llm(struct agent *a, const struct agent_conf *f)
 {
@@ -111,6 +117,8 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
     int err = pat_journal_new(&e->journal, e->loop, e->db, e->bus, &jo);
 
     if (!err)
+        err = env_recorder(&e->recorder, e);
+    if (!err)
         err = rtc_new(&e->rtc, e->loop, e->net, e->metrics);
     if (!err)
         err = roomapi_new(&e->rooms, e->http, f->livekit_url, f->livekit_key, f->livekit_secret);
@@ -196,6 +204,14 @@ static void journal_closed(void *arg)
     worker_close(a->env.worker, worker_closed, a);
 }
 
+static void recorder_closed(void *arg)
+{
+    struct agent *a = arg;
+
+    a->env.recorder = NULL;
+    pat_journal_close(a->env.journal, JOURNAL_MS, journal_closed, a);
+}
+
 void agent_drain_step(struct agent *a)
 {
     if (!a->draining || a->closing || a->n_calls || a->env.deletes)
@@ -203,7 +219,10 @@ void agent_drain_step(struct agent *a)
     a->closing = true;
     pat_timer_stop(&a->drain_timer);
     agent_drop_prepared(a);
-    pat_journal_close(a->env.journal, JOURNAL_MS, journal_closed, a);
+    if (a->env.recorder)
+        recorder_close(a->env.recorder, RECORDER_MS, recorder_closed, a);
+    else
+        recorder_closed(a);
 }
 
 static void on_drain_limit(void *arg)
@@ -217,7 +236,7 @@ static void on_drain_limit(void *arg)
 
 void agent_drain(struct agent *a, pat_loop_fn *drained, void *arg)
 {
-    int64_t limit_ms = a->d->drain_ms - END_CALLS_BEFORE_MS - JOURNAL_MS;
+    int64_t limit_ms = a->d->drain_ms - END_CALLS_BEFORE_MS - RECORDER_MS - JOURNAL_MS;
 
     a->draining = true;
     a->drained = drained;
@@ -243,6 +262,7 @@ void agent_free(struct agent *a)
     mouth_free(a->canned_mouth);
     for (int i = 0; i < PROMPT_PHRASES; i++)
         phrase_unref(a->env.canned[i]);
+    recorder_free(a->env.recorder);
     if (a->env.journal && !a->closing)
         pat_journal_close(a->env.journal, 0, ignore, NULL);
     if (a->env.worker)

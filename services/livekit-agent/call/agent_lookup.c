@@ -86,8 +86,9 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
 void agent_look_up_headers(struct agent *a, struct call *c, const struct context_headers *h)
 {
     static const char sql[] = "select to_jsonb(s) || jsonb_build_object('user_tools', "
-                              "patchbay.agent_tools(s.user_id, s.agent_config_id)) "
-                              "from patchbay.agent_settings s "
+                              "patchbay.agent_tools(s.user_id, s.agent_config_id), 'record_calls', "
+                              "(select to_jsonb(u) -> 'record_calls' from public.users u "
+                              "where u.id = s.user_id)) from patchbay.agent_settings s "
                               "where s.agent_config_id = $1 and s.user_id = $2";
     const char *params[] = { h->agent, h->user };
     struct question *q;

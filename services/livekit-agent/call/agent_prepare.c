@@ -235,6 +235,7 @@ static void make_greeting(struct agent *a, struct prepared *p)
         return;
     }
     mouth_listen(p->mouth, &ev, p);
+    call_record_notice(&a->env, p->ctx);
     if (!*p->ctx->greeting)
         return;
     known = mouth_known(p->mouth, p->ctx->greeting);

@@ -13,6 +13,8 @@ enum {
     PROGRESS_MS = 200,
     DELETE_MS = 5000,
     SAID_MAX = 16 * 1024,
+    NOTICE_MS = 60000, /* nobody says so much into the notice that it is cut */
+    NOTICE_WORDS = 1000,
 };
 
 int64_t call_ms(const struct call *c)
@@ -55,6 +57,7 @@ static void on_ready(void *arg)
     struct call *c = arg;
 
     pat_timer_start(&c->progress, PROGRESS_MS);
+    call_record_begin(c);
     if (!c->ctx)
         c->bye = PROMPT_OUT_OF_ORDER;
     call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting ? 1 : 0);
@@ -149,6 +152,7 @@ static int open_stt(struct call *c)
 /* With the context known: instructions, recogniser, voice. */
 int call_open_speech(struct call *c)
 {
+    call_record_notice(c->env, c->ctx);
     int err = call_tools_new(&c->tools, c);
     char *system =
         call_tools_instructions(c->tools, prompt_system(c->ctx, c->began_ms), c->began_ms);
@@ -157,6 +161,8 @@ int call_open_speech(struct call *c)
         err = system ? history_new(&c->history, system) : PAT_ENOMEM;
     free(system);
     c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
+    if (c->ctx->announced)
+        c->turn_opts.guard_ms = NOTICE_MS, c->turn_opts.guard_words = NOTICE_WORDS;
     if (!err)
         err = open_stt(c);
     if (!err && !c->mouth)
@@ -178,6 +184,8 @@ static int join(struct call *c, const struct call_start *s)
 
 static void release(struct call *c)
 {
+    c->yielded = true; /* not by its end: somebody else finishes what was recorded */
+    call_record_over(c);
     reply_free(c->reply);
     mouth_free(c->mouth);
     ear_free(c->ear);
@@ -334,6 +342,7 @@ void call_end(struct call *c, const char *reason)
     if (!c->reason[0])
         pat_strcpy(c->reason, sizeof c->reason, reason);
     call_reply_over(c, true);
+    call_record_over(c);
     call_tools_stop(c->tools);
     call_announce_end(c);
     stop_timers(c);

@@ -54,6 +54,9 @@ int call_announce(struct call *c, const char *text, unsigned how, call_announced
 /* At any time; leaves the room without ceremony when it had not. */
 void call_free(struct call *c);
 
+/* Before its greeting is made: a call that will be recorded says so, when that is asked for. */
+void call_record_notice(const struct env *e, struct context *ctx);
+
 const char *call_id(const struct call *c);
 /* Why it ended, or is ending; "" before. */
 const char *call_reason(const struct call *c);

@@ -6,6 +6,7 @@
  *   call_hear.c   what the caller says: the ear's and the recogniser's news
  *   call_reply.c  replies: begun, heard, cut; the voice's and the player's news
  *   call_announce.c  texts of our own
+ *   call_record.c what of it is recorded
  *   call_report.c events and usage
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
@@ -68,6 +69,7 @@ struct call {
     struct history *history;
     struct call_tools *tools; /* NULL without a context */
     struct transcript transcript;
+    struct record *record; /* NULL: it is not recorded */
 
     struct turn turn;
     struct turn_opts turn_opts;
@@ -176,6 +178,11 @@ void call_dtmf_fini(struct call *c);
 void call_dtmf_digit(struct call *c, char digit);
 /* A whole turn that was not spoken: keys, chat. */
 void call_typed(struct call *c, const char *text, size_t len);
+
+/* call_record.c */
+bool call_recorded(const struct env *e, const struct context *ctx); /* will it be? */
+void call_record_begin(struct call *c);
+void call_record_over(struct call *c); /* somebody else goes on when it was yielded */
 
 /* call_trouble.c */
 void call_provider_failed(const struct provider_failure *f, void *call);

@@ -371,8 +371,11 @@ static int send_packet(const uint8_t *opus, size_t len, uint32_t samples, bool m
                        void *arg)
 {
     struct call *c = arg;
+    int err = c->room ? rtc_room_send(c->room, opus, len, samples, marker, level) : PAT_EAGAIN;
 
-    return c->room ? rtc_room_send(c->room, opus, len, samples, marker, level) : PAT_EAGAIN;
+    if (!err)
+        record_agent(c->record, opus, len, pat_now_us());
+    return err;
 }
 
 static void skip_samples(uint32_t samples, void *arg)

@@ -146,7 +146,9 @@ static void on_packet(const struct rtc_packet *p, void *arg)
     if (strcmp(p->track_sid, c->caller_track) != 0) {
         pat_strcpy(c->caller_track, sizeof c->caller_track, p->track_sid);
         ear_restart(c->ear);
+        record_new_track(c->record);
     }
+    record_caller(c->record, p->opus, p->len, p->timestamp, p->received_us);
     ear_packet(c->ear, p);
 }
 

@@ -4,7 +4,15 @@
 
 #include "pat.h"
 
+/* Of recordings; url "": there are none. */
+struct record_conf {
+    char *whose, *store, *url, *bucket, *region, *access_key, *secret_key, *public_url, *notice;
+    int64_t piece_ms, quiet_ms, memory;
+    bool by_host;
+};
+
 struct agent_conf {
+    struct record_conf recording;
     char *livekit_url, *livekit_key, *livekit_secret, *agent_name, *call_secret;
     char *deepgram_url, *deepgram_key, *deepgram_model;
     char *openai_url, *openai_key, *openai_models, *openai_tts_model;

@@ -110,6 +110,16 @@ static int read_tools(struct context *c, const struct pat_json *s)
     return c->tool_settings ? PAT_OK : PAT_ENOMEM;
 }
 
+/* The agent's own setting, else ours beside the stack's, else the user's; a user's no counts. */
+static bool wants_recording(const struct pat_json *s)
+{
+    bool user = pat_json_bool_or(s, "record_calls", false);
+    bool own = pat_json_bool_or(s, "extra.recording_enabled",
+                                pat_json_bool_or(s, "stack_config.livekit.record", user));
+
+    return own && pat_json_bool_or(s, "record_calls", true);
+}
+
 static int read_settings(struct context *c, const struct pat_json *s)
 {
     const char *template = pat_json_str_or(s, "greeting_template", NULL);
@@ -131,6 +141,7 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->temperature = wish(s, "temperature", 0, 2);
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
     read_voice(c, pat_json_at(s, "voice"));
+    c->record = wants_recording(s);
     rc = settings_read(c, s);
     return rc ? rc : read_tools(c, s);
 }
@@ -170,6 +181,24 @@ int context_parse(struct context **out, const struct pat_json *params, struct pa
         return rc;
     }
     *out = c;
+    return PAT_OK;
+}
+
+int context_announce(struct context *c, const char *notice)
+{
+    struct pat_buf b;
+    char *both;
+
+    if (c->announced || !*notice)
+        return PAT_OK;
+    pat_buf_init(&b, PROMPT_MAX);
+    pat_buf_addf(&b, "%s%s%s", notice, *c->greeting ? " " : "", c->greeting);
+    both = pat_buf_take(&b);
+    if (!both)
+        return PAT_ENOMEM;
+    free(c->greeting);
+    c->greeting = both;
+    c->announced = true;
     return PAT_OK;
 }
 

@@ -44,12 +44,16 @@ struct context {
     int speaker_boost;
     char *keyterms[CONTEXT_KEYTERMS + 1]; /* NULL-terminated */
     struct pat_json *tool_settings;       /* of the settings, what tools are made of */
+    bool record;                          /* the user wants the call recorded */
+    bool announced;                       /* the greeting begins with the notice that it is */
 };
 
 /* params of agent.prepare. err says which field is wrong; may be NULL. */
 int context_parse(struct context **out, const struct pat_json *params,
                   struct pat_json_err *err) PAT_MUST_CHECK;
 void context_free(struct context *c);
+/* Puts the notice before the greeting, once. */
+int context_announce(struct context *c, const char *notice);
 
 /* The stored voice with the user's settings for it. */
 struct voice context_voice(const struct context *c);

@@ -1,6 +1,8 @@
 /* env.c - what is made from shared settings more than once. */
 #include "env.h"
 
+#include <string.h>
+
 int env_mouth(struct mouth **out, struct env *e, const struct context *c)
 {
     const struct agent_conf *f = e->conf;
@@ -27,4 +29,28 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
     if (c && *c->ambient_sound) /* it is made while the phone rings */
         ambience_unref(ambiences_get(e->ambiences, c->ambient_sound, c->ambient_volume));
     return mouth_new(out, &o);
+}
+
+int env_recorder(struct recorder **out, const struct env *e)
+{
+    const struct record_conf *f = &e->conf->recording;
+    const struct recorder_opts o = { .loop = e->loop,
+                                     .http = e->http,
+                                     .db = e->db,
+                                     .journal = e->journal,
+                                     .metrics = e->metrics,
+                                     .store = { .supabase = !strcmp(f->store, "supabase"),
+                                                .url = f->url,
+                                                .bucket = f->bucket,
+                                                .region = f->region,
+                                                .access_key = f->access_key,
+                                                .secret_key = f->secret_key,
+                                                .by_host = f->by_host },
+                                     .public_url = f->public_url,
+                                     .piece_ms = f->piece_ms,
+                                     .quiet_ms = f->quiet_ms,
+                                     .max_waiting = (size_t)f->memory };
+
+    *out = NULL;
+    return *f->url ? recorder_new(out, &o) : PAT_OK;
 }

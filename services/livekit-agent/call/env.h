@@ -5,6 +5,7 @@
 #ifndef CALL_ENV_H
 #define CALL_ENV_H
 
+#include "../record/record.h"
 #include "../rtc/roomapi.h"
 #include "../rtc/rtc.h"
 #include "../rtc/worker.h"
@@ -24,6 +25,7 @@ struct env {
     struct pat_metrics *metrics;
     const struct agent_conf *conf;
     struct pat_journal *journal;
+    struct recorder *recorder; /* NULL: nothing is recorded */
     struct rtc *rtc;
     struct worker *worker;
     struct roomapi *rooms;
@@ -44,5 +46,8 @@ struct env {
 
 /* The voice a call speaks with; c NULL: the fallback voice alone. */
 int env_mouth(struct mouth **out, struct env *e, const struct context *c) PAT_MUST_CHECK;
+
+/* NULL, and no error, without a store to record into. */
+int env_recorder(struct recorder **out, const struct env *e) PAT_MUST_CHECK;
 
 #endif
