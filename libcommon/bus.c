@@ -79,6 +79,7 @@ static void report(struct pat_bus *b, bool up)
     if (up)
         bus_assets_ensure(b);
     bus_consumers_up(b, up);
+    bus_watches_up(b, up);
     if (b->state)
         b->state(up, b->state_arg);
 }
@@ -157,6 +158,7 @@ static void on_gone(void *arg)
     pat_timer_fini(&b->give_up);
     bus_requests_cancel(b);
     bus_consumers_free(b);
+    bus_watches_free(b);
     for (struct pat_sub *s; (s = pat_slots_next(&b->subs, &place));)
         free_sub(s);
     pat_slots_fini(&b->subs);

@@ -126,4 +126,28 @@ int pat_kv_put(struct pat_bus *b, const char *bucket, const char *key, const voi
 int pat_kv_delete(struct pat_bus *b, const char *bucket, const char *key, int64_t timeout_ms,
                   pat_kv_fn *fn, void *arg) PAT_MUST_CHECK;
 
+/* A bucket followed: every key's present value, then each change in the order they were made. It
+ * begins anew after a lost connection, a lost message or a bucket made again. */
+struct pat_kv_watch;
+enum pat_kv_news {
+    PAT_KV_BEGIN,   /* a listing follows: forget what you knew */
+    PAT_KV_PUT,     /* key has this value */
+    PAT_KV_GONE,    /* key was deleted; one that only grew too old is not told */
+    PAT_KV_CURRENT, /* all that was there has been told */
+};
+/* Borrowed until the handler returns. key NULL: about the whole bucket. */
+struct pat_kv_change {
+    enum pat_kv_news news;
+    const char *key;
+    uint64_t revision;
+    const char *data;
+    size_t len;
+};
+typedef void pat_kv_watch_fn(const struct pat_kv_change *c, void *arg);
+/* filter: a key with wildcards, or ">". The bucket is made by pat_kv_ensure, sooner or later. */
+int pat_kv_watch(struct pat_kv_watch **out, struct pat_bus *b, const char *bucket,
+                 const char *filter, pat_kv_watch_fn *fn, void *arg) PAT_MUST_CHECK;
+/* fn does not run again; inside fn is fine. NULL is fine. Before the bus has closed. */
+void pat_kv_watch_close(struct pat_kv_watch *w);
+
 #endif

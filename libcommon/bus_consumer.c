@@ -60,13 +60,7 @@ struct pat_consumer {
  * <time>.<pending>, or with <domain>.<account> in front of the stream and one more token at the end
  * (nats-io/nats-architecture-and-design, ADR-15) ---- */
 
-struct ack_subject {
-    const char *stream, *durable;
-    size_t stream_len, durable_len;
-    uint64_t delivered, seq;
-};
-
-static bool ack_parse(const char *reply, struct ack_subject *out)
+bool bus_delivery_parse(const char *reply, struct bus_delivery *out)
 {
     enum { TOKENS = 14 };
     const char *tok[TOKENS];
@@ -83,20 +77,22 @@ static bool ack_parse(const char *reply, struct ack_subject *out)
     if (n != 9 && n < 11)
         return false;
     at = n == 9 ? 2 : 4;
-    *out = (struct ack_subject){ tok[at],
-                                 tok[at + 1],
-                                 (size_t)(tok[at + 1] - tok[at] - 1),
-                                 (size_t)(tok[at + 2] - tok[at + 1] - 1),
-                                 strtoull(tok[at + 2], NULL, 10),
-                                 strtoull(tok[at + 3], NULL, 10) };
+    *out = (struct bus_delivery){ tok[at],
+                                  tok[at + 1],
+                                  (size_t)(tok[at + 1] - tok[at] - 1),
+                                  (size_t)(tok[at + 2] - tok[at + 1] - 1),
+                                  strtoull(tok[at + 2], NULL, 10),
+                                  strtoull(tok[at + 3], NULL, 10),
+                                  strtoull(tok[at + 4], NULL, 10),
+                                  strtoull(tok[at + 6], NULL, 10) };
     return true;
 }
 
 int pat_msg_deliveries(const struct pat_msg *m)
 {
-    struct ack_subject a;
+    struct bus_delivery a;
 
-    return ack_parse(m->reply, &a) ? (int)a.delivered : 1;
+    return bus_delivery_parse(m->reply, &a) ? (int)a.deliveries : 1;
 }
 
 static bool same(const char *name, const char *s, size_t len)
@@ -198,14 +194,14 @@ static void on_message(const struct pat_msg *m, void *arg)
 {
     struct pat_consumer *c = arg;
     const char *status = m->len ? NULL : pat_msg_header(m, "Status");
-    struct ack_subject a;
+    struct bus_delivery a;
 
     c->heard_ms = pat_now_ms();
     if (status) {
         on_status(c, m, status);
         return;
     }
-    if (!ack_parse(m->reply, &a))
+    if (!bus_delivery_parse(m->reply, &a))
         return;
     if (c->asked > 0)
         c->asked--;
@@ -397,12 +393,13 @@ void bus_consumers_free(struct pat_bus *b)
 
 static void release(struct pat_bus *b, const char *reply)
 {
-    struct ack_subject a;
+    struct bus_delivery a;
 
-    if (!ack_parse(reply, &a))
+    if (!bus_delivery_parse(reply, &a))
         return;
     for (struct pat_consumer *c = b->consumers; c; c = c->next)
-        if (same(c->durable, a.durable, a.durable_len) && same(c->stream, a.stream, a.stream_len)) {
+        if (same(c->durable, a.consumer, a.consumer_len) &&
+            same(c->stream, a.stream, a.stream_len)) {
             let_go(c, a.seq);
             pull(c);
         }

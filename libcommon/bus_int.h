@@ -54,6 +54,7 @@ struct pat_bus {
     struct bus_asset *assets;
     int64_t assets_at_ms; /* when they were last missed */
     struct pat_consumer *consumers;
+    struct pat_kv_watch *watches;
     struct pat_metrics *metrics;
     struct bus_meters meters;
 };
@@ -91,5 +92,16 @@ void bus_assets_free(struct pat_bus *b);
 /* bus_consumer.c */
 void bus_consumers_up(struct pat_bus *b, bool up);
 void bus_consumers_free(struct pat_bus *b);
+/* What a message's reply subject says of it. False: it is none of a consumer. */
+struct bus_delivery {
+    const char *stream, *consumer;
+    size_t stream_len, consumer_len;
+    uint64_t deliveries, seq, consumer_seq, pending;
+};
+bool bus_delivery_parse(const char *reply, struct bus_delivery *out);
+
+/* bus_watch.c */
+void bus_watches_up(struct pat_bus *b, bool up);
+void bus_watches_free(struct pat_bus *b);
 
 #endif

@@ -214,6 +214,116 @@ static void test_kv__forgets_after_its_time_to_live(void **state)
     assert_int_equal(bus_put(f, "ttl", "k", "two", 0).err, PAT_OK);
 }
 
+struct seen {
+    struct fixture *f;
+    struct pat_kv_watch *watch;
+    int begins, currents, gone, puts;
+    bool close_at_put;
+    char all[256]; /* "key=value " */
+};
+
+static void on_change(const struct pat_kv_change *c, void *arg)
+{
+    struct seen *s = arg;
+    size_t at = strlen(s->all);
+
+    switch (c->news) {
+    case PAT_KV_BEGIN:
+        s->begins++;
+        s->all[0] = 0;
+        return;
+    case PAT_KV_CURRENT:
+        s->currents++;
+        return;
+    case PAT_KV_GONE:
+        s->gone++;
+        snprintf(s->all + at, sizeof s->all - at, "-%s ", c->key);
+        return;
+    case PAT_KV_PUT:
+        s->puts++;
+        snprintf(s->all + at, sizeof s->all - at, "%s=%.*s ", c->key, (int)c->len, c->data);
+        if (s->close_at_put) {
+            pat_kv_watch_close(s->watch);
+            s->watch = NULL;
+        }
+        return;
+    }
+}
+
+static void watch(struct seen *s, struct fixture *f, const char *bucket, const char *filter)
+{
+    s->f = f;
+    assert_int_equal(pat_kv_watch(&s->watch, f->bus, bucket, filter, on_change, s), PAT_OK);
+    assert_int_equal(s->begins, 0); /* not before it has returned */
+}
+
+static void test_kv__a_watch_tells_what_is_there_and_then_what_changes(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = { 0 };
+    struct answer a = { 0 };
+
+    bus_bucket(f, "watched", 0);
+    bus_put(f, "watched", "a", "old", PAT_KV_ANY);
+    bus_put(f, "watched", "a", "1", PAT_KV_ANY);
+    bus_put(f, "watched", "b.x", "2", PAT_KV_ANY);
+    watch(&s, f, "watched", ">");
+    loop_until(f->loop, s.currents == 1);
+    assert_string_equal(s.all, "a=1 b.x=2 ");
+    bus_put(f, "watched", "c", "3", PAT_KV_ANY);
+    assert_int_equal(bus_put(f, "watched", "c", "lost", 1).err, PAT_EEXIST); /* never told */
+    assert_int_equal(pat_kv_delete(f->bus, "watched", "a", 5000, bus_on_kv, &a), PAT_OK);
+    loop_until(f->loop, s.gone == 1);
+    assert_string_equal(s.all, "a=1 b.x=2 c=3 -a ");
+    assert_int_equal(s.begins, 1);
+    assert_int_equal(s.currents, 1);
+    pat_kv_watch_close(s.watch);
+}
+
+static void test_kv__a_watch_of_nothing_is_current_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = { 0 };
+
+    bus_bucket(f, "empty", 0);
+    bus_put(f, "empty", "other", "1", PAT_KV_ANY);
+    watch(&s, f, "empty", "*.served");
+    loop_until(f->loop, s.currents == 1);
+    assert_int_equal(s.puts, 0);
+    bus_put(f, "empty", "x.served", "2", PAT_KV_ANY);
+    loop_until(f->loop, s.puts == 1);
+    assert_string_equal(s.all, "x.served=2 ");
+    pat_kv_watch_close(s.watch);
+}
+
+static void test_kv__a_watch_waits_for_its_bucket(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = { 0 };
+
+    watch(&s, f, "later", ">");
+    loop_until(f->loop, s.begins == 2); /* refused once, asked again */
+    bus_bucket(f, "later", 0);
+    bus_put(f, "later", "k", "v", PAT_KV_ANY);
+    loop_until(f->loop, s.puts == 1 && s.currents == 1);
+    pat_kv_watch_close(s.watch);
+}
+
+static void test_kv__a_watch_may_be_closed_by_its_handler(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = { .close_at_put = true };
+
+    bus_bucket(f, "closing", 0);
+    bus_put(f, "closing", "a", "1", PAT_KV_ANY);
+    bus_put(f, "closing", "b", "2", PAT_KV_ANY);
+    watch(&s, f, "closing", ">");
+    loop_until(f->loop, s.puts == 1);
+    ctl_pass(f->loop, 50);
+    assert_int_equal(s.puts, 1);
+    assert_int_equal(s.currents, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -229,6 +339,10 @@ int main(int argc, char **argv)
         BUS_TEST(test_kv__lets_one_of_two_win_a_race),
         BUS_TEST(test_kv__creates_again_after_a_delete),
         BUS_TEST(test_kv__forgets_after_its_time_to_live),
+        BUS_TEST(test_kv__a_watch_tells_what_is_there_and_then_what_changes),
+        BUS_TEST(test_kv__a_watch_of_nothing_is_current_at_once),
+        BUS_TEST(test_kv__a_watch_waits_for_its_bucket),
+        BUS_TEST(test_kv__a_watch_may_be_closed_by_its_handler),
     };
 
     if (argc > 1)
