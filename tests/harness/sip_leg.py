@@ -78,6 +78,7 @@ class Leg:
         self.room = rtc.Room(loop=gate.loop)
         self.source = rtc.AudioSource(voice.RATE, 1, queue_size_ms=60, loop=gate.loop)
         self.heard = Heard()
+        self.voices: dict[str, Heard] = {}  # the same by who said it: identity in the room
         self.transcripts: list[dict] = []
         self.subscribed_at: float | None = None
         self.active_at: float | None = None
@@ -89,6 +90,7 @@ class Leg:
         self._subscribed = asyncio.Event()
         self._ended = asyncio.Event()
         self._tasks: list[asyncio.Task] = []
+        self._ears: dict[str, asyncio.Task] = {}
 
     # -------------------------------------------------------------- the person at the phone (any thread)
 
@@ -125,6 +127,11 @@ class Leg:
         wait(lambda: quiet() or self.reason, timeout_s, "the agent has finished")
         return self.heard.last_voiced()
 
+    def voiced_by(self) -> list[tuple[float, str]]:
+        """(time, identity) of every frame with a voice in it, in order."""
+        return sorted((at, who) for who, heard in list(self.voices.items())
+                      for at, samples in list(heard.frames) if voice.voiced(samples).any())
+
     def wait_end(self, timeout_s: float = 20) -> str:
         wait(lambda: self.reason, timeout_s, "the leg has ended")
         return self.reason
@@ -152,15 +159,24 @@ class Leg:
             if not self._speech:
                 self._said.set()
 
-    async def _listen(self, track: rtc.RemoteAudioTrack) -> None:
+    async def _listen(self, track: rtc.RemoteAudioTrack, identity: str) -> None:
+        own = self.voices.setdefault(identity, Heard())
         async for event in rtc.AudioStream(track, sample_rate=voice.RATE, num_channels=1, frame_size_ms=20):
-            self.heard.add(np.frombuffer(event.frame.data, dtype=np.int16).copy())
+            samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
+            self.heard.add(samples)
+            own.add(samples)
 
-    def _on_track(self, track, _publication, _participant) -> None:
+    def _on_track(self, track, _publication, participant) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self.subscribed_at = self.subscribed_at or time.monotonic()
             self._subscribed.set()
-            self._tasks.append(self.gate.loop.create_task(self._listen(track)))
+            self._ears[track.sid] = self.gate.loop.create_task(self._listen(track, participant.identity))
+
+    def _on_track_gone(self, track, _publication, _participant) -> None:
+        """Its place in the connection is given to the next one: the old stream would hear that one, too."""
+        ear = self._ears.pop(track.sid, None)
+        if ear:
+            ear.cancel()
 
     def _on_transcript(self, reader, identity: str) -> None:
         async def read():
@@ -188,6 +204,7 @@ class Leg:
     async def join(self) -> bool:
         """True when the phone was answered."""
         self.room.on("track_subscribed", self._on_track)
+        self.room.on("track_unsubscribed", self._on_track_gone)
         self.room.on("disconnected", self._on_disconnected)
         self.room.register_text_stream_handler("lk.transcription", self._on_transcript)
         await self.room.connect(self.gate.url, self._token())
@@ -210,7 +227,7 @@ class Leg:
     async def leave(self, reason: str) -> None:
         if self.reason is None:
             self.reason = reason
-        for task in self._tasks:
+        for task in [*self._tasks, *self._ears.values()]:
             task.cancel()
         await self.room.disconnect()
         self._ended.set()

@@ -58,8 +58,9 @@ def http_json(method: str, url: str, body: dict | None = None, headers: dict | N
 class Daemon:
     """One of our programs, with its settings and its two ports."""
 
-    def __init__(self, stack: "Stack", name: str, env: dict[str, str], listen: str | None = None):
-        self.stack, self.name = stack, name
+    def __init__(self, stack: "Stack", name: str, env: dict[str, str], listen: str | None = None,
+                 replica: str | None = None):
+        self.stack, self.name, self.program = stack, replica or name, name
         self.port = free_port() if listen else 0
         self.admin = free_port()
         self.env = stack.common_env() | env | {"PAT_ADMIN_LISTEN": f"127.0.0.1:{self.admin}"}
@@ -76,7 +77,7 @@ class Daemon:
         return f"http://127.0.0.1:{self.admin}"
 
     def start(self, ready: bool = True) -> "Daemon":
-        program = self.stack.build_dir / "bin" / f"patchbay-{self.name}"
+        program = self.stack.build_dir / "bin" / f"patchbay-{self.program}"
         self.process = Process(self.name, [program], self.stack.folder / f"{self.name}.log", self.env).start()
         if ready:
             self.process.wait_until(lambda: http_status(f"{self.admin_url}/readyz") == 200, 30)

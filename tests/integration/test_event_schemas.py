@@ -21,6 +21,8 @@ EXAMPLES = {
     "call.routed": CALL_OF | {"agent_config_id": CALL, "stack": "livekit", "reasons": ["user_stack"],
                               "is_fallback": False, "sip_target": "sip:x@y", "config_version": 7, "answer_us": 412},
     "call.answered": CALL_OF | {"stack": "retell", "greeting_ms": None},
+    "call.taken_over": CALL_OF | {"stack": "livekit", "room": "call_" + CALL, "epoch": 2, "state": "listening",
+                                  "turns": 3},
     "call.failed_over": CALL_OF | {"from": "livekit", "to": "retell", "reason": "no_answer"},
     "call.transfer": CALL_OF | {"transfer_id": CALL, "attempt": 1, "mode": "warm", "label": "sales", "to": "+*******0142",
                                 "outcome": "no_answer", "reason": None, "carrier_leg_id": None},

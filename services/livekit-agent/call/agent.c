@@ -45,6 +45,8 @@ static void make_metrics(struct env *e)
 
     e->calls = pat_gauge(m, "pat_agent_calls", "Calls being served", NULL);
     e->answered = pat_counter(m, "pat_agent_calls_answered_total", "Calls answered", NULL);
+    e->taken_over = pat_counter(m, "pat_agent_calls_taken_over_total",
+                                "Calls begun by another agent, or prepared and not begun", NULL);
     e->failed = pat_counter(m, "pat_agent_replies_failed_total", "Replies that failed", NULL);
     e->interruptions =
         pat_counter(m, "pat_agent_interruptions_total", "Replies cut by the caller", NULL);
@@ -96,13 +98,6 @@ static void on_can_again(void *arg)
 
     a->canned_next = 0;
     can_next(a);
-}
-
-static void on_bucket(int err, const struct pat_msg *m, void *arg)
-{
-    (void)m, (void)arg;
-    if (err)
-        pat_log(PAT_WARN, "agent.bucket", PAT_ERR(err));
 }
 
 static int make_shared(struct agent *a, const struct agent_conf *f)
@@ -171,12 +166,12 @@ int agent_start(struct agent **out, struct pat_daemon *d)
         err = make_worker(a, d->conf);
     if (!err)
         err = agent_serve_rpc(a);
+    if (!err)
+        err = agent_lease_start(a);
     if (err)
         return err;
     if (env_mouth(&a->canned_mouth, &a->env, NULL) == PAT_OK)
         can_next(a);
-    if (pat_kv_ensure(d->bus, AGENT_BUCKET, 3600 * 1000, 5000, on_bucket, NULL))
-        pat_log(PAT_WARN, "agent.bucket");
     return PAT_OK;
 }
 
@@ -219,6 +214,7 @@ void agent_drain_step(struct agent *a)
     a->closing = true;
     pat_timer_stop(&a->drain_timer);
     agent_drop_prepared(a);
+    agent_lease_stop(a);
     if (a->env.recorder)
         recorder_close(a->env.recorder, RECORDER_MS, recorder_closed, a);
     else
@@ -241,6 +237,7 @@ void agent_drain(struct agent *a, pat_loop_fn *drained, void *arg)
     a->draining = true;
     a->drained = drained;
     a->drained_arg = arg;
+    a->hand_by_ms = a->env.conf->handover_ms ? pat_now_ms() + a->env.conf->handover_ms : 0;
     agent_stop_rpc(a);
     worker_drain(a->env.worker);
     pat_timer_start(&a->drain_timer, limit_ms > 0 ? limit_ms : 0);
@@ -257,6 +254,7 @@ void agent_free(struct agent *a)
     if (!a)
         return;
     agent_stop_rpc(a);
+    agent_lease_stop(a);
     agent_drop_calls(a);
     agent_drop_prepared(a);
     mouth_free(a->canned_mouth);

@@ -11,12 +11,24 @@
 
 enum { FIRST_EPOCH = 1 };
 
-struct call *agent_find(const struct agent *a, const char *call_id_text)
+struct served *agent_served(const struct agent *a, const char *call_id_text)
 {
     for (struct served *s = a->calls; s; s = s->next)
         if (strcmp(call_id(s->call), call_id_text) == 0)
-            return s->call;
+            return s;
     return NULL;
+}
+
+struct call *agent_find(const struct agent *a, const char *call_id_text)
+{
+    const struct served *s = agent_served(a, call_id_text);
+
+    return s ? s->call : NULL;
+}
+
+void agent_identity(char out[129], const char *call_id_text, int epoch)
+{
+    (void)snprintf(out, 129, "agent-%.100s-%d", call_id_text, epoch);
 }
 
 /* The call's id by the room's name, else by the dispatch. NULL: a room that is not ours. */
@@ -47,19 +59,38 @@ static void note_over(struct agent *a, const struct call *c)
     o->at_ms = pat_now_ms();
 }
 
+static void remember_offer(struct agent *a, const char *job_id, int epoch)
+{
+    struct offer *o = &a->offers[a->offers_next];
+
+    a->offers_next = (a->offers_next + 1) % AGENT_OFFERS;
+    (void)pat_strcpy(o->job, sizeof o->job, job_id);
+    o->epoch = epoch;
+}
+
+static int offered_epoch(const struct agent *a, const char *job_id)
+{
+    for (size_t i = 0; i < AGENT_OFFERS; i++)
+        if (strcmp(a->offers[i].job, job_id) == 0)
+            return a->offers[i].epoch;
+    return FIRST_EPOCH;
+}
+
 static int on_offered(const char *job_id, const char *room, const char *metadata,
                       char identity[129], void *arg)
 {
     struct agent *a = arg;
     const char *id = id_of(room, metadata);
+    int epoch = FIRST_EPOCH;
 
     if (a->draining || a->n_calls >= a->env.conf->max_calls ||
-        (id && (agent_find(a, id) || is_over(a, id)))) {
+        (id && (agent_find(a, id) || is_over(a, id) || agent_lease_epoch(a, id, &epoch)))) {
         pat_log(PAT_INFO, "agent.job_refused", PAT_S("job", job_id), PAT_S("room", room),
                 PAT_I("calls", a->n_calls));
         return PAT_EAGAIN;
     }
-    (void)snprintf(identity, 129, "agent-%.100s-%d", id ? id : room, FIRST_EPOCH);
+    remember_offer(a, job_id, epoch);
+    agent_identity(identity, id ? id : room, epoch);
     return PAT_OK;
 }
 
@@ -86,25 +117,51 @@ static void forget(struct agent *a, const struct call *c)
 static void on_ended(struct call *c, void *arg)
 {
     struct agent *a = arg;
+    const struct served *s = agent_served(a, call_id(c));
 
+    if (s)
+        agent_lease_over(a, s);
     forget(a, c);
     note_over(a, c);
     call_free(c);
     agent_drain_step(a);
 }
 
-static const struct call_events call_events = { on_headers, on_ended };
+static void on_rival(struct call *c, int epoch, void *arg)
+{
+    agent_meet_ghost(arg, c, epoch);
+}
 
-int agent_serve(struct agent *a, const struct call_start *s)
+static void on_lost(struct call *c, enum call_lost why, void *arg)
+{
+    agent_ask_put_out(arg, c, why);
+}
+
+static const struct call_events call_events = { on_headers, on_ended, on_rival, on_lost };
+
+/* What was prepared here is warm; what the caller brings is as good for the rest. */
+static struct context *context_of(struct prepared *p, struct context *ctx_take)
+{
+    struct context *ctx = p ? p->ctx : NULL;
+
+    if (!ctx)
+        return ctx_take;
+    p->ctx = NULL;
+    context_free(ctx_take);
+    return ctx;
+}
+
+int agent_serve(struct agent *a, const struct call_start *s, struct context *ctx_take,
+                struct served **out)
 {
     struct prepared *p = agent_take_prepared(a, s->call_id);
     struct served *entry = calloc(1, sizeof *entry);
-    struct context *ctx = p ? p->ctx : NULL;
+    struct context *ctx = context_of(p, ctx_take);
     struct mouth *mouth = p ? p->mouth : NULL;
     int err;
 
     if (p)
-        p->ctx = NULL, p->mouth = NULL;
+        p->mouth = NULL;
     prepared_free(p);
     if (!entry) {
         context_free(ctx);
@@ -121,9 +178,10 @@ int agent_serve(struct agent *a, const struct call_start *s)
     a->calls = entry;
     a->n_calls++;
     pat_gauge_set(a->env.calls, a->n_calls);
-    agent_mark_served(a, s);
     if (!ctx)
         agent_look_up(a, s->call_id);
+    if (out)
+        *out = entry;
     return PAT_OK;
 }
 
@@ -132,18 +190,31 @@ static void on_assigned(const struct worker_job *job, void *arg)
     struct agent *a = arg;
     const char *known = id_of(job->room, job->metadata);
     struct pat_id fresh = pat_id_new();
-    struct call_start s = {
-        known ? known : fresh.s, job->room, job->url, job->token, job->id, FIRST_EPOCH
-    };
+    const struct lease_call *mark = known ? leases_find(&a->leases, known) : NULL;
+    struct call_start s = { .call_id = known ? known : fresh.s,
+                            .room = job->room,
+                            .url = job->url,
+                            .token = job->token,
+                            .job_id = job->id,
+                            .epoch = offered_epoch(a, job->id) };
+    uint64_t revision = mark ? mark->revision : 0;
+    struct served *entry;
 
     if (known && agent_find(a, known)) { /* claimed, or offered twice */
         worker_job_done(a->env.worker, job->id, "served already");
         return;
     }
-    if (agent_serve(a, &s))
+    if (agent_serve(a, &s, NULL, &entry)) {
         worker_job_done(a->env.worker, job->id, "could not begin");
+        return;
+    }
+    entry->revision = revision;
+    entry->began_ms = pat_now_ms();
+    agent_renew(a, entry);
 }
 
+/* The server ends a job by order, and also one whose agent was put out of the room by the agent
+ * that has taken the call over: then the call is none of ours any more. */
 static void on_terminated(const char *job_id, const char *room, void *arg)
 {
     struct agent *a = arg;
@@ -152,7 +223,7 @@ static void on_terminated(const char *job_id, const char *room, void *arg)
         if (strcmp(call_job(s->call), job_id) == 0) {
             pat_log(PAT_INFO, "agent.job_terminated", PAT_S("call", call_id(s->call)),
                     PAT_S("room", room));
-            call_hang_up(s->call, "job_terminated", false);
+            agent_ask_put_out(a, s->call, CALL_LOST_TERMINATED);
             return;
         }
 }

@@ -1,8 +1,9 @@
 /* agent_prepare.c - a call is announced: everything slow happens now, while the phone still rings.
  *
  * The room is made (which sends out the job), the context goes where any agent finds it, the
- * voice connects and speaks the greeting into the cache. A job can be lost without a word; so
- * when nobody serves the call after a moment, whoever prepared it takes it without one.
+ * voice connects and speaks the greeting into the cache. A job can be lost without a word, and so
+ * can we: the call's mark tells every agent that it waits, and after a moment one of them takes it
+ * without a job (lease.h).
  */
 #include "agent_int.h"
 
@@ -13,11 +14,9 @@
 enum {
     ROOM_MS = 3000,
     KV_MS = 1000,
-    CLAIM_MS = 1500,
     KEEP_MS = 180000, /* a carrier gives up ringing long before */
     EMPTY_S = 120,    /* of the room: until somebody comes */
     DEPARTURE_S = 20, /* and after the last one left */
-    TOKEN_S = 3600,
     PREPARED_MAX = 500,
 };
 
@@ -39,7 +38,6 @@ struct prepared *agent_take_prepared(struct agent *a, const char *call_id_text)
         return NULL;
     *at = p->next;
     a->n_prepared--;
-    pat_timer_stop(&p->claim);
     pat_timer_stop(&p->expiry);
     return p;
 }
@@ -66,7 +64,6 @@ void prepared_free(struct prepared *p)
     if (!p)
         return;
     answer(p, PAT_OK); /* a job came first: the room is there */
-    pat_timer_fini(&p->claim);
     pat_timer_fini(&p->expiry);
     mouth_free(p->mouth);
     context_free(p->ctx);
@@ -88,92 +85,11 @@ static void on_put(int err, uint64_t revision, const char *data, size_t len, voi
         pat_log(PAT_WARN, "agent.kv_put", PAT_ERR(err));
 }
 
-static void served_key(char out[64], const char *call_id_text)
+void agent_store_context(struct agent *a, const char *call_id_text, const char *params)
 {
-    (void)snprintf(out, 64, "%.36s.served", call_id_text);
-}
-
-/* {"agent", "epoch", "room"}: docs/rpc.md. */
-static int put_served(struct agent *a, const struct call_start *s, uint64_t expected, pat_kv_fn *fn,
-                      void *arg)
-{
-    PAT_AUTO_JSON value = pat_json_obj();
-    PAT_AUTO_STR text = NULL;
-    char key[64];
-
-    pat_json_set_str(value, "agent", a->id.s);
-    pat_json_set_int(value, "epoch", s->epoch);
-    pat_json_set_str(value, "room", s->room);
-    text = pat_json_print(value);
-    served_key(key, s->call_id);
-    return text ? pat_kv_put(a->env.bus, AGENT_BUCKET, key, text, strlen(text), expected, KV_MS, fn,
-                             arg)
-                : PAT_ENOMEM;
-}
-
-void agent_mark_served(struct agent *a, const struct call_start *s)
-{
-    if (put_served(a, s, PAT_KV_ANY, on_put, NULL))
-        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", s->call_id));
-}
-
-static void store(struct agent *a, const char *call_id_text, const struct pat_json *params)
-{
-    PAT_AUTO_STR text = pat_json_print(params);
-
-    if (!text || pat_kv_put(a->env.bus, AGENT_BUCKET, call_id_text, text, strlen(text), PAT_KV_ANY,
-                            KV_MS, on_put, NULL))
+    if (!params || pat_kv_put(a->env.bus, AGENT_BUCKET, call_id_text, params, strlen(params),
+                              PAT_KV_ANY, KV_MS, on_put, NULL))
         pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
-}
-
-/* ---- claiming ---- */
-
-static void claim(struct agent *a, struct prepared *p)
-{
-    char identity[129];
-    char *token;
-    struct call_start s = { p->call_id, p->room, a->env.conf->livekit_url, NULL, NULL, 1 };
-
-    (void)snprintf(identity, sizeof identity, "agent-%s-%d", p->call_id, s.epoch);
-    token = roomapi_token(a->env.rooms, p->room, identity, TOKEN_S);
-    if (!token)
-        return;
-    pat_log(PAT_WARN, "agent.job_lost", PAT_S("call", p->call_id));
-    s.token = token;
-    char id[PAT_ID_LEN + 1], room[64];
-    pat_strcpy(id, sizeof id, p->call_id); /* p is gone when the call begins */
-    pat_strcpy(room, sizeof room, p->room);
-    s.call_id = id;
-    s.room = room;
-    (void)agent_serve(a, &s);
-    free(token);
-}
-
-static void on_claimed(int err, uint64_t revision, const char *data, size_t len, void *arg)
-{
-    struct question *q = arg;
-    struct agent *a = q->agent;
-    struct prepared *p = a ? *place_of(a, q->call_id) : NULL;
-
-    (void)revision, (void)data, (void)len;
-    question_free(q);
-    if (!p || a->draining || a->n_calls >= a->env.conf->max_calls)
-        return;
-    if (err == PAT_OK)
-        claim(a, p);
-    else if (err == PAT_EEXIST) /* another agent has the job */
-        prepared_free(agent_take_prepared(a, p->call_id));
-}
-
-static void on_claim_time(void *arg)
-{
-    struct prepared *p = arg;
-    struct agent *a = p->agent;
-    struct question *q = question_new(a, p->call_id, OF_NATS);
-    struct call_start s = { .call_id = p->call_id, .room = p->room, .epoch = 1 };
-
-    if (q && put_served(a, &s, 0, on_claimed, q))
-        question_free(q);
 }
 
 static void on_expiry(void *arg)
@@ -198,8 +114,6 @@ static void on_room(int err, void *arg)
     if (!p)
         return;
     answer(p, err);
-    if (!err)
-        pat_timer_start(&p->claim, CLAIM_MS);
 }
 
 static void make_room(struct agent *a, struct prepared *p)
@@ -248,10 +162,7 @@ static int add_prepared(struct agent *a, struct prepared **out, struct context *
 {
     struct prepared *p = a->n_prepared < PREPARED_MAX ? calloc(1, sizeof *p) : NULL;
 
-    if (!p || pat_timer_init(&p->claim, a->env.loop, on_claim_time, p) ||
-        pat_timer_init(&p->expiry, a->env.loop, on_expiry, p)) {
-        if (p)
-            pat_timer_fini(&p->claim);
+    if (!p || pat_timer_init(&p->expiry, a->env.loop, on_expiry, p)) {
         free(p);
         context_free(ctx_take);
         return PAT_EAGAIN;
@@ -297,7 +208,7 @@ static void on_prepare(struct pat_rpc_req *r, const struct pat_json *params, voi
         context_free(ctx);
         return;
     }
-    store(a, ctx->call_id, params);
+    agent_store_context(a, ctx->call_id, ctx->params);
     if (agent_find(a, ctx->call_id)) { /* the telephone was faster; the first context counts */
         reply_room(r, ctx->call_id);
         call_context(agent_find(a, ctx->call_id), ctx);
@@ -311,6 +222,7 @@ static void on_prepare(struct pat_rpc_req *r, const struct pat_json *params, voi
     pat_log(PAT_INFO, "call.prepared", PAT_S("call", p->call_id), PAT_S("user", p->ctx->user_id),
             PAT_S("agent_config", p->ctx->agent_config_id));
     p->request = r;
+    agent_mark_prepared(a, p);
     make_room(a, p);
     make_greeting(a, p);
 }

@@ -10,6 +10,7 @@
 enum {
     JOIN_MS = 10000,
     NO_CALLER_MS = 120000, /* a carrier rings for a minute or so */
+    CALLER_BACK_MS = 8000, /* where we take over: who is not there has hung up meanwhile */
     PROGRESS_MS = 200,
     DELETE_MS = 5000,
     SAID_MAX = 16 * 1024,
@@ -56,6 +57,12 @@ static void on_ready(void *arg)
 {
     struct call *c = arg;
 
+    if (c->keep.plan.what != RESUME_NO) {
+        pat_timer_start(&c->progress, PROGRESS_MS);
+        call_resume(c);
+        return;
+    }
+    checkpoint_touch(c);
     pat_timer_start(&c->progress, PROGRESS_MS);
     call_record_begin(c);
     if (!c->ctx)
@@ -70,6 +77,8 @@ static void on_progress(void *arg)
     struct call *c = arg;
 
     call_tick(c);
+    if (c->turn.state == TURN_SPEAKING) /* how far we have been heard */
+        checkpoint_touch(c);
     pat_timer_start(&c->progress, PROGRESS_MS);
 }
 
@@ -90,6 +99,8 @@ static int init_timers(struct call *c)
         err = pat_timer_init(&c->ctx_timer, l, on_no_context, c);
     if (!err)
         err = pat_timer_init(&c->deaf, l, call_deaf, c);
+    if (!err)
+        err = checkpoint_init(c);
     return err ? err : call_dtmf_init(c);
 }
 
@@ -114,6 +125,7 @@ static void stop_timers(struct call *c)
     pat_timer_stop(&c->absent);
     pat_timer_stop(&c->ctx_timer);
     pat_timer_stop(&c->deaf);
+    pat_timer_stop(&c->keep.due);
     call_dtmf_stop(c);
 }
 
@@ -172,7 +184,7 @@ int call_open_speech(struct call *c)
     if (!err)
         call_sound_settings(c);
     turn_log_opts(c->log, &c->turn_opts);
-    return err;
+    return err ? err : call_resume_load(c);
 }
 
 static int join(struct call *c, const struct call_start *s)
@@ -195,6 +207,7 @@ static void release(struct call *c)
     history_free(c->history);
     turn_log_close(c->log);
     free(c->answering);
+    checkpoint_free(c);
     context_free(c->ctx);
     pat_buf_fini(&c->said);
     pat_buf_fini(&c->partial);
@@ -239,10 +252,11 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     c->ctx = ctx_take;
     c->ctx_asked = ctx_take != NULL;
     c->mouth = mouth_take;
-    c->began_us = pat_now_us();
+    c->made_us = c->began_us = pat_now_us();
     c->began_ms = pat_unix_ms();
     c->bye = PROMPT_GOODBYE;
     c->epoch = s->epoch;
+    c->keep.saved = s->saved ? pat_json_dup(s->saved) : NULL;
     pat_strcpy(c->id, sizeof c->id, s->call_id);
     pat_strcpy(c->job, sizeof c->job, s->job_id ? s->job_id : "");
     pat_strcpy(c->room_name, sizeof c->room_name, s->room);
@@ -257,7 +271,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
         free(c);
         return err;
     }
-    pat_timer_start(&c->absent, NO_CALLER_MS);
+    pat_timer_start(&c->absent, c->answered ? CALLER_BACK_MS : NO_CALLER_MS);
     pat_timer_start(&c->limit, env->conf->max_call_ms);
     pat_log(PAT_INFO, "call.joining", PAT_S("call", c->id), PAT_S("room", c->room_name),
             PAT_B("context", c->ctx != NULL));
@@ -348,7 +362,8 @@ void call_end(struct call *c, const char *reason)
     stop_timers(c);
     call_trouble_stop(c);
     ear_attach(c->ear, NULL);
-    report_usage(c);
+    if (!c->yielded) /* else it is in what we have left */
+        report_usage(c);
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->id), PAT_S("reason", c->reason),
             PAT_I("duration_ms", call_ms(c)), PAT_I("turns", c->turns),
             PAT_I("late_frames", player_late_frames(c->player)));
@@ -367,8 +382,15 @@ void call_hang_up(struct call *c, const char *reason, bool polite)
     call_turn_kind(c, TURN_HANG_UP, polite ? 1 : 0);
 }
 
+void call_close(struct call *c, const char *reason)
+{
+    call_end(c, reason);
+}
+
 void call_yield(struct call *c, const char *reason)
 {
+    if (c->ending)
+        return;
     c->yielded = true;
     call_end(c, reason);
 }
@@ -382,6 +404,21 @@ void call_free(struct call *c)
     rtc_room_abort(c->room);
     release(c);
     free(c);
+}
+
+bool call_yielded(const struct call *c)
+{
+    return c->yielded;
+}
+
+const char *call_room(const struct call *c)
+{
+    return c->room_name;
+}
+
+const char *call_params(const struct call *c)
+{
+    return c->ctx ? c->ctx->params : NULL;
 }
 
 const char *call_id(const struct call *c)

@@ -12,11 +12,24 @@
 
 struct call;
 
+/* How we lost the room without wanting to. */
+enum call_lost {
+    CALL_LOST_REMOVED,
+    CALL_LOST_REPLACED,
+    CALL_LOST_UNREACHABLE,
+    CALL_LOST_TERMINATED
+};
+
 struct call_events {
     /* The SIP leg carries our signed headers (not yet verified). Once, only without a context. */
     void (*headers)(struct call *c, const struct context_headers *h, void *arg);
     /* The call is over and has left the room: free it. */
     void (*ended)(struct call *c, void *arg);
+    /* An agent of another epoch is in the room: a later one (then we are gone), or an earlier one.
+     * May be NULL. */
+    void (*rival)(struct call *c, int epoch, void *arg);
+    /* The room is lost: call_close or call_yield it, soon. NULL: it ends by itself. */
+    void (*lost)(struct call *c, enum call_lost why, void *arg);
 };
 
 /* The text of call_announce: was all of it heard? Once, on the loop, possibly before it returns. */
@@ -29,6 +42,7 @@ struct call_start {
     const char *token;
     const char *job_id; /* NULL: joined without a job */
     int epoch;          /* 1 for a call's first agent, one more for each that takes it over */
+    const struct pat_json *saved; /* what the one before has left (checkpoint.h), or NULL */
 };
 
 /* ctx and mouth are taken over, also when it fails; both may be NULL (mouth: made from ctx). */
@@ -43,6 +57,8 @@ void call_hang_up(struct call *c, const char *reason, bool polite);
  * after the other behind what is still going; PAT_EINVAL: other characters, PAT_E2BIG: more than
  * 63, PAT_EUNAVAIL: nobody is there. */
 int call_send_dtmf(struct call *c, const char *digits) PAT_MUST_CHECK;
+/* Ends it at once, as if we had wanted to. */
+void call_close(struct call *c, const char *reason);
 /* Somebody else serves it: leaves without a word, and without closing the room. */
 void call_yield(struct call *c, const char *reason);
 /* Says a text of ours in the call's voice (cached like a greeting), when what is being said has
@@ -51,6 +67,17 @@ void call_yield(struct call *c, const char *reason);
 enum { CALL_SAY_NOW = 1, CALL_SAY_FIRM = 2 };
 int call_announce(struct call *c, const char *text, unsigned how, call_announced_fn *fn,
                   void *arg) PAT_MUST_CHECK;
+/* Not a packet leaves us while a bit of it is set: whether the call is ours is being asked. */
+enum { CALL_HUSH_STALL = 1, CALL_HUSH_GHOST = 2 };
+void call_hush(struct call *c, unsigned bits);
+void call_unhush(struct call *c, unsigned bits);
+/* It has left the room, or is about to, because others have the call (or should): the room stays.
+ */
+bool call_yielded(const struct call *c);
+/* Nobody is talking or about to: nothing would be lost if another agent took over just now. */
+bool call_is_quiet(const struct call *c);
+/* Everything the next agent needs is written now, whatever is on its way. */
+void call_save(struct call *c);
 /* At any time; leaves the room without ceremony when it had not. */
 void call_free(struct call *c);
 
@@ -62,6 +89,9 @@ const char *call_id(const struct call *c);
 const char *call_reason(const struct call *c);
 const char *call_job(const struct call *c); /* "" without one */
 int call_epoch(const struct call *c);
+const char *call_room(const struct call *c);
+/* The parameters it began with, as text; NULL: none. */
+const char *call_params(const struct call *c);
 bool call_has_context(const struct call *c);
 
 #endif

@@ -8,6 +8,7 @@
  *   call_announce.c  texts of our own
  *   call_record.c what of it is recorded
  *   call_report.c events and usage
+ *   call_resume.c going on with a call another agent has begun; whose it is
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
  *   call_trouble.c  providers that fail, and what the caller hears then
@@ -17,6 +18,7 @@
 
 #include "call.h"
 #include "call_tools.h"
+#include "checkpoint.h"
 #include "ear.h"
 #include "history.h"
 #include "reply.h"
@@ -45,6 +47,21 @@ struct announcement {
     char *text; /* NULL: none */
     call_announced_fn *fn;
     void *arg;
+};
+
+/* What outlives us, and what we have of those before us. */
+struct call_keep {
+    bool dirty;            /* not all of it is written */
+    struct saving *saving; /* a write on its way */
+    struct pat_timer due;
+    struct pat_json *saved; /* until there is a context to load it with */
+    struct resume_plan plan;
+    bool resumed;
+    int waited;         /* for the caller to finish what we shall ask for again */
+    char *heard_before; /* of the reply we go on with */
+    int64_t stt_ms, chars, heard_since_us; /* added to our own */
+    unsigned hush;                         /* CALL_HUSH_...: not a packet leaves */
+    int64_t turn_print;                    /* of what was last touched */
 };
 
 struct call {
@@ -111,6 +128,7 @@ struct call {
     bool caller_here, caller_active, joined, subscribed, ready;
     int64_t active_us, subscribed_us, hears_us;
 
+    struct call_keep keep;
     struct pat_timer wake, ready_timer, progress, limit, absent, ctx_timer, deaf;
     int64_t hearing_us; /* the recogniser is connected, since */
     struct pat_task gone;
@@ -119,7 +137,8 @@ struct call {
     bool gave_up;
     const char *agent_state;
 
-    int64_t began_us, began_ms;
+    int64_t began_us, began_ms; /* whoever began it */
+    int64_t made_us;            /* here */
     int64_t answered_us;
     bool answered, ending, over, yielded;
     char reason[64];
@@ -168,6 +187,7 @@ void call_say(struct call *c, enum prompt_phrase which);
 void call_say_text(struct call *c, const char *text);
 /* What the model is asked, with these messages; borrowed. */
 struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages);
+void call_open(struct call *c);
 void call_reply_over(struct call *c, bool cut);
 void call_tick(void *arg); /* while we speak */
 
@@ -190,8 +210,18 @@ void call_sorry(struct call *c); /* TURN_SORRY */
 /* We cannot serve the caller any more: the router's message service does, else a goodbye. */
 void call_give_up(struct call *c, const char *reason);
 void call_trouble_stop(struct call *c);
+/* call_resume.c */
+int call_resume_load(struct call *c); /* the context is there */
+void call_resume(struct call *c);     /* the caller can hear us */
+bool call_hushed(const struct call *c);
+/* Another agent of this call. */
+void call_meet(struct call *c, const struct rtc_participant *p);
+/* Puts what the agent before us was heard saying in front of what we were. */
+void call_resume_prepend(struct call *c, struct pat_buf *heard, struct pat_buf *text);
+void call_touch(struct call *c); /* after a step of the turn machine */
 
 /* call_report.c */
+void report_taken_over(struct call *c, const char *state);
 /* Any event about this call; data is taken over. */
 void report_event(struct call *c, const char *area, const char *name, struct pat_json *data_take);
 /* With a statement that belongs to it; NULL: none. */

@@ -149,9 +149,14 @@ static bool greet_live(struct call *c)
 
 void call_greet(struct call *c)
 {
-    struct phrase *known = mouth_known(c->mouth, c->ctx->greeting);
+    struct phrase *known;
     struct reply_opts o;
 
+    if (c->keep.plan.what != RESUME_NO) {
+        call_open(c);
+        return;
+    }
+    known = mouth_known(c->mouth, c->ctx->greeting);
     if (!known && mouth_preparing(c->mouth)) {
         if (greet_live(c))
             return;
@@ -194,6 +199,19 @@ void call_say(struct call *c, enum prompt_phrase which)
         o.mouth = NULL;
     cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "say");
     phrase_unref(known);
+}
+
+/* The first words of a call that another agent has begun. */
+void call_open(struct call *c)
+{
+    struct reply_opts o;
+
+    if (c->keep.plan.what == RESUME_REPEAT) {
+        call_say(c, PROMPT_SORRY);
+        return;
+    }
+    o = begin(c);
+    cannot_begin(c, reply_say(&c->reply, &o, c->keep.plan.say, NULL, false), "go on");
 }
 
 /* A model that was interrupted does not tell what it has read and written, but it is paid for:
@@ -244,10 +262,12 @@ void call_reply_over(struct call *c, bool cut)
     reply_heard(c->reply, &heard);
     reply_text(c->reply, &text);
     count_usage(c, text.len);
+    if (heard.len)
+        transcript_agent(&c->transcript, heard.data, heard.len);
+    call_resume_prepend(c, &heard, &text);
     if (heard.len) {
         if (c->history)
             (void)history_agent(c->history, heard.data, call_ms(c));
-        transcript_agent(&c->transcript, heard.data, heard.len);
         report_agent(c, text.data, heard.data, cut && heard.len < text.len);
     }
     transcript_agent_end(&c->transcript);
@@ -361,6 +381,7 @@ static void on_played(uint32_t piece, void *arg)
 
     if (c->reply)
         reply_played(c->reply, piece);
+    checkpoint_touch(c);
     if (player_idle(c->player))
         call_turn_kind(c, TURN_SPOKEN, 0);
 }
@@ -371,7 +392,8 @@ static int send_packet(const uint8_t *opus, size_t len, uint32_t samples, bool m
                        void *arg)
 {
     struct call *c = arg;
-    int err = c->room ? rtc_room_send(c->room, opus, len, samples, marker, level) : PAT_EAGAIN;
+    int err = c->room && !call_hushed(c) ? rtc_room_send(c->room, opus, len, samples, marker, level)
+                                         : PAT_EAGAIN;
 
     if (!err)
         record_agent(c->record, opus, len, pat_now_us());

@@ -41,6 +41,10 @@ static void put(struct call *c, const char *area, const char *name, const struct
                            .id = id };
 
     add_whose(c, data_take);
+    if (c->yielded) { /* whoever has the call tells it */
+        pat_json_free(data_take);
+        return;
+    }
     if (pat_journal_add(c->env->journal, &e, data_take, stmt, stmt ? 1 : 0))
         pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("event", name));
 }
@@ -107,6 +111,24 @@ void report_answered(struct call *c, int64_t greeting_ms)
     put(c, "call", "answered", &id, data, text ? &stmt : NULL);
     free(text);
     pat_json_free(row);
+}
+
+void report_taken_over(struct call *c, const char *state)
+{
+    struct pat_json *data = pat_json_obj();
+    struct pat_buf what;
+    struct pat_id id;
+
+    pat_json_set_str(data, "stack", "livekit");
+    pat_json_set_str(data, "room", c->room_name);
+    pat_json_set_int(data, "epoch", c->epoch);
+    pat_json_set_str(data, "state", state);
+    pat_json_set_int(data, "turns", c->turns);
+    pat_buf_init(&what, 64);
+    pat_buf_addf(&what, "taken_over.%d", c->epoch);
+    id = id_for(c, what.data ? what.data : "taken_over");
+    put(c, "call", "taken_over", &id, data, NULL);
+    pat_buf_fini(&what);
 }
 
 void report_user(struct call *c, const char *text)
@@ -267,17 +289,18 @@ void report_usage(struct call *c)
     if (!c->ctx)
         return;
     if (c->stt)
-        usage(c, "stt", "second", (double)stt_audio_ms(c->stt) / 1000, "deepgram",
-              c->env->conf->deepgram_model);
+        usage(c, "stt", "second", (double)(c->keep.stt_ms + stt_audio_ms(c->stt)) / 1000,
+              "deepgram", c->env->conf->deepgram_model);
     usage(c, "llm_in", "token", (double)(c->prompt_tokens - c->cached_tokens), "openai", c->model);
     usage(c, "llm_cached", "token", (double)c->cached_tokens, "openai", c->model);
     usage(c, "llm_out", "token", (double)c->completion_tokens, "openai", c->model);
     if (c->mouth)
-        usage(c, "tts_chars", "character", (double)mouth_characters(c->mouth),
+        usage(c, "tts_chars", "character", (double)(c->keep.chars + mouth_characters(c->mouth)),
               mouth_provider(c->mouth), mouth_model(c->mouth));
     if (c->mouth) /* nobody bills these: they are here to be seen */
         usage(c, "tts_cached_chars", "character", (double)mouth_saved(c->mouth), "patchbay", NULL);
-    if (c->hears_us)
-        usage(c, "room", "second", (double)((pat_now_us() - c->hears_us) / 1000) / 1000, "livekit",
+    int64_t since_us = c->keep.heard_since_us ? c->keep.heard_since_us : c->hears_us;
+    if (since_us)
+        usage(c, "room", "second", (double)((pat_now_us() - since_us) / 1000) / 1000, "livekit",
               NULL);
 }

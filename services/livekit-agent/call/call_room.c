@@ -31,7 +31,7 @@ void call_check_ready(struct call *c)
 {
     int64_t settled;
 
-    if (c->ready || c->ending || !hears(c))
+    if (c->ready || c->ending || c->keep.hush || !hears(c))
         return;
     if (!c->hears_us) {
         c->hears_us = c->active_us > c->subscribed_us ? c->active_us : c->subscribed_us;
@@ -80,6 +80,11 @@ static void on_participant(const struct rtc_participant *p, void *arg)
 {
     struct call *c = arg;
     bool known = c->caller[0] && strcmp(c->caller, p->identity) == 0;
+
+    if (p->kind == RTC_AGENT)
+        call_meet(c, p);
+    if (c->ending)
+        return;
 
     if (p->gone) {
         if (known && c->caller_here)
@@ -170,6 +175,24 @@ static void on_text(const char *identity, const char *topic, const char *text, s
     call_typed(c, text, len);
 }
 
+/* Somebody else has the call, or may reach it where we cannot: whoever owns us finds out. */
+static bool tell_lost(struct call *c, enum rtc_left reason)
+{
+    switch (reason) {
+    case RTC_LEFT_REMOVED:
+        c->ev->lost(c, CALL_LOST_REMOVED, c->arg);
+        return true;
+    case RTC_LEFT_DUPLICATE:
+        c->ev->lost(c, CALL_LOST_REPLACED, c->arg);
+        return true;
+    case RTC_LEFT_UNREACHABLE:
+        c->ev->lost(c, CALL_LOST_UNREACHABLE, c->arg);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void on_left(enum rtc_left reason, void *arg)
 {
     static const char *const names[] = {
@@ -184,6 +207,8 @@ static void on_left(enum rtc_left reason, void *arg)
     if (!c->ending) {
         if (reason != RTC_LEFT_ROOM_GONE)
             pat_log(PAT_WARN, "call.lost_room", PAT_S("call", c->id), PAT_S("why", names[reason]));
+        if (c->ev->lost && tell_lost(c, reason))
+            return;
         c->yielded |= reason == RTC_LEFT_DUPLICATE;
         call_end(c, names[reason]);
         return;

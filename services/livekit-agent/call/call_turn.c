@@ -101,6 +101,7 @@ static void step(struct call *c, struct turn_event *e)
         enact(c, (enum turn_action)out.act[i]);
     if (c->ending)
         return;
+    call_touch(c);
     if (c->reply && !c->turn.have)
         call_reply_over(c, false);
     show_intent(c);

@@ -32,6 +32,9 @@ const struct pat_conf_row agent_rows[] = {
         "keys pressed are a whole turn when no other follows for so long, or at #"),
     NUM("PAT_AGENT_FIRST_TOKEN_MS", PAT_CONF_MS, first_token_ms, "2500ms", 100, 30000,
         "a model silent for so long is passed over"),
+    NUM("PAT_AGENT_HANDOVER_MS", PAT_CONF_MS, handover_ms, "10s", 0, 3600000,
+        "on SIGTERM calls are handed over to other agents in a quiet moment, at the latest after "
+        "this; 0: they are not, and may last as long as PAT_DRAIN_MS allows"),
     NUM("PAT_AGENT_HEDGE_MS", PAT_CONF_MS, hedge_ms, "0", 0, 30000,
         "a model silent for so long is raced against the next one; 0: never"),
     NUM("PAT_AGENT_MAX_CALLS", PAT_CONF_INT, max_calls, "100", 1, 5000,

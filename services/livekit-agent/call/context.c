@@ -176,6 +176,8 @@ int context_parse(struct context **out, const struct pat_json *params, struct pa
     if (!c)
         return PAT_ENOMEM;
     rc = read_all(c, params, err);
+    if (!rc && !(c->params = pat_json_print(params)))
+        rc = PAT_ENOMEM;
     if (rc) {
         context_free(c);
         return rc;
@@ -213,6 +215,7 @@ void context_free(struct context *c)
     free(c->vetting);
     free(c->noise);
     free(c->ambient_sound);
+    free(c->params);
     free(c->model);
     free(c->response_style);
     free(c->voice_id);

@@ -46,6 +46,7 @@ struct context {
     struct pat_json *tool_settings;       /* of the settings, what tools are made of */
     bool record;                          /* the user wants the call recorded */
     bool announced;                       /* the greeting begins with the notice that it is */
+    char *params;                         /* what it was made of, for whoever serves it next */
 };
 
 /* params of agent.prepare. err says which field is wrong; may be NULL. */

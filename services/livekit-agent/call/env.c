@@ -1,6 +1,8 @@
 /* env.c - what is made from shared settings more than once. */
 #include "env.h"
 
+#include "lease.h"
+
 #include <string.h>
 
 int env_mouth(struct mouth **out, struct env *e, const struct context *c)
@@ -53,4 +55,15 @@ int env_recorder(struct recorder **out, const struct env *e)
 
     *out = NULL;
     return *f->url ? recorder_new(out, &o) : PAT_OK;
+}
+
+bool env_stalled(struct env *e)
+{
+    int64_t now = pat_now_us(), was = e->fence.alive_us;
+
+    if (!was || now - was < LEASE_MS * 1000LL)
+        return false;
+    e->fence.alive_us = now;
+    e->fence.stalled(now - was, e->fence.arg);
+    return true;
 }

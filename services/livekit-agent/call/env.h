@@ -16,6 +16,13 @@
 #include "player.h"
 #include "prompt.h"
 
+/* Until when we may believe that our calls are ours without having asked. */
+struct env_fence {
+    int64_t alive_us; /* we ran then; 0: nobody keeps it */
+    void (*stalled)(int64_t for_us, void *arg);
+    void *arg;
+};
+
 struct env {
     struct pat_loop *loop;
     struct pat_net *net;
@@ -35,15 +42,19 @@ struct env {
     struct ambiences *ambiences;
     struct tts_learnt tts_learnt;
     struct pacer pacer;
+    struct env_fence fence;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
     int deletes;                           /* rooms being deleted, of calls that are over */
     pat_loop_fn *deleted;                  /* one of them is */
     void *deleted_arg;
     struct pat_gauge *calls;
-    struct pat_counter *answered, *failed, *interruptions, *late_frames;
+    struct pat_counter *answered, *taken_over, *failed, *interruptions, *late_frames;
     struct pat_histogram *greeting_s, *response_s, *own_s;
 };
 
+/* The process has just stood still (SIGSTOP, a frozen machine) for longer than a lease: others may
+ * have our calls. Told to fence.stalled at once, by whoever asks first. */
+bool env_stalled(struct env *e);
 /* The voice a call speaks with; c NULL: the fallback voice alone. */
 int env_mouth(struct mouth **out, struct env *e, const struct context *c) PAT_MUST_CHECK;
 

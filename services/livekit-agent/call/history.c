@@ -247,11 +247,11 @@ struct pat_json *history_messages(const struct history *h, const char *pending, 
     return all;
 }
 
-struct pat_json *history_transcript(const struct history *h)
+static struct pat_json *transcript_from(const struct history *h, size_t first)
 {
     struct pat_json *all = pat_json_arr();
 
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = first; i < h->n; i++) {
         struct pat_json *m;
 
         if (h->list[i].calls)
@@ -263,6 +263,16 @@ struct pat_json *history_transcript(const struct history *h)
         pat_json_add_take(all, m);
     }
     return all;
+}
+
+struct pat_json *history_transcript(const struct history *h)
+{
+    return transcript_from(h, 0);
+}
+
+struct pat_json *history_tail(const struct history *h, size_t max_bytes)
+{
+    return transcript_from(h, first_that_fits(h, max_bytes));
 }
 
 size_t history_size(const struct history *h)

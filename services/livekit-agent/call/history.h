@@ -24,6 +24,8 @@ void history_tool_result(struct history *h, const char *call_id, const char *tex
 struct pat_json *history_messages(const struct history *h, const char *pending, size_t max_bytes);
 /* [{"role": "agent" | "user", "content", "start_ms"}], all of it but tools. Yours to free. */
 struct pat_json *history_transcript(const struct history *h);
+/* The same, but only the latest that fit into max_bytes. */
+struct pat_json *history_tail(const struct history *h, size_t max_bytes);
 size_t history_size(const struct history *h);
 bool history_user_spoke(const struct history *h);
 

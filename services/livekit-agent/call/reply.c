@@ -465,6 +465,11 @@ void reply_text(const struct reply *r, struct pat_buf *out)
         add_spaced(out, l->text, l->len);
 }
 
+bool reply_written(const struct reply *r)
+{
+    return r->written;
+}
+
 int64_t reply_heard_ms(const struct reply *r)
 {
     int64_t ms = 0;

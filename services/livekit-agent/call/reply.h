@@ -82,6 +82,7 @@ void reply_tick(struct reply *r);
 /* What has been heard by now, and all that was meant to be. Adds to out. */
 void reply_heard(const struct reply *r, struct pat_buf *out);
 void reply_text(const struct reply *r, struct pat_buf *out);
+bool reply_written(const struct reply *r); /* all of its text is known */
 int64_t reply_heard_ms(const struct reply *r);
 const struct reply_times *reply_times(const struct reply *r);
 const struct llm_usage *reply_usage(const struct reply *r);

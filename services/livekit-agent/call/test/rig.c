@@ -25,7 +25,7 @@ static void on_headers(struct call *c, const struct context_headers *h, void *ar
     r->headers++;
 }
 
-static const struct call_events events = { on_headers, on_ended };
+static const struct call_events events = { .headers = on_headers, .ended = on_ended };
 
 struct context *context(const char *greeting)
 {
@@ -96,7 +96,7 @@ int rig_tear_down(void **state)
 
 void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth)
 {
-    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1", 1 };
+    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1", 1, NULL };
 
     assert_int_equal(call_new(&r->call, &r->env, &s, ctx, mouth, &events, r), PAT_OK);
 }
