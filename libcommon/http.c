@@ -7,6 +7,7 @@
 #include "http.h"
 
 #include "buf.h"
+#include "http_guard.h"
 #include "http_ids.h"
 #include "version.h"
 
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define MAX_BODY_DEFAULT (1024 * 1024)
 #define MAX_HEADERS      (64 * 1024)
@@ -386,6 +388,22 @@ static void set_method(struct transfer *t, const struct pat_http_req *req)
         curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
+/* The address the connection really goes to, whatever a name said before. */
+static curl_socket_t open_public(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    (void)arg, (void)purpose;
+    return http_guard_public(&a->addr) ? socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol)
+                                       : CURL_SOCKET_BAD;
+}
+
+static void set_public_only(CURL *e)
+{
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_public);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L); /* a kept one was not checked */
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(e, CURLOPT_PROXY, ""); /* and a proxy would connect for us */
+}
+
 static int set_options(struct transfer *t, const struct pat_http_req *req, int64_t timeout_ms)
 {
     struct pat_http *h = t->http;
@@ -412,6 +430,8 @@ static int set_options(struct transfer *t, const struct pat_http_req *req, int64
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     set_method(t, req);
+    if (req->public_only)
+        set_public_only(e);
     return PAT_OK;
 }
 

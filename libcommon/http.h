@@ -29,6 +29,9 @@ struct pat_http_req {
     int64_t timeout_ms; /* whole transfer; with on_data: until the first byte of the answer */
     int64_t idle_ms;    /* with on_data: longest pause between bytes; 0: timeout_ms */
     int64_t connect_timeout_ms; /* 0: timeout_ms */
+    /* To public addresses only (http_guard.h), on a connection of its own: for addresses that
+     * others have given. To any other it ends with PAT_ECONN. */
+    bool public_only;
     size_t max_body; /* of the answer; more is PAT_E2BIG. 0: 1 MiB, with on_data no limit */
 };
 

@@ -265,6 +265,31 @@ static void test_http__a_refused_connection_is_told(void **state)
     assert_int_equal(o.status, 0);
 }
 
+static void test_http__a_private_address_is_not_connected_to(void **state)
+{
+    static const char *const hosts[] = { "127.0.0.1", "localhost", "[::ffff:127.0.0.1]",
+                                         "2130706433", "0x7f.1" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        struct outcome o = { 0 }, open = { 0 };
+        char url[100];
+        struct pat_http_req req = { .url = url, .timeout_ms = LOOP_UNTIL_MS };
+
+        snprintf(url, sizeof url, "http://%s:%d/describe", hosts[i], pat_httpd_port(w->f->server));
+        if (i == 0) { /* a kept connection to the same place is no way in */
+            assert_int_equal(pat_http_start(w->http, &req, NULL, on_done, &open, NULL), PAT_OK);
+            loop_until(w->f->loop, open.done);
+            assert_int_equal(open.err, PAT_OK);
+        }
+        req.public_only = true;
+        assert_int_equal(pat_http_start(w->http, &req, NULL, on_done, &o, NULL), PAT_OK);
+        loop_until(w->f->loop, o.done);
+        assert_int_equal(o.err, PAT_ECONN);
+        assert_int_equal(o.status, 0);
+    }
+}
+
 static void test_http__a_peer_that_hangs_up_is_told(void **state)
 {
     struct outcome o = { 0 };
@@ -457,6 +482,7 @@ int main(void)
         T(test_http__refuses_bad_input_at_once),
         T(test_http__many_at_once_all_come_back),
         T(test_http__a_refused_connection_is_told),
+        T(test_http__a_private_address_is_not_connected_to),
         T(test_http__a_peer_that_hangs_up_is_told),
         T(test_http__a_silent_peer_times_out),
         T(test_http__an_answer_over_the_limit_is_cut_off),

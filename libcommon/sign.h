@@ -43,6 +43,12 @@ int pat_sign_retell(struct pat_buf *out, const char *api_key, const void *body, 
 int pat_sign_retell_verify(const char *header, const char *api_key, const void *body, size_t len,
                            int64_t now_ms) PAT_MUST_CHECK;
 
+/* Standard Webhooks (standard-webhooks.com, spec 1.0.0), symmetric: "v1,<base64>" of HMAC-SHA256
+ * over id "." seconds "." body. secret: "whsec_<base64>", or the base64 alone. PAT_EINVAL: no such
+ * secret. */
+int pat_sign_webhook(struct pat_buf *out, const char *secret, const char *id, int64_t now_s,
+                     const void *body, size_t len);
+
 /* One decoded form or query parameter. */
 struct pat_param {
     const char *name;

@@ -299,9 +299,28 @@ static void test_signatures__survive_each_allocation_failing(void **state)
     pat_test_alloc_walk(verify_all, NULL);
 }
 
+static void test_webhook__is_signed_as_the_standard_says(void **state)
+{
+    static const char body[] =
+        "{\"type\":\"call.ended\",\"timestamp\":\"2025-11-24T16:00:00Z\",\"data\":{\"id\":\"c1\"}}";
+    struct pat_buf b;
+
+    (void)state;
+    pat_buf_init(&b, 200);
+    assert_int_equal(pat_sign_webhook(&b, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
+                                      "msg_01testvector", 1764000000, body, strlen(body)),
+                     PAT_OK);
+    assert_string_equal(b.data, "v1,fuG2luHIeBsner+Efss5IM05YZvXUj6jc+sjG4bV6CA=");
+    pat_buf_reset(&b);
+    assert_int_equal(pat_sign_webhook(&b, "whsec_", "a", 1, body, 1), PAT_EINVAL);
+    assert_int_equal(pat_sign_webhook(&b, "no base64!", "a", 1, body, 1), PAT_EINVAL);
+    pat_buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_webhook__is_signed_as_the_standard_says),
         cmocka_unit_test(test_retell__signs_the_body_and_the_time),
         cmocka_unit_test(test_retell__verifies_within_five_minutes),
         cmocka_unit_test(test_retell__refuses_another_body_key_or_none),

@@ -15,7 +15,7 @@
 #include "call.h"
 #include "lease.h"
 
-#define AGENT_BUCKET "pat_calls"
+#define AGENT_BUCKET "pat_calls" /* CALL_BUCKET of a call */
 
 struct served {
     struct served *next;

@@ -67,8 +67,8 @@ static void on_ready(void *arg)
     call_record_begin(c);
     if (!c->ctx)
         c->bye = PROMPT_OUT_OF_ORDER;
-    call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting ? 1 : 0);
-    if (c->ctx && !*c->ctx->greeting)
+    call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting || c->came_back ? 1 : 0);
+    if (c->ctx && !*c->ctx->greeting && !c->came_back)
         report_answered(c, -1);
 }
 
@@ -171,6 +171,7 @@ int call_open_speech(struct call *c)
 
     if (!err)
         err = system ? history_new(&c->history, system) : PAT_ENOMEM;
+    call_return_known(c);
     free(system);
     c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
     if (c->ctx->announced)
@@ -204,6 +205,7 @@ static void release(struct call *c)
     stt_close(c->stt);
     player_free(c->player);
     call_tools_free(c->tools);
+    call_return_free(c);
     history_free(c->history);
     turn_log_close(c->log);
     free(c->answering);

@@ -27,6 +27,7 @@
 #include "turn_log.h"
 
 enum { CALL_QUEUE = 32 };
+#define CALL_BUCKET "pat_calls" /* what agents leave for each other; docs/rpc.md */
 
 /* One turn's moments, for its figures; µs, 0: unknown. */
 struct turn_times {
@@ -84,7 +85,8 @@ struct call {
     struct mouth *mouth;
     struct player *player;
     struct history *history;
-    struct call_tools *tools; /* NULL without a context */
+    struct call_tools *tools;      /* NULL without a context */
+    struct call_return *came_back; /* NULL: a call of its own */
     struct transcript transcript;
     struct record *record; /* NULL: it is not recorded */
 

@@ -116,12 +116,27 @@ static void think(struct call *c, const char *said)
     cannot_begin(c, reply_think(&c->reply, &o, c->env->llm, &req), "think");
 }
 
+/* A caller who makes a model talk for hours, or in circles, is not served for ever. */
+static bool spent(const struct call *c)
+{
+    int64_t max = c->env->conf->max_call_tokens;
+
+    return max && c->prompt_tokens + c->completion_tokens >= max;
+}
+
 void call_think(struct call *c)
 {
     PAT_AUTO_STR said = call_all_said(c);
 
-    if (!call_tools_take_turn(c->tools, said))
+    if (call_tools_take_turn(c->tools, said))
+        return;
+    if (!spent(c)) {
         think(c, said);
+        return;
+    }
+    pat_log(PAT_WARN, "call.tokens_spent", PAT_S("call", c->id));
+    pat_strcpy(c->reason, sizeof c->reason, "token_limit");
+    call_turn_kind(c, TURN_HANG_UP, 2);
 }
 
 void call_say_text(struct call *c, const char *text)
@@ -147,6 +162,13 @@ static bool greet_live(struct call *c)
     return true;
 }
 
+static void greet_again(struct call *c)
+{
+    PAT_AUTO_STR text = call_return_greeting(c);
+
+    call_say_text(c, text ? text : c->ctx->greeting);
+}
+
 void call_greet(struct call *c)
 {
     struct phrase *known;
@@ -154,6 +176,10 @@ void call_greet(struct call *c)
 
     if (c->keep.plan.what != RESUME_NO) {
         call_open(c);
+        return;
+    }
+    if (c->came_back) {
+        greet_again(c);
         return;
     }
     known = mouth_known(c->mouth, c->ctx->greeting);

@@ -72,7 +72,8 @@ static void caller_left(struct call *c, int reason)
         pat_timer_start(&c->absent, reason == CONNECTION_TIMEOUT ? TIMED_OUT_MS : RETURN_MS);
         return;
     }
-    pat_strcpy(c->reason, sizeof c->reason, "caller_left");
+    pat_strcpy(c->reason, sizeof c->reason,
+               call_tools_moved(c->tools) ? "transferred" : "caller_left");
     call_turn_kind(c, TURN_GONE, 0);
 }
 
@@ -125,6 +126,8 @@ static void on_attribute(const struct rtc_participant *p, const char *name, cons
         }
         return;
     }
+    if (strcmp(name, "sip.h.x-pat-returned") == 0)
+        call_came_back(c, value);
     if (context_headers_take(&c->headers, name, value) && !c->ctx_asked && !c->headers_told) {
         c->headers_told = true;
         c->ev->headers(c, &c->headers, c->arg);

@@ -22,10 +22,10 @@ enum {
 };
 
 static tool_fn *const starters[PAT_TOOL_KINDS] = {
-    [PAT_TOOL_MESSAGE] = tool_message,
-    [PAT_TOOL_CALLBACK] = tool_callback,
-    [PAT_TOOL_END] = tool_end,
+    [PAT_TOOL_TRANSFER] = tool_transfer, [PAT_TOOL_MESSAGE] = tool_message,
+    [PAT_TOOL_CALLBACK] = tool_callback, [PAT_TOOL_END] = tool_end,
     [PAT_TOOL_DTMF] = tool_dtmf,
+    [PAT_TOOL_WEBHOOK] = tool_webhook,
 };
 
 /* ---- life ---- */
@@ -81,6 +81,12 @@ static void drop_runs(struct call_tools *t, bool all)
     }
 }
 
+/* The caller is gone because they were put through. */
+static bool moved(const struct tool_run *r)
+{
+    return r->tools->moving && r->tool && r->tool->kind == PAT_TOOL_TRANSFER;
+}
+
 /* One of the runs may be calling us just now: their memory goes with the call. */
 void call_tools_stop(struct call_tools *t)
 {
@@ -91,6 +97,8 @@ void call_tools_stop(struct call_tools *t)
     if (t->recording)
         tool_message_left(t);
     for (struct tool_run *r = t->runs; r; r = r->next) {
+        bool went_well = moved(r);
+
         if (r->done)
             continue;
         r->done = true;
@@ -98,7 +106,7 @@ void call_tools_stop(struct call_tools *t)
         if (r->cancel)
             r->cancel(r);
         r->cancel = NULL;
-        tool_report(r, TOOL_CANCELED, NULL);
+        tool_report(r, went_well ? TOOL_OK : TOOL_CANCELED, NULL);
     }
 }
 
@@ -139,8 +147,7 @@ char *call_tools_instructions(const struct call_tools *t, char *system_take, int
 
 bool call_tools_moved(const struct call_tools *t)
 {
-    (void)t;
-    return false;
+    return t && t->moving;
 }
 
 /* ---- results ---- */

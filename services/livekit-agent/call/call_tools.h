@@ -40,7 +40,15 @@ bool call_tools_take_turn(struct call_tools *t, const char *said);
 /* Nobody can think any more: what the caller says next is a message, and then it is over. The
  * words that offer it are the asking one's. */
 void call_tools_last_message(struct call_tools *t);
-/* The caller has left: the transfer's doing? Then the call is not over for good. */
+/* The caller has left: is it a transfer's doing? Then the call may come back. */
 bool call_tools_moved(const struct call_tools *t);
+
+/* The caller comes back from a transfer (tool_return.c): said by the leg's header, before the
+ * greeting. */
+void call_came_back(struct call *c, const char *outcome);
+void call_return_known(struct call *c); /* there is a history now */
+void call_return_free(struct call *c);
+/* In the place of the greeting; only of one who came back. Yours to free. */
+char *call_return_greeting(const struct call *c);
 
 #endif

@@ -283,6 +283,25 @@ static void test_tools__a_call_has_only_so_many(void **state)
     assert_true(fake.tools_off);
 }
 
+static void test_call__ends_when_its_tokens_are_spent(void **state)
+{
+    struct rig *r = *state;
+
+    r->conf.max_call_tokens = 100; /* the model of the test counts 110 for an answer */
+    greeted(r);
+    ask(r, "hello there friend");
+    fake_model("Hello.");
+    fake_model_done(PAT_OK);
+    turn_until(r, has_two_replies, 3000);
+    turn_until(r, is_listening, 3000);
+    fake_speak(10, true);
+    fake_heard("and another question", true, true);
+    fake_speak(10, false);
+    turn_until(r, is_over, 5000);
+    assert_int_equal(fake.llm_runs, 1);
+    assert_non_null(strstr(fake_event("turn.agent"), "Goodbye."));
+}
+
 static void test_tools__several_at_once_are_all_answered(void **state)
 {
     struct rig *r = *state;
@@ -315,6 +334,7 @@ int main(void)
         CALL_TEST(test_tools__the_model_has_to_answer_in_the_end),
         CALL_TEST(test_tools__a_call_has_only_so_many),
         CALL_TEST(test_tools__several_at_once_are_all_answered),
+        CALL_TEST(test_call__ends_when_its_tokens_are_spent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,6 +55,8 @@ const struct pat_conf_row agent_rows[] = {
         "events not yet stored are also kept here; empty: in memory only"),
     ROW("PAT_AGENT_TIME_ZONE", PAT_CONF_STR, time_zone, "UTC",
         "of users whose settings name none: America/New_York"),
+    ROW("PAT_AGENT_TOOL_PRIVATE_NETS", PAT_CONF_BOOL, tool_private_nets, "false",
+        "users' webhook tools may lie in private networks, and be plain http"),
     ROW("PAT_AGENT_TRANSFER_PREFIXES", PAT_CONF_STR, transfer_countries, "",
         "numbers a caller may be put through to, or called back at, begin so: +1,+44; empty: any"),
     ROW("PAT_AMBIENT_DIR", PAT_CONF_STR, ambient_dir, "",

@@ -22,6 +22,7 @@ struct agent_conf {
         char *url, *key; /* NULL or "": that of the first */
     } second[3];         /* deepgram-2, elevenlabs-2, openai-2 */
     char *transfer_countries, *time_zone;
+    bool tool_private_nets;
     int64_t max_tool_calls, max_call_tokens;
     char *voice_fallback, *event_log_dir, *spool_file;
     int64_t connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms, first_token_ms, handover_ms;

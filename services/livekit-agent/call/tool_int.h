@@ -5,6 +5,9 @@
  *   tool_message.c   take_message: dictated, or left now
  *   tool_callback.c  request_callback
  *   tool_talk.c      end_call, send_dtmf
+ *   tool_transfer.c  transfer_call
+ *   tool_return.c    a caller who comes back from one
+ *   tool_webhook.c   tools of the user's own
  *   tool_phrases.c   what is said around them
  */
 #ifndef CALL_TOOL_INT_H
@@ -49,6 +52,8 @@ struct call_tools {
     int in_call; /* calls so far */
     struct pat_timer filler;
     bool filled;
+    int passcode_tries; /* wrong ones in this call */
+    bool moving;        /* the router has begun to put the caller through */
     /* A message is being left (tool_message.c). */
     bool recording;
     bool last; /* and the call ends with it */
@@ -66,7 +71,7 @@ void tool_say(struct call_tools *t, const char *text);
 const char *tool_language(const struct call_tools *t);
 
 typedef void tool_fn(struct tool_run *r);
-tool_fn tool_message, tool_callback, tool_end, tool_dtmf;
+tool_fn tool_message, tool_callback, tool_end, tool_dtmf, tool_transfer, tool_webhook;
 
 /* tool_message.c */
 bool tool_message_turn(struct call_tools *t, const char *said);

@@ -15,6 +15,7 @@ static const struct {
         "Thank you. Your message has been saved. Is there anything else?",
         "I'm sorry, I didn't hear a message. Is there anything else I can do?", "Goodbye.",
         "I'm sorry, %s could not be reached. Would you like to leave a message or be called back?",
+        "Sorry, nobody could be reached. Would you like to leave a message or be called back?",
         "One moment, I'm connecting you to %s." } },
     { "de",
       { "Einen Moment, bitte.",
@@ -24,6 +25,7 @@ static const struct {
         "Auf Wiederhören.",
         "Es tut mir leid, %s ist nicht erreichbar. Möchten Sie eine Nachricht hinterlassen oder "
         "zurückgerufen werden?",
+        "Leider ist niemand erreichbar. Möchten Sie eine Nachricht hinterlassen oder zurückgerufen werden?",
         "Einen Moment, ich verbinde Sie mit %s." } },
     { "es",
       { "Un momento, por favor.",
@@ -31,6 +33,7 @@ static const struct {
         "Gracias. Su mensaje se ha guardado. ¿Puedo ayudarle en algo más?",
         "Lo siento, no he oído ningún mensaje. ¿Puedo ayudarle en algo más?", "Adiós.",
         "Lo siento, %s no está disponible. ¿Quiere dejar un mensaje o que le devuelvan la llamada?",
+        "Lo siento, no hay nadie disponible. ¿Quiere dejar un mensaje o que le devuelvan la llamada?",
         "Un momento, le paso con %s." } },
     { "fr",
       { "Un instant, s'il vous plaît.",
@@ -39,6 +42,7 @@ static const struct {
         "Désolé, je n'ai pas entendu de message. Puis-je faire autre chose pour vous ?",
         "Au revoir.",
         "Désolé, %s n'est pas joignable. Voulez-vous laisser un message ou être rappelé ?",
+        "Désolé, personne n'est joignable. Voulez-vous laisser un message ou être rappelé ?",
         "Un instant, je vous mets en relation avec %s." } },
 };
 

@@ -9,6 +9,7 @@ enum tool_phrase {
     SAY_MESSAGE_EMPTY, /* nothing was said */
     SAY_GOODBYE,
     SAY_NO_ANSWER,  /* a transfer came back; %s: whom */
+    SAY_NOBODY,     /* the same, whoever it was */
     SAY_CONNECTING, /* %s: to whom */
     TOOL_PHRASES
 };

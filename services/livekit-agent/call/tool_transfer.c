@@ -1,0 +1,307 @@
+/* tool_transfer.c - transfer_call: asks the router, which alone acts on the carrier's leg, to put
+ * the caller through.
+ *
+ * Label and hour are checked here, a passcode against Postgres at the moment it is said, everything
+ * else by the router. What has been said so far is left in the bucket for whoever gets the caller
+ * back. Once the router has begun, the caller leaves the room; when nobody takes the call, they
+ * come back with a header that says so (tool_return.c). Steps are heard of as call.transfer.
+ */
+#include "tool_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SAY_FIRST_MS = 1200, /* the caller hears that they are being connected; "begin within 2 s" */
+    ASK_MS = 2000,
+    SECRET_MS = 2000,
+    RING_S = 25,
+    GO_MS = 20000, /* from the router's yes until the caller has left */
+    KV_MS = 1000,
+    KEPT_TURNS = 8 * 1024,
+};
+
+struct transfer {
+    struct tool_run *run;
+    struct pat_target to;
+    struct pat_id id;
+    struct pat_timer ask;
+    pat_bus_id rpc;
+    pat_db_id secret;
+    struct pat_sub *sub;
+};
+
+static void let_go(struct tool_run *r)
+{
+    struct transfer *x = r->work;
+    struct env *e = r->tools->c->env;
+
+    r->tools->moving = false;
+    r->work = NULL;
+    r->cancel = NULL;
+    if (!x)
+        return;
+    pat_timer_fini(&x->ask);
+    if (x->rpc)
+        pat_bus_cancel(e->bus, x->rpc);
+    if (x->secret)
+        pat_db_cancel(e->db, x->secret);
+    pat_bus_unsubscribe(x->sub);
+    free(x);
+}
+
+static void over(struct tool_run *r, enum tool_outcome how, const char *error, const char *status,
+                 const char *text)
+{
+    let_go(r);
+    tool_done(r, how, error, tool_result(status, text));
+}
+
+static void not_reached(struct tool_run *r, const char *why)
+{
+    struct transfer *x = r->work;
+    struct pat_buf b;
+
+    pat_buf_init(&b, 400);
+    pat_buf_addf(&b,
+                 "%s could not be reached (%s). Tell the caller, and offer to take a message or to "
+                 "have them called back.",
+                 x->to.label, why);
+    over(r, TOOL_FAILED, why, "not_reached", b.data ? b.data : why);
+    pat_buf_fini(&b);
+}
+
+/* ---- what comes of it ---- */
+
+static bool is_failure(const char *outcome)
+{
+    static const char *const words[] = { "no_answer", "busy", "refused", "failed" };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(outcome, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static void on_step(const struct pat_msg *m, void *arg)
+{
+    struct tool_run *r = arg;
+    struct transfer *x = r->work;
+    PAT_AUTO_JSON j = NULL;
+    const char *outcome;
+
+    if (!x || pat_json_parse(&j, m->data, m->len, NULL) ||
+        strcmp(pat_json_str_or(j, "data.transfer_id", ""), x->id.s) != 0)
+        return;
+    outcome = pat_json_str_or(j, "data.outcome", "");
+    pat_log(PAT_INFO, "call.transfer_step", PAT_S("call", r->tools->c->id),
+            PAT_S("outcome", outcome));
+    if (is_failure(outcome))
+        not_reached(r, outcome);
+    else if (strcmp(outcome, "bridged") == 0)
+        over(r, TOOL_OK, NULL, "connected", "The caller is connected.");
+}
+
+static void on_asked(int err, const struct pat_json *result, const char *message, void *arg)
+{
+    struct tool_run *r = arg;
+    struct transfer *x = r->work;
+    struct call *c = r->tools->c;
+
+    (void)result;
+    x->rpc = 0;
+    if (err) {
+        not_reached(r, message && *message ? message : pat_err_name(err));
+        return;
+    }
+    pat_log(PAT_INFO, "call.transferring", PAT_S("call", c->id), PAT_S("transfer", x->id.s));
+    r->tools->moving = true;
+    pat_timer_start(&r->deadline, GO_MS);
+    call_turn_kind(c, TURN_WORKING, GO_MS + 2000);
+}
+
+/* ---- asking ---- */
+
+static void on_kept(int err, uint64_t revision, const char *data, size_t len, void *arg)
+{
+    (void)revision, (void)data, (void)len, (void)arg;
+    if (err)
+        pat_log(PAT_WARN, "call.transfer_not_kept", PAT_ERR(err));
+}
+
+/* For whoever gets the caller back: to whom they should have gone, and what was said before. */
+static void keep(const struct transfer *x)
+{
+    struct call *c = x->run->tools->c;
+    PAT_AUTO_JSON state = pat_json_obj();
+    PAT_AUTO_STR text = NULL;
+    char key[64];
+
+    pat_json_set_str(state, "transfer_id", x->id.s);
+    pat_json_set_str(state, "label", x->to.label);
+    pat_json_set_take(state, "said", history_transcript(c->history));
+    text = pat_json_print(state);
+    (void)snprintf(key, sizeof key, "%.36s.transfer", c->id);
+    if (text && strlen(text) > KEPT_TURNS * 8) { /* an hour of talk: whom alone */
+        free(text);
+        pat_json_set_null(state, "said");
+        text = pat_json_print(state);
+    }
+    if (!text || pat_kv_put(c->env->bus, CALL_BUCKET, key, text, strlen(text), PAT_KV_ANY, KV_MS,
+                            on_kept, NULL))
+        pat_log(PAT_WARN, "call.transfer_not_kept", PAT_S("call", c->id));
+}
+
+static struct pat_json *request_of(const struct transfer *x)
+{
+    const struct call *c = x->run->tools->c;
+    struct pat_json *j = pat_json_obj();
+
+    pat_json_set_str(j, "call_id", c->id);
+    pat_json_set_str(j, "user_id", c->ctx->user_id);
+    pat_json_set_int(j, "epoch", c->epoch);
+    pat_json_set_str(j, "transfer_id", x->id.s);
+    pat_json_set_str(j, "mode", "cold");
+    pat_json_set_str(j, "to", x->to.number);
+    pat_json_set_str(j, "label", x->to.label);
+    pat_json_set_int(j, "timeout_s", RING_S);
+    pat_json_set_str(j, "briefing", pat_json_str_or(x->run->args, "briefing", NULL));
+    return j;
+}
+
+static void ask(void *arg)
+{
+    struct tool_run *r = arg;
+    struct transfer *x = r->work;
+    struct call *c = r->tools->c;
+    PAT_AUTO_JSON request = request_of(x);
+    char subject[PAT_SUBJECT_MAX];
+    int err;
+
+    keep(x);
+    (void)snprintf(subject, sizeof subject, "pat.call.v1.transfer.%s.%s", c->ctx->user_id, c->id);
+    err = pat_bus_subscribe(c->env->bus, &x->sub, subject, NULL, on_step, r);
+    if (!err)
+        err =
+            pat_rpc_call(c->env->bus, "router", "transfer", request, ASK_MS, on_asked, r, &x->rpc);
+    if (err)
+        not_reached(r, pat_err_name(err));
+}
+
+static void begin(struct tool_run *r)
+{
+    struct transfer *x = r->work;
+    struct call_tools *t = r->tools;
+    struct pat_buf b;
+
+    if (!t->c->env->bus) {
+        not_reached(r, "unavailable");
+        return;
+    }
+    if (!t->filled) {
+        const char *form = tool_phrase(SAY_CONNECTING, tool_language(t)), *at = strstr(form, "%s");
+
+        pat_buf_init(&b, 400);
+        pat_buf_addf(&b, "%.*s%s%s", (int)(at - form), form, x->to.label, at + 2);
+        if (b.data)
+            tool_say(t, b.data);
+        pat_buf_fini(&b);
+    }
+    pat_timer_start(&x->ask, SAY_FIRST_MS);
+}
+
+/* ---- passcodes ---- */
+
+static void wrong_code(struct tool_run *r)
+{
+    r->tools->passcode_tries++;
+    over(r, TOOL_REFUSED, "passcode", "refused",
+         r->tools->passcode_tries < PAT_PASSCODE_TRIES
+             ? "That is not the passcode. Ask for it once more, or offer to take a message."
+             : "That is not the passcode, and there are no more tries. Offer to take a message.");
+}
+
+static void on_secret(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct tool_run *r = arg;
+    struct transfer *x = r->work;
+    const char *stored =
+        !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    x->secret = 0;
+    if (err)
+        over(r, TOOL_FAILED, "unavailable", "failed",
+             "The passcode cannot be checked now. Offer to take a message.");
+    else if (stored && pat_passcode_equal(stored, pat_json_str_or(r->args, "passcode", "")))
+        begin(r);
+    else
+        wrong_code(r);
+}
+
+static void check_code(struct tool_run *r)
+{
+    static const char sql[] = "select patchbay.transfer_secret($1, $2, $3)";
+    struct transfer *x = r->work;
+    const struct context *ctx = r->tools->c->ctx;
+    const char *params[] = { ctx->user_id, ctx->agent_config_id, *x->to.id ? x->to.id : NULL };
+
+    if (!*pat_json_str_or(r->args, "passcode", "")) {
+        over(r, TOOL_REFUSED, "passcode", "refused",
+             "This needs the passcode, and the caller has to say it. Ask for it.");
+        return;
+    }
+    if (r->tools->passcode_tries >= PAT_PASSCODE_TRIES) {
+        over(r, TOOL_REFUSED, "passcode", "refused",
+             "There were too many wrong passcodes in this call. Offer to take a message.");
+        return;
+    }
+    if (!r->tools->c->env->db || pat_db_run1(r->tools->c->env->db, NULL, sql, params, 3, SECRET_MS,
+                                             on_secret, r, &x->secret))
+        on_secret(PAT_EUNAVAIL, NULL, 0, r);
+}
+
+/* ---- begin ---- */
+
+static void refuse(struct tool_run *r, const char *error, const char *text)
+{
+    tool_done(r, TOOL_REFUSED, error, tool_result("refused", text));
+}
+
+void tool_transfer(struct tool_run *r)
+{
+    struct call_tools *t = r->tools;
+    const struct pat_target *to;
+    struct transfer *x;
+    int err = pat_tools_target(t->set, pat_json_str_or(r->args, "to", NULL), &to);
+
+    if (err) {
+        refuse(r, err == PAT_ENOENT ? "unknown" : "not_allowed",
+               "The caller cannot be put through there. Offer to take a message.");
+        return;
+    }
+    if (!pat_tools_may_transfer(t->set, pat_unix_ms())) {
+        refuse(r, "quiet_hours", "Nobody is put through at this hour. Offer to take a message.");
+        return;
+    }
+    for (const struct tool_run *o = t->runs; o; o = o->next)
+        if (o != r && !o->done && o->tool && o->tool->kind == PAT_TOOL_TRANSFER) {
+            refuse(r, "in_progress", "A transfer is under way already.");
+            return;
+        }
+    x = calloc(1, sizeof *x);
+    if (!x || pat_timer_init(&x->ask, t->c->env->loop, ask, r)) {
+        free(x);
+        tool_done(r, TOOL_FAILED, "no_memory", tool_result("failed", "This is not possible now."));
+        return;
+    }
+    x->run = r;
+    x->to = *to;
+    x->id = pat_id_new();
+    r->work = x;
+    r->cancel = let_go;
+    if (to->has_passcode)
+        check_code(r);
+    else
+        begin(r);
+}
