@@ -248,7 +248,8 @@ def wait(condition, timeout_s: float, what: str):
 class SipGate:
     def __init__(self, url: str, key: str, secret: str, agent_name: str):
         self.url, self.key, self.secret, self.agent_name = url, key, secret, agent_name
-        self.legs: dict[str, Leg] = {}
+        self.legs: dict[str, Leg] = {}  # by call id; "<call id>/consult" for one called in
+        self.dialogs: dict[str, Leg] = {}
         self.port = 0
         self.refuse_with: int | None = None  # SIP status of the next INVITEs
         self.loop = asyncio.new_event_loop()
@@ -275,8 +276,8 @@ class SipGate:
 
     async def _serve(self) -> None:
         app = web.Application()
-        app.add_routes([web.post("/sip/invite", self._invite), web.get("/sip/dialog/{call}", self._wait),
-                        web.post("/sip/dialog/{call}/bye", self._bye)])
+        app.add_routes([web.post("/sip/invite", self._invite), web.get("/sip/dialog/{dialog}", self._wait),
+                        web.post("/sip/dialog/{dialog}/bye", self._bye)])
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -284,7 +285,7 @@ class SipGate:
         self.port = site._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        for leg in self.legs.values():
+        for leg in self.dialogs.values():
             await leg.leave("gate_closed")
         await self._runner.cleanup()
 
@@ -293,15 +294,20 @@ class SipGate:
         found = re.match(r"sips?:([^@;?]+)@", invite["uri"])
         if self.refuse_with or not found:
             return web.json_response({"status": self.refuse_with or 404})
-        leg = self.legs[found[1]] = Leg(self, found[1], invite)
+        leg = Leg(self, found[1], invite)
+        # Somebody who is called into the room is not the call's own leg.
+        role = (invite.get("headers") or {}).get("X-Pat-Role")
+        self.legs[f"{leg.call}/{role}" if role else leg.call] = leg
+        dialog = f"{leg.call}-{len(self.dialogs)}"
+        self.dialogs[dialog] = leg
         answered = await leg.join()
-        return web.json_response({"status": 200, "dialog": leg.call} if answered else {"status": 480})
+        return web.json_response({"status": 200, "dialog": dialog} if answered else {"status": 480})
 
     async def _wait(self, request: web.Request) -> web.Response:
-        leg = self.legs[request.match_info["call"]]
+        leg = self.dialogs[request.match_info["dialog"]]
         await leg._ended.wait()
         return web.json_response({"reason": leg.reason})
 
     async def _bye(self, request: web.Request) -> web.Response:
-        await self.legs[request.match_info["call"]].leave("caller_hangup")
+        await self.dialogs[request.match_info["dialog"]].leave("caller_hangup")
         return web.json_response({})

@@ -18,7 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import retell
 import signalwire.request_validator
+import twilio.base.exceptions
 import twilio.request_validator
+import twilio.rest
 from pydantic import TypeAdapter
 from retell.lib.webhook_auth import symmetric
 from retell.types import AgentListResponse, AgentResponse, CallListResponse, CallResponse, LlmResponse, VoiceListResponse
@@ -53,6 +55,7 @@ class Customer:
 
     def __init__(self, document: str | None = None):
         self.requests: list[tuple[str, dict[str, str], str]] = []
+        self.document = document
         customer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,7 +65,7 @@ class Customer:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/xml")
                 self.end_headers()
-                self.wfile.write((document or "").encode())
+                self.wfile.write((customer.document or "").encode())
 
             def log_message(self, *_):
                 pass
@@ -263,3 +266,71 @@ def test_the_router_accepts_swml_as_signalwires_package_signs_it(stack):
 def test_the_sdk_is_served_many_times_at_once(client):
     with ThreadPoolExecutor(8) as pool:
         assert len({len(v) for v in pool.map(lambda _: client.voice.list(), range(40))}) == 1
+
+
+# ---------------------------------------------------------------------- the REST API, by the vendors' package
+
+
+@pytest.fixture
+def rest(stack) -> twilio.rest.Client:
+    """Twilio's client, as SignalWire's own package uses it: the same forms under another address."""
+    c = twilio.rest.Client(stack.project, stack.carrier_token)
+    c.api.base_url = stack.double("signalwire") + "/api/laml"
+    stack.control("signalwire", phones={"+15550142000": {"status": 200}, "+15550142001": {"status": 486}})
+    yield c
+    stack.control("signalwire", phones={})
+
+
+HOLD = '<?xml version="1.0"?><Response><Pause length="60"/></Response>'
+
+
+def test_twilios_client_makes_looks_at_and_ends_calls(stack, rest):
+    with Customer(HOLD) as customer:
+        made = rest.calls.create(to="+15550142000", from_="+15550100001", url=customer.base + "/hold", timeout=20,
+                                 status_callback=customer.base + "/status",
+                                 status_callback_event=["initiated", "ringing", "answered", "completed"])
+        wait(lambda: rest.calls(made.sid).fetch().status == "in-progress", 20, "somebody answers")
+        assert made.direction == "outbound-api" and made.sid in [c.sid for c in rest.calls.list()]
+        assert rest.calls(made.sid).update(status="completed").status == "completed"
+        wait(lambda: len([r for r in customer.requests if r[0].endswith("/status")]) == 4, 20, "four callbacks came")
+    told = [dict(urllib.parse.parse_qsl(body)) for url, _, body in customer.requests if url.endswith("/status")]
+    assert sorted(t["CallStatus"] for t in told) == ["completed", "in-progress", "initiated", "ringing"]
+    assert sorted(int(t["SequenceNumber"]) for t in told) == [0, 1, 2, 3] and {t["CallSid"] for t in told} == {made.sid}
+
+
+def test_a_live_call_is_redirected_and_its_dial_tells_its_end(stack, rest):
+    dial = ('<?xml version="1.0"?><Response><Dial action="{0}/after"><Number>+15550142000</Number></Dial></Response>')
+    with Customer() as customer, Customer(HOLD) as elsewhere:
+        router = stack.daemons["router"]
+        stack.control("signalwire", voice_url=customer.base + "/voice")
+        customer.document = dial.format(customer.base)
+        try:
+            sid = http_json("POST", stack.double("signalwire") + "/calls", {"from": "+15550109999", "to": LEO.number})["sid"]
+            wait(lambda: stack.look(sid)["state"] == "bridged", 20, "they speak")
+            rest.calls(sid).update(url=elsewhere.base + "/elsewhere", method="POST")
+            wait(lambda: elsewhere.requests and [r for r in customer.requests if r[0].endswith("/after")], 20, "both are asked")
+            after = dict(urllib.parse.parse_qsl([r for r in customer.requests if r[0].endswith("/after")][0][2]))
+            assert after["DialCallStatus"] == "completed" and after["CallStatus"] == "in-progress"
+            assert stack.look(sid)["state"] == "playing"
+            rest.calls(sid).update(status="completed")
+        finally:
+            stack.control("signalwire", voice_url=f"{router.url}/v1/signalwire/voice")
+
+
+def test_errors_have_the_vendors_body(stack, rest):
+    with pytest.raises(twilio.base.exceptions.TwilioRestException) as e:
+        rest.calls(str(uuid.uuid4())).update(status="completed")
+    assert (e.value.status, str(e.value.code)) == (404, "20404")
+    with pytest.raises(twilio.base.exceptions.TwilioRestException) as e:
+        rest.calls.create(to="sales", from_="+15550100001", url="http://127.0.0.1:1/")
+    assert (e.value.status, str(e.value.code)) == (422, "21201")
+    busy = rest.calls.create(to="+15550142001", from_="+15550100001", url="http://127.0.0.1:1/")
+    wait(lambda: stack.look(busy.sid)["state"] == "ended", 20, "it is busy")
+    with pytest.raises(twilio.base.exceptions.TwilioRestException) as e:
+        rest.calls(busy.sid).update(url="http://127.0.0.1:1/")
+    assert (e.value.status, str(e.value.code)) == (400, "21220")
+    wrong = twilio.rest.Client(stack.project, "PT_other")
+    wrong.api.base_url = rest.api.base_url
+    with pytest.raises(twilio.base.exceptions.TwilioRestException) as e:
+        wrong.calls(busy.sid).fetch()
+    assert (e.value.status, str(e.value.code)) == (401, "20003")

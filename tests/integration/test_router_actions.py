@@ -536,6 +536,22 @@ def test_a_router_without_a_token_says_so(stack, watch):
         assert Line(s, w, RITA, sid).ended()["outcome"] == "answered"
 
 
+# ---------------------------------------------------------------------- another carrier
+
+
+def test_twilio_is_a_matter_of_settings(agents):
+    """The same forms under Twilio's address, signed with the account's token."""
+    with Stack(BUILD, with_livekit=False, daemons={"router": {"PAT_CARRIER": "twilio"}}) as s, Watch(s.nats.url) as w:
+        s.control("retell", call_ms=60000)
+        s.control("signalwire", phones={SALES: {"status": 200}})
+        line = Line(s, w, RITA, s.place_call(RITA.number))
+        assert line.transfer()["result"]["state"] == "started"
+        line.wait_outcome("bridged")
+        assert w.wait_for("call.offered", line.call)["data"]["carrier"] == "twilio"
+        s.hang_up(line.phone()["sid"])
+        assert line.ended()["carrier"] == "twilio"
+
+
 # ---------------------------------------------------------------------- SWML
 
 
