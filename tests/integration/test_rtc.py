@@ -77,11 +77,11 @@ class Caller:
         text = await reader.read_all()
         self.texts.put_nowait((identity, text, dict(reader.info.attributes)))
 
-    async def say(self, hz):
+    async def say(self, hz, **options):
         source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
         track = rtc.LocalAudioTrack.create_audio_track("voice", source)
         await self.room.local_participant.publish_track(
-            track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE))
+            track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, **options))
         self._tasks.append(asyncio.create_task(self._tone(source, hz)))
 
     async def _tone(self, source, hz):

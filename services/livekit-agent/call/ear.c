@@ -9,6 +9,7 @@
 #include "../speech/opusio.h"
 #include "../speech/packets.h"
 #include "../speech/vad.h"
+#include "order.h"
 
 #include <stdlib.h>
 
@@ -32,15 +33,16 @@ struct ear {
     struct opusio_dec *dec;
     struct denoise *denoise; /* NULL: packets go on as they are */
     struct vad vad;
-    struct pat_timer gap;
+    struct order order;
+    struct pat_timer gap, hold; /* hold: until what a gap delays goes on without it */
     bool begun;
     uint32_t next_ts;
-    uint16_t last_seq;
     int64_t filled_ms; /* of the present gap, already told as silence */
     int64_t voiced_us;
 };
 
 static void on_gap(void *arg);
+static void on_hold(void *arg);
 
 int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev, void *arg)
 {
@@ -62,9 +64,14 @@ int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev, v
     err = pat_timer_init(&e->gap, l, on_gap, e);
     if (err)
         goto fail_dec;
+    err = pat_timer_init(&e->hold, l, on_hold, e);
+    if (err)
+        goto fail_gap;
     *out = e;
     return PAT_OK;
 
+fail_gap:
+    pat_timer_fini(&e->gap);
 fail_dec:
     opusio_dec_free(e->dec);
 fail_vad:
@@ -88,6 +95,7 @@ void ear_free(struct ear *e)
         return;
     drop_early(e);
     pat_timer_fini(&e->gap);
+    pat_timer_fini(&e->hold);
     opusio_dec_free(e->dec);
     denoise_free(e->denoise);
     vad_fini(&e->vad);
@@ -208,21 +216,19 @@ static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
         heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
 }
 
-void ear_packet(struct ear *e, const struct rtc_packet *p)
+static void on_ordered(const struct rtc_packet *p, void *arg)
 {
+    struct ear *e = arg;
     uint32_t samples = opusio_samples(p->opus, p->len);
     int64_t missing_ms;
 
     if (!samples)
         return;
-    if (e->begun && (int16_t)(p->seq - e->last_seq) <= 0)
-        return; /* came twice, or too late to be spoken in its place */
     missing_ms = e->begun ? (int64_t)(int32_t)(p->timestamp - e->next_ts) / PER_MS : 0;
     if (e->begun && missing_ms - e->filled_ms > 0 && missing_ms - e->filled_ms <= MAX_LOSS_MS)
         fill(e, missing_ms - e->filled_ms, p->received_us);
     e->begun = true;
     e->filled_ms = 0;
-    e->last_seq = p->seq;
     e->next_ts = p->timestamp + samples;
     pat_timer_start(&e->gap, GAP_MS);
     if (e->denoise && clean(e, p, samples))
@@ -231,8 +237,25 @@ void ear_packet(struct ear *e, const struct rtc_packet *p)
     judge(e, p, samples);
 }
 
+static void on_hold(void *arg)
+{
+    struct ear *e = arg;
+
+    order_release(&e->order, on_ordered, e);
+}
+
+void ear_packet(struct ear *e, const struct rtc_packet *p)
+{
+    if (!order_put(&e->order, p, on_ordered, e))
+        pat_timer_stop(&e->hold);
+    else if (!pat_timer_running(&e->hold))
+        pat_timer_start(&e->hold, ORDER_MS);
+}
+
 void ear_restart(struct ear *e)
 {
+    order_restart(&e->order);
+    pat_timer_stop(&e->hold);
     e->begun = false;
     e->filled_ms = 0;
 }

@@ -166,8 +166,28 @@ static void test_ear__fills_what_was_lost_with_silence(void **state)
     r->ts += 3 * OPUSIO_FRAME;
     r->seq += 3;
     packets(r, 5, true, 1200000, -1);
+    assert_int_equal(r->stt.packets, 5); /* they may still come */
+    for (int64_t end = pat_now_ms() + 2000; r->stt.packets < 10 && pat_now_ms() < end;)
+        pat_loop_run_once(r->loop, 20);
     assert_int_equal(r->stt.packets, 10);
     assert_int_equal(r->stt.silence, 3);
+}
+
+static void test_ear__what_comes_after_all_is_heard_in_its_place(void **state)
+{
+    struct rig *r = *state;
+
+    ear_attach(r->ear, &r->stt);
+    packets(r, 5, true, 1000000, -1);
+    r->ts += OPUSIO_FRAME;
+    r->seq += 1;
+    packets(r, 2, true, 1120000, -1);
+    assert_int_equal(r->stt.packets, 5);
+    r->ts -= 3 * OPUSIO_FRAME;
+    r->seq = (uint16_t)(r->seq - 3);
+    packets(r, 1, true, 1150000, -1);
+    assert_int_equal(r->stt.packets, 8);
+    assert_int_equal(r->stt.silence, 0);
 }
 
 static void test_ear__drops_doubles_and_latecomers(void **state)
@@ -236,6 +256,7 @@ int main(void)
         EAR_TEST(test_ear__tells_when_a_voice_begins_and_ends),
         EAR_TEST(test_ear__believes_the_senders_level),
         EAR_TEST(test_ear__fills_what_was_lost_with_silence),
+        EAR_TEST(test_ear__what_comes_after_all_is_heard_in_its_place),
         EAR_TEST(test_ear__drops_doubles_and_latecomers),
         EAR_TEST(test_ear__a_jump_of_the_clock_is_a_new_beginning),
         EAR_TEST(test_ear__a_sender_that_falls_silent_is_heard_as_silence),

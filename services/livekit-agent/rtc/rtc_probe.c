@@ -46,6 +46,8 @@ struct probe {
     int64_t due_us;
     OpusEncoder *encoder;
     uint64_t sent, received, levels; /* levels: packets that told theirs */
+    int64_t missing;                 /* of one voice: sequence numbers that never came */
+    uint16_t last_seq;
     int level;
     char voices[8][64]; /* identities heard */
     size_t n_voices;
@@ -124,6 +126,12 @@ static void on_packet(const struct rtc_packet *packet, void *arg)
     if (p->last_received_us && packet->received_us - p->last_received_us > p->longest_gap_us)
         p->longest_gap_us = packet->received_us - p->last_received_us;
     p->last_received_us = packet->received_us;
+    if (p->received && (int16_t)(packet->seq - p->last_seq) <= 0) {
+        p->missing--; /* it came after all */
+    } else {
+        p->missing += p->received ? (int16_t)(packet->seq - p->last_seq) - 1 : 0;
+        p->last_seq = packet->seq;
+    }
     if (p->received++ == 0)
         SAY("first_packet", PAT_S("identity", packet->identity), PAT_S("track", packet->track_sid));
     if (p->sound == ECHO &&
@@ -305,7 +313,7 @@ static void stats(struct probe *p)
 {
     SAY("stats", PAT_I("sent", p->sent), PAT_I("received", p->received), PAT_I("levels", p->levels),
         PAT_I("level", p->level), PAT_I("gap_ms", p->longest_gap_us / 1000),
-        PAT_I("media_up", p->room && rtc_room_media_up(p->room)));
+        PAT_I("missing", p->missing), PAT_I("media_up", p->room && rtc_room_media_up(p->room)));
     p->longest_gap_us = 0;
 }
 
