@@ -46,6 +46,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = projector_new(&r->projector, r);
     if (!err)
         err = calls_new(&r->calls, r);
+    if (!err)
+        err = callbacks_new(&r->callbacks, r);
     return err ? err : open_door(r);
 }
 
@@ -68,6 +70,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct relay *r = arg;
 
     (void)d;
+    callbacks_free(r->callbacks);
     calls_free(r->calls);
     projector_free(r->projector);
     outbox_free(r->outbox);

@@ -21,6 +21,7 @@ struct relay_conf {
 struct outbox;
 struct projector;
 struct calls;
+struct callbacks;
 
 struct relay {
     struct pat_daemon *d;
@@ -29,6 +30,7 @@ struct relay {
     struct outbox *outbox;
     struct projector *projector;
     struct calls *calls;
+    struct callbacks *callbacks;
     struct pat_counter *refused;
 };
 
@@ -49,5 +51,9 @@ void projector_look(struct projector *p,
 /* calls.c: call and turn events become rows. */
 int calls_new(struct calls **out, struct relay *r) PAT_MUST_CHECK;
 void calls_free(struct calls *c);
+
+/* callbacks.c: who wants to be called back. */
+int callbacks_new(struct callbacks **out, struct relay *r) PAT_MUST_CHECK;
+void callbacks_free(struct callbacks *c);
 
 #endif
