@@ -79,6 +79,16 @@ begin
         c.duration_ms := greatest(0, round(extract(epoch from c.ended_at - c.answered_at) * 1000));
     end if;
 
+    -- Retell's word that the caller has hung up came before ours that we had taken him away.
+    if f.metadata ->> 'moved_from' = old.retell_call_id and old.ended_reason = 'user_hangup'
+       and f.state is distinct from 'ended' then
+        c.state := 'answered';
+        c.ended_at := null;
+        c.ended_reason := null;
+        c.ended_owner := null;
+        c.duration_ms := null;
+    end if;
+
     if c is distinct from old or old.version = 0 then
         update patchbay.calls set
             version = old.version + 1, updated_at = now(),
@@ -120,9 +130,9 @@ begin
         owner := (r #>> '{metadata,user_id}')::uuid;
     end if;
 
-    select * into c from patchbay.calls where retell_call_id = r ->> 'call_id';
+    select * into c from patchbay.calls where retell_call_id = r ->> 'call_id' for update;
     if not found then
-        select * into c from patchbay.calls where id = ours;
+        select * into c from patchbay.calls where id = ours for update;
     end if;
     if c.id is null then
         if ours is null or owner is null or not exists (select from public.users u where u.id = owner) then

@@ -645,3 +645,29 @@ def test_a_swml_whisper(stack, swml, rita, phones, presses, end):
 def test_the_agent_hangs_a_swml_call_up(stack, swml, rita):
     assert rita.ask("hangup")["result"]["state"] == "ended"
     assert rita.ended()["ended_owner"] == "us"
+
+
+# ---------------------------------------------------------------------- the rows, in any order
+
+
+@pytest.mark.parametrize("order", [("moved", "retell"), ("retell", "moved")])
+def test_retells_end_of_a_moved_call_is_none_in_any_order(stack, order):
+    """Retell's webhook and the router's note of the move race; the call goes on whoever is first."""
+    call, theirs = uuid7(), "call_" + uuid.uuid4().hex
+    now = int(time.time() * 1000)
+    put = lambda facts: stack.sql("select patchbay.put_call(%s::jsonb)", json.dumps({"id": call, "user_id": str(RITA.id)} | facts))
+    told = {"event": "call_ended", "call": {"call_id": theirs, "disconnection_reason": "user_hangup", "start_timestamp": now - 5000,
+                                            "end_timestamp": now, "metadata": {"call_id": call, "user_id": str(RITA.id)}}}
+    put({"state": "routed", "stack": "retell", "retell_call_id": theirs})
+    put({"answered_at": "2026-01-01T00:00:00Z"})
+    for what in order:
+        if what == "moved":
+            put({"metadata": {"moves": 1, "moved_from": theirs}})
+        else:
+            stack.sql("select patchbay.put_retell(%s::jsonb)", json.dumps(told))
+    row = stack.row("select * from patchbay.calls where id = %s", call)
+    assert (row["state"], row["ended_at"], row["ended_reason"], row["duration_ms"]) == ("answered", None, None, None)
+    put({"state": "ended", "ended_reason": "transferred", "ended_owner": "us", "outcome": "transferred"})
+    put({"outcome": "answered"})
+    row = stack.row("select * from patchbay.calls where id = %s", call)
+    assert (row["state"], row["ended_reason"], row["outcome"]) == ("ended", "transferred", "transferred")
