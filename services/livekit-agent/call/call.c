@@ -370,6 +370,7 @@ void call_end(struct call *c, const char *reason)
             PAT_I("duration_ms", call_ms(c)), PAT_I("turns", c->turns),
             PAT_I("late_frames", player_late_frames(c->player)));
     pat_counter_add(c->env->late_frames, (double)player_late_frames(c->player));
+    call_sound_report(c);
     /* One of them may be calling us just now: they are closed with the rest, a little later. */
     if (c->mouth)
         mouth_listen(c->mouth, NULL, NULL);

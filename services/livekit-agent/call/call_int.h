@@ -156,6 +156,7 @@ int64_t call_ms(const struct call *c); /* since it began */
 
 /* call_sound.c */
 void call_sound_settings(struct call *c); /* the context is known */
+void call_sound_report(struct call *c);   /* at the end */
 
 /* call_room.c */
 extern const struct rtc_events call_rtc_events;

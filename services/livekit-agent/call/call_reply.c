@@ -67,7 +67,8 @@ static struct reply_opts begin(struct call *c)
     player_pause(c->player); /* until the machine says play */
     c->reply_no = c->turn.reply;
     c->reply_answers = c->reply_counted = false;
-    return (struct reply_opts){ c->mouth, c->player, &reply_events, c };
+    return (struct reply_opts){ c->mouth, c->player, &reply_events, c,
+                                c->ctx ? c->ctx->language : NULL };
 }
 
 static void cannot_begin(struct call *c, int err, const char *what)

@@ -66,3 +66,34 @@ void call_sound_settings(struct call *c)
     set_noise(c);
     report_unsupported(c);
 }
+
+static void count(struct call *c, const char *how, int64_t n)
+{
+    char labels[40];
+    struct pat_buf b;
+
+    pat_buf_init(&b, sizeof labels);
+    (void)pat_metric_label(&b, "how", how);
+    pat_counter_add(pat_counter(c->env->metrics, "pat_agent_packets_total",
+                                "Packets of speech sent, by what they cost", b.data),
+                    (double)n);
+    pat_buf_fini(&b);
+}
+
+void call_sound_report(struct call *c)
+{
+    const struct player_counts *n = player_counts(c->player);
+
+    count(c, "encoded", n->encoded);
+    count(c, "passed", n->passed);
+    count(c, "quiet", n->quiet);
+    count(c, "ambient", n->ambient);
+    pat_counter_add(pat_counter(c->env->metrics, "pat_agent_underruns_total",
+                                "Packets that were due in the middle of a sentence and not there",
+                                NULL),
+                    (double)n->underruns);
+    pat_log(PAT_INFO, "call.sound", PAT_S("call", c->id), PAT_I("encoded", n->encoded),
+            PAT_I("passed", n->passed), PAT_I("quiet", n->quiet), PAT_I("ambient", n->ambient),
+            PAT_I("underruns", n->underruns),
+            PAT_I("phrases", c->mouth ? mouth_hits(c->mouth) : 0));
+}

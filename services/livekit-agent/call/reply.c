@@ -49,11 +49,18 @@ struct reply {
     struct reply_times times;
     struct llm_usage usage;
     char model[64];
+    const char *language;
 };
 
 static const struct llm_events llm_events;
 
 static void on_sentence(const char *text, size_t len, void *arg);
+
+static void begin_splitting(struct reply *r)
+{
+    sentence_init(&r->splitter, SENTENCE_MIN, on_sentence, r);
+    sentence_language(&r->splitter, r->language);
+}
 
 static int make(struct reply **out, const struct reply_opts *o)
 {
@@ -65,7 +72,8 @@ static int make(struct reply **out, const struct reply_opts *o)
     r->player = o->player;
     r->events = o->events;
     r->arg = o->arg;
-    sentence_init(&r->splitter, SENTENCE_MIN, on_sentence, r);
+    r->language = o->language;
+    begin_splitting(r);
     *out = r;
     return PAT_OK;
 }
@@ -259,7 +267,7 @@ static void on_broke_off(struct pat_buf *out, void *arg)
 
     for (const struct line *l = r->asked_after ? r->asked_after->next : r->first; l; l = l->next)
         add_spaced(out, l->text, l->len);
-    sentence_init(&r->splitter, SENTENCE_MIN, on_sentence, r);
+    begin_splitting(r);
     r->splitter.first = !r->first;
 }
 

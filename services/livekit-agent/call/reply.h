@@ -37,6 +37,7 @@ struct reply_opts {
     struct player *player;
     const struct reply_events *events;
     void *arg;
+    const char *language; /* of the sentences, "de-DE"; NULL: any. Borrowed for the reply's life */
 };
 
 /* Times in µs of pat_now_us; 0: has not happened. */

@@ -1,11 +1,12 @@
 /* plain.c - see plain.h.
  *
  * How: bytes become characters; emoji go; links are held until they are whole; runs of a mark wait
- * for the character behind them, which decides. Bytes that are no UTF-8 are dropped. It does not
- * know tables or HTML. */
+ * for the character behind them, which decides; what may be the beginning of a web address waits
+ * until it is one or not. Bytes that are no UTF-8 are dropped. It does not know tables or HTML. */
 #include "plain.h"
 
 #include <string.h>
+#include <strings.h>
 
 void plain_init(struct plain *p, plain_fn *fn, void *arg)
 {
@@ -57,13 +58,120 @@ static bool is_emoji(uint32_t c)
            (c >= 0xE0020 && c <= 0xE007F) || c == 0xFEFF;
 }
 
-static void put(struct plain *p, uint32_t c)
+static void out(struct plain *p, uint32_t c)
 {
     char utf8[4];
 
+    p->fn(utf8, encode(c, utf8), p->arg);
+}
+
+enum match { NO_MATCH, PART_MATCH, SCHEME_MATCH, WWW_MATCH };
+
+/* Is what has begun the beginning of an address? Behind a scheme only "www." still matters. */
+static enum match url_match(const struct plain *p)
+{
+    static const char *const heads[] = { "https://", "http://", "www." };
+    enum match best = NO_MATCH;
+
+    for (size_t i = p->url.scheme ? 2 : 0; i < 3; i++) {
+        size_t len = strlen(heads[i]);
+
+        if (strncasecmp(p->url.begun, heads[i], p->url.n) != 0 || p->url.n > len)
+            continue;
+        if (p->url.n == len)
+            return i == 2 ? WWW_MATCH : SCHEME_MATCH;
+        best = PART_MATCH;
+    }
+    return best;
+}
+
+static void url_char(struct plain *p, uint32_t c);
+
+/* It was none, or the host begins at once: what was held back is given on as that. */
+static void url_release(struct plain *p)
+{
+    size_t n = p->url.n;
+
+    p->url.at = p->url.scheme ? PLAIN_URL_HOST : PLAIN_NO_URL;
+    p->url.n = 0;
+    p->url.in_word = n > 0;
+    for (size_t i = 0; i < n; i++)
+        out(p, (uint8_t)p->url.begun[i]);
+}
+
+static void url_begin(struct plain *p, uint32_t c)
+{
+    if (c >= 0x80) {
+        url_release(p);
+        url_char(p, c);
+        return;
+    }
+    p->url.begun[p->url.n++] = (char)c;
+    switch (url_match(p)) {
+    case PART_MATCH:
+        return;
+    case SCHEME_MATCH:
+        p->url.scheme = true;
+        p->url.n = 0;
+        return;
+    case WWW_MATCH:
+        p->url.at = PLAIN_URL_HOST;
+        p->url.n = 0;
+        return;
+    default:
+        p->url.n--;
+        url_release(p);
+        url_char(p, c);
+    }
+}
+
+static void url_over(struct plain *p)
+{
+    uint32_t trailer = p->url.trailer;
+
+    p->url.at = PLAIN_NO_URL;
+    p->url.scheme = false;
+    p->url.trailer = 0;
+    p->url.in_word = true;
+    if (trailer)
+        out(p, trailer);
+}
+
+/* The last stage: everything that can be spoken passes here. */
+static void url_char(struct plain *p, uint32_t c)
+{
+    bool mark = c == '.' || c == ',' || c == ';' || c == ':' || c == '!' || c == '?' || c == ')';
+
+    if (p->url.at == PLAIN_MAYBE_URL) {
+        url_begin(p, c);
+    } else if (p->url.at == PLAIN_NO_URL && !p->url.in_word &&
+               (c == 'h' || c == 'H' || c == 'w' || c == 'W')) {
+        p->url.at = PLAIN_MAYBE_URL;
+        p->url.scheme = false;
+        url_begin(p, c);
+    } else if (p->url.at == PLAIN_NO_URL) {
+        p->url.in_word = is_word(c) || c == '@' || c == '.' || c == '/' || c == '-';
+        out(p, c);
+    } else if (is_blank(c)) {
+        url_over(p);
+        url_char(p, c);
+    } else if (p->url.at == PLAIN_URL_HOST && (is_word(c) || c == '-')) {
+        if (p->url.trailer)
+            out(p, p->url.trailer);
+        p->url.trailer = 0;
+        out(p, c);
+    } else {
+        if (p->url.at == PLAIN_URL_HOST && c != '.')
+            p->url.at = PLAIN_URL_REST;
+        p->url.trailer = mark ? c : 0;
+    }
+}
+
+static void put(struct plain *p, uint32_t c)
+{
     p->prev = c;
     p->line_start = c == '\n' || (p->line_start && is_blank(c));
-    p->fn(utf8, encode(c, utf8), p->arg);
+    url_char(p, c);
 }
 
 /* Two blanks in a row only come from what fell away between them. */
@@ -284,5 +392,9 @@ void plain_end(struct plain *p)
     p->bang = false;
     if (p->mark)
         decide(p, '\n');
+    if (p->url.at == PLAIN_MAYBE_URL)
+        url_release(p);
+    if (p->url.at != PLAIN_NO_URL)
+        url_over(p);
     plain_init(p, p->fn, p->arg);
 }

@@ -2,7 +2,8 @@
  *
  * Streaming: bytes may be cut anywhere; what cannot be decided yet is held back until the next
  * byte or plain_end. The words never change: headings, bullets and quotes lose their marks, links
- * and images keep their text, "2 * 3", snake_case and "#1" stay.
+ * and images keep their text, "2 * 3", snake_case and "#1" stay. Of a bare web address only the
+ * host is left, without "www.": nobody can hear the rest.
  */
 #ifndef SPEECH_PLAIN_H
 #define SPEECH_PLAIN_H
@@ -31,6 +32,14 @@ struct plain {
     bool bang; /* a '!' waits: it may open an image */
     char held[PLAIN_MAX_LINK];
     size_t n_held, n_label; /* the link so far; its text is held[0 .. n_label) */
+    struct {
+        enum { PLAIN_NO_URL, PLAIN_MAYBE_URL, PLAIN_URL_HOST, PLAIN_URL_REST } at;
+        char begun[8]; /* as given: perhaps the beginning of an address */
+        size_t n;
+        bool scheme;      /* "https://" is behind us */
+        uint32_t trailer; /* a mark that may belong to the sentence; 0: none */
+        bool in_word;
+    } url;
 };
 
 void plain_init(struct plain *p, plain_fn *fn, void *arg);

@@ -1,8 +1,9 @@
 /* sentence.c - see sentence.h.
  *
  * How: one character at a time, so that deltas cannot matter; a blank asks whether what stands
- * before it ends a sentence. It knows the common abbreviations of English, German, French and
- * Spanish, and the full stops of other scripts; it does not know grammar. */
+ * before it ends a sentence. It knows the common abbreviations of seven languages, which of them
+ * write ordinals with a full stop, and the full stops of other scripts; it does not know grammar.
+ */
 #include "sentence.h"
 
 #include <ctype.h>
@@ -14,17 +15,164 @@ enum {
     MIN_CLAUSE = 25, /* ... with at least this much before it */
 };
 
+/* Languages, as bits: whose abbreviations a word is. The same letters are one language's title and
+ * another's last word ("no." ends many a sentence in Spanish). */
+enum {
+    EN = 1,
+    DE = 2,
+    FR = 4,
+    ES = 8,
+    IT = 16,
+    PT = 32,
+    NL = 64,
+    ALL = 127,     /* also of a language we do not know */
+    ORDINAL = 128, /* "am 3. Mai": a short number and a full stop are a word */
+};
+
+static const struct {
+    const char *code;
+    unsigned bits;
+} languages[] = {
+    { "cs", ORDINAL }, { "da", ORDINAL }, { "de", DE | ORDINAL }, { "en", EN },
+    { "es", ES },      { "et", ORDINAL }, { "fi", ORDINAL },      { "fr", FR },
+    { "hr", ORDINAL }, { "hu", ORDINAL }, { "it", IT },           { "nb", ORDINAL },
+    { "nl", NL },      { "no", ORDINAL }, { "pl", ORDINAL },      { "pt", PT },
+    { "sk", ORDINAL }, { "sl", ORDINAL }, { "tr", ORDINAL },
+};
+
+struct word {
+    const char *text;
+    unsigned of;
+};
+
 /* Before a name or number, so never an end. */
-static const char *const never[] = {
-    "mr",  "mrs",  "ms",  "dr",   "prof", "st",  "sr",  "sra",    "srta", "mme", "mlle",
-    "gen", "col",  "lt",  "capt", "rev",  "hon", "no",  "nr",     "fig",  "vol", "vs",
-    "e.g", "i.e",  "z.b", "d.h",  "p.ex", "ca",  "bzw", "approx", "dept", "ext", "tel",
-    "ave", "blvd", "apt", "u.a",  "jan",  "feb", "aug", "sept",   "oct",  "nov", "dec",
+static const struct word never[] = {
+    { "dr", ALL },
+    { "prof", ALL },
+    { "vs", ALL },
+    { "e.g", ALL },
+    { "i.e", ALL },
+    { "fig", ALL },
+    { "vol", ALL },
+    { "tel", ALL },
+    { "st", EN | DE | FR | NL },
+    { "mr", EN | NL },
+    { "mrs", EN },
+    { "ms", EN },
+    { "messrs", EN },
+    { "gen", EN },
+    { "col", EN },
+    { "lt", EN },
+    { "capt", EN },
+    { "sgt", EN },
+    { "rev", EN },
+    { "hon", EN },
+    { "gov", EN },
+    { "sen", EN },
+    { "rep", EN },
+    { "no", EN },
+    { "nos", EN },
+    { "dept", EN },
+    { "ext", EN },
+    { "approx", EN },
+    { "ave", EN },
+    { "blvd", EN },
+    { "apt", EN },
+    { "jan", EN | DE },
+    { "feb", EN | DE },
+    { "aug", EN | DE },
+    { "sept", EN | DE },
+    { "oct", EN },
+    { "okt", DE | NL },
+    { "nov", EN | DE | NL },
+    { "dec", EN | NL },
+    { "dez", DE },
+    { "nr", DE | NL },
+    { "hr", DE },
+    { "hrn", DE },
+    { "fr", DE },
+    { "frl", DE },
+    { "z.b", DE },
+    { "d.h", DE },
+    { "u.a", DE },
+    { "v.a", DE },
+    { "z.t", DE },
+    { "u.u", DE },
+    { "s.o", DE },
+    { "s.u", DE },
+    { "ca", DE | NL },
+    { "bzw", DE },
+    { "evtl", DE },
+    { "ggf", DE },
+    { "inkl", DE },
+    { "exkl", DE },
+    { "vgl", DE },
+    { "mio", DE },
+    { "mrd", DE },
+    { "geb", DE },
+    { "abs", DE },
+    { "sog", DE },
+    { "mme", FR },
+    { "mmes", FR },
+    { "mlle", FR },
+    { "mm", FR },
+    { "mgr", FR },
+    { "ste", FR },
+    { "env", FR },
+    { "p.ex", FR | PT },
+    { "art", FR | ES | IT | PT | DE },
+    { "sr", ES | PT },
+    { "sra", ES | PT },
+    { "srta", ES | PT },
+    { "sres", ES },
+    { "dra", ES | PT },
+    { "ud", ES },
+    { "uds", ES },
+    { "vd", ES },
+    { "p.ej", ES },
+    { "aprox", ES | PT },
+    { "n\xC3\xBAm", ES | PT },
+    { "p\xC3\xA1g", ES | PT },
+    { "avda", ES },
+    { "av", ES | PT | FR },
+    { "dpto", ES },
+    { "sig", IT },
+    { "sig.ra", IT },
+    { "sig.na", IT },
+    { "sigg", IT },
+    { "dott", IT },
+    { "dott.ssa", IT },
+    { "prof.ssa", IT },
+    { "avv", IT },
+    { "ing", IT | NL },
+    { "geom", IT },
+    { "rag", IT },
+    { "p.es", IT },
+    { "pag", IT },
+    { "exmo", PT },
+    { "exma", PT },
+    { "profa", PT },
+    { "dhr", NL },
+    { "mevr", NL },
+    { "mw", NL },
+    { "drs", NL },
+    { "ir", NL },
+    { "bijv", NL },
+    { "d.w.z", NL },
+    { "o.a", NL },
+    { "m.b.t", NL },
+    { "t.a.v", NL },
+    { "blz", NL },
 };
 /* An end when a capital follows. */
-static const char *const perhaps[] = { "a.m", "p.m", "etc",  "usw", "inc", "ltd", "co",  "corp",
-                                       "jr",  "u.s", "u.k",  "u.n", "min", "max", "rd",  "str",
-                                       "hr",  "hrs", "mins", "oz",  "lb",  "ft",  "misc" };
+static const struct word perhaps[] = {
+    { "a.m", ALL },         { "p.m", ALL },  { "etc", ALL },     { "inc", ALL }, { "ltd", ALL },
+    { "co", EN | DE | NL }, { "corp", ALL }, { "jr", ALL },      { "u.s", EN },  { "u.k", EN },
+    { "u.n", EN },          { "min", ALL },  { "max", ALL },     { "rd", EN },   { "hr", EN },
+    { "hrs", EN },          { "mins", EN },  { "oz", EN },       { "lb", EN },   { "ft", EN },
+    { "misc", EN },         { "usw", DE },   { "str", DE | NL }, { "std", DE },  { "ee.uu", ES },
+    { "ecc", IT },          { "s.p.a", IT }, { "ltda", PT },     { "enz", NL },  { "b.v", NL },
+};
 
 static void on_plain(const char *utf8, size_t len, void *arg);
 
@@ -40,8 +188,17 @@ void sentence_init(struct sentence *s, size_t min, sentence_fn *fn, void *arg)
     s->min = min;
     s->len = s->chars = 0;
     s->first = true;
+    s->language = ALL;
     forget_marks(s);
     plain_init(&s->plain, on_plain, s);
+}
+
+void sentence_language(struct sentence *s, const char *code)
+{
+    s->language = ALL;
+    for (size_t i = 0; code && i < sizeof languages / sizeof languages[0]; i++)
+        if (strncmp(languages[i].code, code, 2) == 0 && !isalnum((unsigned char)code[2]))
+            s->language = languages[i].bits & ALL ? languages[i].bits : languages[i].bits | ALL;
 }
 
 static bool is_lead(char c)
@@ -92,10 +249,12 @@ static void emit(struct sentence *s, size_t n)
     forget_marks(s);
 }
 
-static bool is_listed(const char *const *list, size_t n, const char *word, size_t len)
+static bool is_listed(const struct word *list, size_t n, unsigned language, const char *word,
+                      size_t len)
 {
     for (size_t i = 0; i < n; i++)
-        if (strlen(list[i]) == len && !strncasecmp(list[i], word, len))
+        if (list[i].of & language && strlen(list[i].text) == len &&
+            !strncasecmp(list[i].text, word, len))
             return true;
     return false;
 }
@@ -121,7 +280,7 @@ static size_t without_closers(const char *p, size_t len)
 }
 
 /* The text ends with a full stop at len - 1: which word stands before it? */
-static enum end stop_kind(const char *p, size_t len)
+static enum end stop_kind(const char *p, size_t len, unsigned language)
 {
     size_t end = len - 1, at = end;
     const char *word;
@@ -131,19 +290,21 @@ static enum end stop_kind(const char *p, size_t len)
     while (at && !isspace((unsigned char)p[at - 1]) && !strchr("(\"'", p[at - 1]))
         at--;
     word = p + at;
-    if (is_listed(never, sizeof never / sizeof never[0], word, end - at))
+    if (is_listed(never, sizeof never / sizeof never[0], language, word, end - at))
         return NO_END;
-    if (is_listed(perhaps, sizeof perhaps / sizeof perhaps[0], word, end - at))
+    if (is_listed(perhaps, sizeof perhaps / sizeof perhaps[0], language, word, end - at))
         return MAYBE_END;
-    if (end - at == 1 && isupper((unsigned char)*word) && *word != 'I')
-        return NO_END; /* an initial */
+    if (end - at == 1 && isalpha((unsigned char)*word) && *word != 'I')
+        return NO_END; /* an initial; "z. B." */
     for (size_t i = at; i < end; i++)
         if (!isdigit((unsigned char)p[i]))
             return SURE_END;
-    return at == 0 || at == end ? NO_END : SURE_END; /* "1." begins an item of a list */
+    if (at == 0 || at == end)
+        return NO_END; /* "1." begins an item of a list */
+    return language & ORDINAL && end - at <= 2 ? NO_END : SURE_END;
 }
 
-static enum end end_kind(const char *p, size_t len)
+static enum end end_kind(const char *p, size_t len, unsigned language)
 {
     len = without_closers(p, len);
     if (!len)
@@ -151,7 +312,7 @@ static enum end end_kind(const char *p, size_t len)
     if (p[len - 1] == '!' || p[len - 1] == '?')
         return SURE_END;
     if (p[len - 1] == '.')
-        return stop_kind(p, len);
+        return stop_kind(p, len, language);
     if (len >= 3 && !memcmp(p + len - 3, "\xE2\x80\xA6", 3))
         return MAYBE_END; /* the ellipsis */
     return NO_END;
@@ -197,7 +358,7 @@ static void line_ends(struct sentence *s)
 
 static void blank_comes(struct sentence *s)
 {
-    enum end kind = end_kind(s->text, s->len);
+    enum end kind = end_kind(s->text, s->len, s->language);
     char last = s->len ? s->text[s->len - 1] : ' ';
 
     if (last == ' ')
@@ -221,7 +382,7 @@ static void char_comes(struct sentence *s, const char *c, size_t len)
 
         s->maybe_at = 0;
         if (isupper((unsigned char)*c) || isdigit((unsigned char)*c) || strchr("\"'([", *c) ||
-            (uint8_t)*c >= 0xC3)
+            (uint8_t)*c >= 0xC2)
             emit(s, at);
     }
     add(s, c, len);

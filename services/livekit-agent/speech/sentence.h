@@ -2,7 +2,8 @@
  *
  * The first piece leaves as soon as it can be spoken: at its first sentence end, however short,
  * and at a comma when the sentence is long. Later ones are whole sentences of at least `min`
- * characters. Abbreviations, initials, decimals and URLs do not end a sentence. Text passes
+ * characters. Abbreviations (each language's own), initials, decimals, ordinals and URLs do not end
+ * a sentence; full stops that no blank follows (of Chinese, Japanese, Hindi ...) do. Text passes
  * through plain.h first. How the stream was cut into deltas never changes the pieces.
  */
 #ifndef SPEECH_SENTENCE_H
@@ -28,9 +29,12 @@ struct sentence {
     size_t blank_at;  /* the last blank; 0: none */
     size_t maybe_at;  /* an end if a capital follows; 0: none */
     bool first;
+    unsigned language; /* which words are abbreviations: a bit of sentence.c */
 };
 
 void sentence_init(struct sentence *s, size_t min, sentence_fn *fn, void *arg);
+/* "de", "de-DE"; NULL or one we do not know: what most languages have in common. */
+void sentence_language(struct sentence *s, const char *code);
 void sentence_feed(struct sentence *s, const char *text, size_t len);
 /* What is left goes out; ready for the next answer. */
 void sentence_end(struct sentence *s);

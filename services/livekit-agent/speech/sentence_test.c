@@ -23,19 +23,25 @@ static void on_piece(const char *text, size_t len, void *arg)
     memcpy(s->text + at + len, "|", 2);
 }
 
-static void split(const char *in, size_t piece, struct seen *seen)
+static void split_in(const char *language, const char *in, size_t piece, struct seen *seen)
 {
     struct sentence s;
     size_t len = strlen(in);
 
     sentence_init(&s, SENTENCE_MIN, on_piece, seen);
+    sentence_language(&s, language);
     for (size_t at = 0; at < len; at += piece)
         sentence_feed(&s, in + at, len - at < piece ? len - at : piece);
     sentence_end(&s);
 }
 
+static void split(const char *in, size_t piece, struct seen *seen)
+{
+    split_in(NULL, in, piece, seen);
+}
+
 struct row {
-    const char *in, *out, *why;
+    const char *in, *out, *why; /* why: "de: ..." where the language matters */
 };
 
 static void check(const struct row *rows, size_t n)
@@ -44,7 +50,7 @@ static void check(const struct row *rows, size_t n)
         for (size_t piece = 1; piece < 40; piece++) {
             struct seen seen = { "" };
 
-            split(rows[i].in, piece, &seen);
+            split_in(rows[i].why[2] == ':' ? rows[i].why : NULL, rows[i].in, piece, &seen);
             if (strcmp(seen.text, rows[i].out) != 0)
                 print_message("%s, deltas of %zu\n", rows[i].why, piece);
             assert_string_equal(seen.text, rows[i].out);
@@ -63,7 +69,7 @@ static void test_sentence__ends_where_a_speaker_pauses(void **state)
         { "We open at 9 a.m. and close at 5 p.m. Come and see us.",
           "We open at 9 a.m. and close at 5 p.m.|Come and see us.|", "a.m. only before a capital" },
         { "It costs 3.50 dollars. Pay at www.example.com/a.b now.",
-          "It costs 3.50 dollars.|Pay at www.example.com/a.b now.|", "decimals and URLs" },
+          "It costs 3.50 dollars.|Pay at example.com now.|", "decimals and URLs" },
         { "J. R. Hartley wrote it. So did I. The book sold well.",
           "J. R. Hartley wrote it.|So did I. The book sold well.|", "initials, but not I" },
         { "Well... maybe. Hm... Then we will see about that.",
@@ -80,6 +86,55 @@ static void test_sentence__ends_where_a_speaker_pauses(void **state)
         { "no stop at all", "no stop at all|", "the end is an end" },
         { "", "", "nothing" },
         { "... !!! - \n\n * ", "", "nothing to say" },
+    };
+
+    (void)state;
+    check(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_sentence__knows_each_languages_abbreviations(void **state)
+{
+    static const struct row rows[] = {
+        { "Wir sehen uns am 3. Mai um 9 Uhr. Bringen Sie z. B. Ihren Ausweis mit.",
+          "Wir sehen uns am 3. Mai um 9 Uhr.|Bringen Sie z. B. Ihren Ausweis mit.|",
+          "de: ordinals, an abbreviation in two" },
+        { "Hr. Dr. Weber ist bzw. war da. Er kommt ca. um 3.30 Uhr wieder.",
+          "Hr. Dr. Weber ist bzw. war da.|Er kommt ca. um 3.30 Uhr wieder.|", "de: titles" },
+        { "It was room 12. The key is here, at the reception.",
+          "It was room 12.|The key is here, at the reception.|", "en: no ordinals" },
+        { "Creo que no. Pero el Sr. P\xC3\xA9rez llega a las 10, p.ej. hoy.",
+          "Creo que no.|Pero el Sr. P\xC3\xA9rez llega a las 10, p.ej. hoy.|",
+          "es: what is an abbreviation elsewhere" },
+        { "Est\xC3\xA1 abierto. \xC2\xBFQuiere venir en EE.UU. o aqu\xC3\xAD?",
+          "Est\xC3\xA1 abierto.|\xC2\xBFQuiere venir en EE.UU. o aqu\xC3\xAD?|",
+          "es: an opening question mark" },
+        { "Mme. Dupont est l\xC3\xA0. Vous la voyez ? Elle arrive tout de suite.",
+          "Mme. Dupont est l\xC3\xA0.|Vous la voyez ? Elle arrive tout de suite.|",
+          "fr: a blank before the mark" },
+        { "La sig.ra Rossi e il dott. Bianchi ci sono. Prego, avanti pure.",
+          "La sig.ra Rossi e il dott. Bianchi ci sono.|Prego, avanti pure.|", "it: titles" },
+        { "O Exmo. Sr. Silva est\xC3\xA1 na av. Brasil. Obrigado por esperar.",
+          "O Exmo. Sr. Silva est\xC3\xA1 na av. Brasil.|Obrigado por esperar.|", "pt: titles" },
+        { "Dhr. De Vries komt, bijv. morgen. Dat is d.w.z. op nr. 5, enz. Tot dan.",
+          "Dhr. De Vries komt, bijv. morgen.|Dat is d.w.z. op nr. 5, enz.|Tot dan.|",
+          "nl: titles" },
+    };
+
+    (void)state;
+    check(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_sentence__says_the_host_of_an_address(void **state)
+{
+    static const struct row rows[] = {
+        { "Look at https://www.example.com/a/b?c=1&d=2#e. Then call us again.",
+          "Look at example.com.|Then call us again.|", "the rest cannot be heard" },
+        { "See http://shop.example.org:8080/x, or (https://example.net) or www.a.b!",
+          "See shop.example.org, or (example.net) or a.b!|", "marks behind it stay" },
+        { "Mail hans@www.example.com or who, how, http or https it is.",
+          "Mail hans@www.example.com or who, how, http or https it is.|", "no addresses" },
+        { "The end is https://", "The end is|", "no host at all" },
+        { "w", "w|", "not even a beginning" },
     };
 
     (void)state;
@@ -167,6 +222,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sentence__ends_where_a_speaker_pauses),
+        cmocka_unit_test(test_sentence__knows_each_languages_abbreviations),
+        cmocka_unit_test(test_sentence__says_the_host_of_an_address),
         cmocka_unit_test(test_sentence__cuts_a_long_first_sentence_at_a_clause),
         cmocka_unit_test(test_sentence__speaks_words_not_marks),
         cmocka_unit_test(test_sentence__never_holds_more_than_its_limit),

@@ -384,7 +384,7 @@ static bool perhaps_the_format(const struct eleven *p, int status, const char *w
 {
     static const char *const others[] = { "voice", "quota", "api_key", "payment" };
 
-    if (!p->opus || p->learnt->opus || status == 401 || status == 402 || status == 404)
+    if (!p->opus || status == 401 || status == 402 || status == 404)
         return false;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcasestr(why, others[i]))
