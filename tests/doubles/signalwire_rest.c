@@ -113,6 +113,7 @@ static void place(struct sw *sw, struct pat_httpd_req *r, const struct pat_param
     const char *to = pat_param_find(p, n, "To"), *from = pat_param_find(p, n, "From");
     const char *url = pat_param_find(p, n, "Url"), *cb = pat_param_find(p, n, "StatusCallback");
     const char *timeout = pat_param_find(p, n, "Timeout");
+    int64_t ring_ms = (timeout ? strtoll(timeout, NULL, 10) : 60) * 1000;
     struct sw_call *c;
 
     if (!to || !from || !is_one(sw, to) || !is_one(sw, from)) {
@@ -136,8 +137,8 @@ static void place(struct sw *sw, struct pat_httpd_req *r, const struct pat_param
             c->status_events |= sw_phone_events(p[i].value);
     if (!c->status_events)
         c->status_events = SW_COMPLETED;
-    dbl_reply(r, 201, call_json(c));
-    sw_phone_ring(c, (timeout ? strtoll(timeout, NULL, 10) : 60) * 1000);
+    dbl_reply(r, 201, call_json(c)); /* and the form is gone */
+    sw_phone_ring(c, ring_ms);
 }
 
 static void on_create(struct pat_httpd_req *r, void *arg)
