@@ -237,7 +237,7 @@ static bool send_close(struct pat_ws *ws, int code, const char *reason)
 {
     unsigned char frame[LWS_PRE + 6 + 2 + WS_MAX_REASON], *at = frame + LWS_PRE, *payload;
     unsigned char mask[4] = { 0 };
-    size_t len = 2 + strlen(reason);
+    size_t len = code ? 2 + strlen(reason) : 0;
 
     *at++ = 0x88;
     *at++ = (unsigned char)(len | (ws->is_server ? 0 : 0x80));
@@ -250,7 +250,7 @@ static bool send_close(struct pat_ws *ws, int code, const char *reason)
     payload = at;
     *at++ = (unsigned char)(code >> 8);
     *at++ = (unsigned char)code;
-    memcpy(at, reason, len - 2);
+    memcpy(at, reason, len ? len - 2 : 0);
     for (size_t i = 0; i < len; i++)
         payload[i] ^= mask[i % 4];
     len += (size_t)(payload - frame) - LWS_PRE;

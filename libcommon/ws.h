@@ -48,7 +48,8 @@ int pat_ws_connect(struct pat_ws **out, struct pat_net *n, const struct pat_ws_o
 /* Copies. PAT_EAGAIN: the queue is full, nothing was taken. PAT_ECONN: not open, or closing. */
 int pat_ws_send(struct pat_ws *ws, const void *data, size_t len, bool text) PAT_MUST_CHECK;
 size_t pat_ws_queued(const struct pat_ws *ws);
-/* Sends what is queued and a close frame, waits at most 2 s for the peer's; closed follows. */
+/* Sends what is queued and a close frame (code 0: one without a status), waits at most 2 s for the
+ * peer's; closed follows. */
 void pat_ws_close(struct pat_ws *ws, int code, const char *reason);
 /* Gone at once, without closed. NULL is fine. */
 void pat_ws_abort(struct pat_ws *ws);

@@ -8,7 +8,7 @@
  * the n-th utterance of a connection "is" the n-th text; an object
  *                                 {"text","at_ms","duration_ms"} is said at that audio time. null:
  *                                 really listen
- * It does not know Flux (v2), diarisation or containers. */
+ * Flux (v2) is in deepgram_v2.c. It does not know diarisation or containers. */
 #include "deepgram.h"
 
 #include <stdio.h>
@@ -197,7 +197,7 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
 
 /* ---- the upgrade ---- */
 
-static void refuse(struct pat_httpd_req *r, int status, const char *code, const char *message)
+void dg_refuse(struct pat_httpd_req *r, int status, const char *code, const char *message)
 {
     struct pat_json *body = dbl_obj("err_code", code);
 
@@ -209,7 +209,7 @@ static void refuse(struct pat_httpd_req *r, int status, const char *code, const 
 }
 
 /* "Token k", "Bearer k", or the subprotocols "token, k". */
-static bool key_ok(const struct deepgram *g, struct pat_httpd_req *r)
+bool dg_key_ok(const struct deepgram *g, struct pat_httpd_req *r)
 {
     const char *auth = pat_httpd_header(r, "authorization");
     const char *protocol = pat_httpd_header(r, "sec-websocket-protocol");
@@ -229,14 +229,14 @@ static bool is_true(struct pat_httpd_req *r, const char *name)
     return v && !strcmp(v, "true");
 }
 
-static int number(struct pat_httpd_req *r, const char *name, int fallback)
+int dg_number(struct pat_httpd_req *r, const char *name, int fallback)
 {
     const char *v = pat_httpd_query_param(r, name);
 
     return v ? (int)strtol(v, NULL, 10) : fallback;
 }
 
-static const char *read_encoding(struct pat_httpd_req *r, struct dg_options *o)
+const char *dg_read_encoding(struct pat_httpd_req *r, struct dg_options *o)
 {
     static const char *const names[] = { "opus", "linear16", "mulaw" };
     const char *encoding = pat_httpd_query_param(r, "encoding");
@@ -247,12 +247,28 @@ static const char *read_encoding(struct pat_httpd_req *r, struct dg_options *o)
     while (i < 3 && strcmp(encoding, names[i]) != 0)
         i++;
     o->encoding = (enum dg_encoding)i;
-    o->rate = number(r, "sample_rate", 0);
+    o->rate = dg_number(r, "sample_rate", 0);
     if (i == 3)
         return "encoding: not supported";
     if (o->rate < 8000 || o->rate > 48000)
         return "sample_rate: must be 8000 to 48000 with raw audio";
     return NULL;
+}
+
+/* "multi" is for nova-2 and nova-3 alone. */
+static bool knows_language(const char *model, const char *language)
+{
+    static const char known[] =
+        " bg ca cs da de el en es et fi fr hi hu id it ja ko lt lv ms nl no "
+        "pl pt ro ru sk sv th tr uk vi zh ";
+    char word[8];
+
+    if (!language || !strcmp(language, "multi"))
+        return !language || !strncmp(model, "nova-2", 6) || !strncmp(model, "nova-3", 6);
+    if (strcspn(language, "-") != 2)
+        return false;
+    snprintf(word, sizeof word, " %.2s ", language);
+    return strstr(known, word) != NULL;
 }
 
 /* NULL: fine; else what is wrong. */
@@ -265,19 +281,19 @@ static const char *read_options(struct pat_httpd_req *r, struct dg_options *o)
 
     for (size_t i = 0; model && i < 3; i++)
         known = known || !strncmp(model, families[i], strlen(families[i]));
-    if (!known)
-        return "model: no such model/language combination";
+    if (!known || !knows_language(model ? model : "base", pat_httpd_query_param(r, "language")))
+        return "Bad Request: no such model/language/tier combination found.";
     pat_strcpy(o->model, sizeof o->model, model ? model : "base");
     o->interim = is_true(r, "interim_results");
     o->vad_events = is_true(r, "vad_events");
     o->smart_format = is_true(r, "smart_format");
     o->punctuate = is_true(r, "punctuate") || o->smart_format;
     o->endpointing_ms =
-        endpointing && !strcmp(endpointing, "false") ? 0 : number(r, "endpointing", 10);
-    o->utterance_end_ms = number(r, "utterance_end_ms", 0);
+        endpointing && !strcmp(endpointing, "false") ? 0 : dg_number(r, "endpointing", 10);
+    o->utterance_end_ms = dg_number(r, "utterance_end_ms", 0);
     if (o->utterance_end_ms && (!o->interim || o->utterance_end_ms < 1000))
         return "utterance_end_ms: needs interim_results=true and at least 1000";
-    return read_encoding(r, o);
+    return dg_read_encoding(r, o);
 }
 
 static int conn_new(struct deepgram *g, struct pat_ws *ws, const struct dg_options *o)
@@ -317,17 +333,17 @@ static int on_upgrade(struct pat_httpd_req *r, struct pat_ws *ws, void *arg)
     const char *wrong;
 
     dbl_log(g->d, "upgrade", dbl_obj("query", pat_httpd_query(r)));
-    if (!key_ok(g, r)) {
-        refuse(r, 401, "INVALID_AUTH", "Invalid credentials.");
+    if (!dg_key_ok(g, r)) {
+        dg_refuse(r, 401, "INVALID_AUTH", "Invalid credentials.");
         return 1;
     }
     if (dbl_fail_take(g->d, pat_httpd_path(r), &f)) {
-        refuse(r, f.status, *f.code ? f.code : "SCRIPTED", f.message);
+        dg_refuse(r, f.status, *f.code ? f.code : "SCRIPTED", f.message);
         return 1;
     }
     wrong = read_options(r, &o);
     if (wrong) {
-        refuse(r, 400, "Bad Request", wrong);
+        dg_refuse(r, 400, "Bad Request", wrong);
         return 1;
     }
     return conn_new(g, ws, &o);
@@ -384,6 +400,7 @@ static void deepgram_stop(struct dbl *d)
         pat_ws_abort(g->conns->ws);
         conn_free(g->conns);
     }
+    dg_v2_stop(g);
     pat_json_free(g->script);
     asr_close(g->asr);
     free(g);
@@ -402,6 +419,8 @@ static int deepgram_start(struct dbl *d)
     err = asr_new(&g->asr, d->loop);
     if (!err)
         err = pat_httpd_route_ws(d->server, "/v1/listen", MAX_FRAME, on_upgrade, g);
+    if (!err)
+        err = dg_v2_route(g);
     return err;
 }
 

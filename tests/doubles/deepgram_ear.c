@@ -1,22 +1,18 @@
 /* deepgram_ear.c - packets in, Results out: the hearing half of the Deepgram double.
  *
- * How: sound becomes 20 ms frames at 16 kHz; their level finds where speech begins and pauses;
+ * How: the level of 20 ms frames finds where speech begins and pauses;
  * utterances are recognised one after the other (asr.c) or scripted. All times follow the audio,
  * never the clock, but for the latency of a final, which counts from the last voiced frame's
  * arrival. Each final is logged with what a harness subtracts. */
 #include "deepgram.h"
 
 #include <ctype.h>
-#include <math.h>
-#include <opus/opus.h>
-#include <speex/speex_resampler.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    RATE = 16000,
-    FRAME = 320, /* 20 ms */
-    FRAME_MS = 20,
+    FRAME = DG_FRAME,
+    FRAME_MS = DG_FRAME_MS,
     PREROLL = 15,      /* frames before the first voiced one: soft beginnings */
     START_FRAMES = 3,  /* voiced in a row */
     LEAD_OUT_MS = 200, /* of silence the recogniser still gets */
@@ -25,8 +21,6 @@ enum {
     LONG_MS = 20000,        /* then frozen without a pause */
     DEFAULT_PAUSE_MS = 800, /* is_final without endpointing */
 };
-#define FLOOR_DB  (-50.0)
-#define MARGIN_DB 10.0
 
 struct utterance {
     struct dg_ear *ear;
@@ -48,15 +42,11 @@ struct dg_ear {
     struct dg_conn *conn;
     struct deepgram *g;
     struct dg_options o;
-    OpusDecoder *opus;
-    SpeexResamplerState *resampler;
-    int16_t frame[FRAME];
-    size_t n_frame;
+    struct dg_sound sound;
     int16_t preroll[PREROLL][FRAME];
     int n_preroll;
 
     int64_t now_ms; /* audio time */
-    double background_db;
     int voiced_run, quiet_ms;
     struct utterance *open; /* being spoken */
     struct utterance *utts; /* oldest first, open is the last */
@@ -129,28 +119,6 @@ static struct pat_json *words_json(const struct utterance *u, const struct asr_w
     return list;
 }
 
-/* "hello i am ann" -> "Hello I am ann.": as much as words alone tell. */
-static char *formatted(const struct dg_ear *e, const char *text)
-{
-    struct pat_buf b;
-    size_t len = strlen(text);
-
-    if (!len)
-        return strdup("");
-    pat_buf_init(&b, len + 8);
-    pat_buf_add(&b, text, len);
-    if (e->o.punctuate && b.len) {
-        b.data[0] = (char)toupper((unsigned char)b.data[0]);
-        for (size_t i = 1; i < len; i++)
-            if (b.data[i] == 'i' && b.data[i - 1] == ' ' &&
-                (i + 1 == len || b.data[i + 1] == ' ' || b.data[i + 1] == '\''))
-                b.data[i] = 'I';
-        if (isalnum((unsigned char)b.data[len - 1]))
-            pat_buf_adds(&b, ".");
-    }
-    return pat_buf_take(&b);
-}
-
 static void utterance_free(struct utterance *u)
 {
     asr_cancel(u->asr);
@@ -181,7 +149,7 @@ static void send_final(struct dg_ear *e)
     struct utterance *u = e->utts;
     char *text = u->written    ? strdup(u->written)
                  : u->scripted ? strdup(u->scripted)
-                               : formatted(e, u->text ? u->text : "");
+                               : dg_formatted(u->text ? u->text : "", e->o.punctuate);
     struct pat_json *j =
         results(e, e->last_result_ms, u->end_ms, true, u->speech_final, u->from_finalize);
 
@@ -381,22 +349,6 @@ static void keep_preroll(struct dg_ear *e, const int16_t *pcm)
     memcpy(e->preroll[e->n_preroll++], pcm, FRAME * sizeof *pcm);
 }
 
-static bool is_voiced(struct dg_ear *e, const int16_t *pcm)
-{
-    double sum = 1, db;
-    bool voiced;
-
-    for (int i = 0; i < FRAME; i++)
-        sum += (double)pcm[i] * pcm[i];
-    db = 10 * log10(sum / FRAME / (32768.0 * 32768.0));
-    voiced = db > FLOOR_DB && db > e->background_db + MARGIN_DB;
-    if (db < e->background_db)
-        e->background_db += 0.3 * (db - e->background_db);
-    else if (!e->open)
-        e->background_db += 0.01 * (db - e->background_db);
-    return voiced;
-}
-
 static void while_quiet(struct dg_ear *e, const int16_t *pcm, bool voiced)
 {
     keep_preroll(e, pcm);
@@ -450,9 +402,10 @@ static void scripted_times(struct dg_ear *e)
     }
 }
 
-static void on_frame(struct dg_ear *e, const int16_t *pcm)
+static void on_frame(const int16_t *pcm, void *arg)
 {
-    bool voiced = is_voiced(e, pcm);
+    struct dg_ear *e = arg;
+    bool voiced = dg_sound_voiced(&e->sound, pcm, e->open != NULL);
 
     e->now_ms += FRAME_MS;
     scripted_times(e);
@@ -462,69 +415,9 @@ static void on_frame(struct dg_ear *e, const int16_t *pcm)
         while_quiet(e, pcm, voiced);
 }
 
-static void on_samples(struct dg_ear *e, const int16_t *pcm, size_t n)
-{
-    while (n) {
-        size_t m = FRAME - e->n_frame < n ? FRAME - e->n_frame : n;
-
-        memcpy(e->frame + e->n_frame, pcm, m * sizeof *pcm);
-        e->n_frame += m;
-        pcm += m;
-        n -= m;
-        if (e->n_frame == FRAME) {
-            e->n_frame = 0;
-            on_frame(e, e->frame);
-        }
-    }
-}
-
-static int16_t from_ulaw(uint8_t byte)
-{
-    int u = ~byte & 0xFF, magnitude = (((u & 0x0F) << 3) + 132) << (u >> 4 & 7);
-
-    return (int16_t)(u & 0x80 ? 132 - magnitude : magnitude - 132);
-}
-
-static int16_t from_linear(const uint8_t *p)
-{
-    unsigned v = p[0] | (unsigned)p[1] << 8;
-
-    return (int16_t)(uint16_t)v;
-}
-
-static int on_raw(struct dg_ear *e, const uint8_t *data, size_t len)
-{
-    enum { BLOCK = 1024 };
-    size_t width = e->o.encoding == DG_LINEAR16 ? 2 : 1;
-
-    while (len >= width) {
-        int16_t in[BLOCK], out[BLOCK * 2 + 64];
-        spx_uint32_t n = 0, n_out = sizeof out / sizeof out[0];
-
-        for (; n < BLOCK && len >= width; n++, data += width, len -= width)
-            in[n] = width == 2 ? from_linear(data) : from_ulaw(*data);
-        if (!e->resampler) {
-            on_samples(e, in, n);
-            continue;
-        }
-        speex_resampler_process_int(e->resampler, 0, in, &n, out, &n_out);
-        on_samples(e, out, n_out);
-    }
-    return PAT_OK;
-}
-
 int dg_ear_audio(struct dg_ear *e, const uint8_t *data, size_t len)
 {
-    int16_t pcm[1920];
-    int n;
-
-    if (!e->opus)
-        return on_raw(e, data, len);
-    n = opus_decode(e->opus, data, (opus_int32)len, pcm, 1920, 0);
-    if (n < 0)
-        return PAT_EPROTO;
-    on_samples(e, pcm, (size_t)n);
-    return PAT_OK;
+    return dg_sound_take(&e->sound, data, len);
 }
 
 void dg_ear_finalize(struct dg_ear *e, bool closing)
@@ -551,16 +444,10 @@ int dg_ear_new(struct dg_ear **out, struct dg_conn *c, struct deepgram *g,
     e->conn = c;
     e->g = g;
     e->o = *o;
-    e->background_db = -65;
     e->last_word_ms = -1;
     err = pat_timer_init(&e->due, g->d->loop, on_due, e);
-    if (!err && o->encoding == DG_OPUS) {
-        e->opus = opus_decoder_create(RATE, 1, &(int){ 0 });
-        err = e->opus ? PAT_OK : PAT_ENOMEM;
-    } else if (!err && o->rate != RATE) {
-        e->resampler = speex_resampler_init(1, (spx_uint32_t)o->rate, RATE, 3, NULL);
-        err = e->resampler ? PAT_OK : PAT_ENOMEM;
-    }
+    if (!err)
+        err = dg_sound_init(&e->sound, o->encoding, o->rate, on_frame, e);
     if (err) {
         dg_ear_free(e);
         return err;
@@ -580,9 +467,6 @@ void dg_ear_free(struct dg_ear *e)
         utterance_free(u);
     }
     pat_timer_fini(&e->due);
-    if (e->opus)
-        opus_decoder_destroy(e->opus);
-    if (e->resampler)
-        speex_resampler_destroy(e->resampler);
+    dg_sound_fini(&e->sound);
     free(e);
 }

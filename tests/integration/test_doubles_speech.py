@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -358,7 +359,120 @@ def test_deepgram_final_waits_for_its_latency(doubles):
     assert 700 <= entry["sent_ms"] - entry["speech_end_ms"] < 1500
 
 
-@pytest.mark.parametrize("key, options, status", [("bad", {}, 401), ("k", {"model": "gpt"}, 400),
+# ---- Deepgram Flux
+
+
+class Turns:
+    """One Flux stream, its messages in order."""
+
+    def __init__(self, doubles, **more):
+        options = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": "16000"} | more
+        self.context = deepgram_client(doubles).listen.v2.connect(**options)
+        self.connection = self.context.__enter__()
+        self.messages, self.errors = [], []
+        self.connection.on(EventType.MESSAGE, self.messages.append)
+        self.connection.on(EventType.ERROR, self.errors.append)
+        self.reader = threading.Thread(target=self.connection.start_listening, daemon=True)
+        self.reader.start()
+
+    def hear(self, sound: bytes, as_spoken: bool = False) -> None:
+        for at in range(0, len(sound), 2560):
+            self.connection.send_media(sound[at:at + 2560])
+            time.sleep(0.08 if as_spoken else 0)
+
+    def wait(self, event: str, n: int = 1):
+        deadline = time.monotonic() + 30
+        while len(found := self.of(event)) < n:
+            assert time.monotonic() < deadline and self.reader.is_alive(), [getattr(m, "event", m.type) for m in self.messages]
+            time.sleep(0.01)
+        return found[n - 1]
+
+    def of(self, event: str) -> list:
+        return [m for m in self.messages if event in (m.type, getattr(m, "event", ""))]
+
+    def close(self) -> list:
+        self.connection.send_close_stream()
+        self.reader.join(20)
+        assert not self.reader.is_alive() and [m.sequence_id for m in self.messages] == list(range(len(self.messages)))
+        return self.messages
+
+
+def test_flux_judges_what_was_said_as_turns(doubles):
+    doubles.control("deepgram", grammar=CANDIDATES)
+    turns = Turns(doubles, eager_eot_threshold="0.4")
+    for n, sentence in enumerate(CANDIDATES[:2]):
+        turns.hear(say(sentence), as_spoken=n > 0)
+        end = turns.wait("EndOfTurn", n + 1)
+        assert end.transcript == sentence and end.turn_index == n and end.trigger == "model"
+        assert end.end_of_turn_confidence >= 0.65 and [w.word for w in end.words] == words_of(sentence)
+    messages = turns.close()
+    assert messages[0].type == "Connected"
+    events = [m.event for m in messages if m.type == "TurnInfo" and m.turn_index == 0 and m.event != "Update"]
+    assert events == ["StartOfTurn", "EagerEndOfTurn", "EndOfTurn"]
+    assert turns.wait("EagerEndOfTurn").transcript == CANDIDATES[0]
+    assert {m.turn_index for m in turns.of("Update")} == {1}  # a turn heard at once has none
+
+
+def words_of(sentence: str) -> list[str]:
+    return [w.strip(".,?").lower() for w in sentence.split()]
+
+
+def test_flux_resumes_a_turn_that_was_not_over(doubles):
+    doubles.control("deepgram", script=["i would like a table", "i would like a table for two"], latency_ms=5000)
+    turns = Turns(doubles, eager_eot_threshold="0.3", eot_timeout_ms="60000")
+    sound = say("One two three.")
+    turns.hear(sound)
+    turns.wait("EagerEndOfTurn")
+    turns.hear(sound)
+    turns.wait("TurnResumed")
+    turns.wait("EagerEndOfTurn", 2)
+    turns.connection.send_force_end_turn()
+    end = turns.wait("EndOfTurn")
+    assert end.trigger == "manual" and end.turn_index == 0
+    turns.close()
+    order = [m.event for m in turns.messages if m.type == "TurnInfo" and m.event != "Update"]
+    assert order == ["StartOfTurn", "EagerEndOfTurn", "TurnResumed", "EagerEndOfTurn", "EndOfTurn"]
+
+
+def test_flux_waits_for_the_rest_of_an_open_sentence(doubles):
+    doubles.control("deepgram", script=["i would like to"])
+    turns = Turns(doubles, eager_eot_threshold="0.4", eot_timeout_ms="900")
+    turns.hear(say("One two three."))
+    assert turns.wait("EndOfTurn").trigger == "timeout" and not turns.of("EagerEndOfTurn")
+    turns.close()
+
+
+def test_flux_can_be_configured_while_it_listens(doubles):
+    turns = Turns(doubles)
+    turns.connection.send_configure({"type": "Configure", "thresholds": {"eot_threshold": 0.8}, "keyterms": ["Patchbay"]})
+    done = turns.wait("ConfigureSuccess")
+    assert done.thresholds.eot_threshold == 0.8 and done.keyterms == ["Patchbay"]
+    turns.connection.send_configure({"type": "Configure", "thresholds": {"eager_eot_threshold": 0.9}})
+    assert "eager_eot_threshold" in turns.wait("ConfigureFailure").description
+    turns.close()
+
+
+def test_flux_knows_no_keepalive(doubles):
+    url = f"{doubles.url('deepgram', 'ws')}/v2/listen?model=flux-general-en&encoding=linear16&sample_rate=16000"
+    with connect(url, additional_headers={"Authorization": "Token k"}) as ws:
+        assert json.loads(ws.recv(timeout=5))["type"] == "Connected"
+        ws.send(json.dumps({"type": "KeepAlive"}))
+        assert json.loads(ws.recv(timeout=5))["type"] == "Error"
+        with pytest.raises(Exception):
+            ws.recv(timeout=5)
+
+
+@pytest.mark.parametrize("options", [{"model": "nova-3"}, {"eot_threshold": "0.2"}, {"eager_eot_threshold": "0.8"},
+                                     {"eot_timeout_ms": "100"}, {"language_hint": "de"}])
+def test_flux_refuses_what_it_does_not_know(doubles, options):
+    asked = {"model": "flux-general-en", "encoding": "linear16", "sample_rate": "16000"} | options
+    with pytest.raises(InvalidStatus) as refused:
+        with deepgram_client(doubles).listen.v2.connect(**asked):
+            pass
+    assert refused.value.response.status_code == 400
+
+
+@pytest.mark.parametrize("key, options, status", [("bad", {}, 401), ("k", {"model": "gpt"}, 400), ("k", {"language": "xx-YY"}, 400),
                                                   ("k", {"encoding": "flac"}, 400), ("k", {"utterance_end_ms": "100"}, 400)])
 def test_deepgram_refuses_the_upgrade(doubles, key, options, status):
     asked = {"model": "nova-3", "encoding": "linear16", "sample_rate": 16000} | options

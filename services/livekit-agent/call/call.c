@@ -14,8 +14,6 @@ enum {
     PROGRESS_MS = 200,
     DELETE_MS = 5000,
     SAID_MAX = 16 * 1024,
-    NOTICE_MS = 60000, /* nobody says so much into the notice that it is cut */
-    NOTICE_WORDS = 1000,
 };
 
 int64_t call_ms(const struct call *c)
@@ -154,7 +152,11 @@ static int open_stt(struct call *c)
         .utterance_end_ms = 1000,
         .keyterms = c->ctx->keyterms[0] ? (const char *const *)c->ctx->keyterms : NULL,
     };
-    int err = stt_open(&c->stt, c->env->loop, c->env->net, &o, &call_stt_events, c);
+    struct stt_flux flux = call_flux(c);
+    int err;
+
+    o.flux = flux.model ? &flux : NULL;
+    err = stt_open(&c->stt, c->env->loop, c->env->net, &o, &call_stt_events, c);
 
     if (!err)
         ear_attach(c->ear, c->stt);
@@ -173,9 +175,7 @@ int call_open_speech(struct call *c)
         err = system ? history_new(&c->history, system) : PAT_ENOMEM;
     call_return_known(c);
     free(system);
-    c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
-    if (c->ctx->announced)
-        c->turn_opts.guard_ms = NOTICE_MS, c->turn_opts.guard_words = NOTICE_WORDS;
+    call_turn_opts(c);
     if (!err)
         err = open_stt(c);
     if (!err && !c->mouth)
@@ -184,7 +184,6 @@ int call_open_speech(struct call *c)
         mouth_listen(c->mouth, &call_mouth_events, c);
     if (!err)
         call_sound_settings(c);
-    turn_log_opts(c->log, &c->turn_opts);
     return err ? err : call_resume_load(c);
 }
 

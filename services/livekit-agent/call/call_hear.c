@@ -9,6 +9,9 @@
 #include <string.h>
 
 enum {
+    NOTICE_MS = 60000, /* nobody says so much into the notice that it is cut */
+    NOTICE_WORDS = 1000,
+    JUDGE_MS = 1000,         /* behind the recogniser's own limit: then we judge */
     PARTIAL_US = 250 * 1000, /* live text at most this often */
     DEAF_MS = 20000,         /* no recogniser for so long: the call is over */
     STEADY_US = 5000 * 1000, /* connected for so long: it is back */
@@ -23,6 +26,37 @@ char *call_all_said(const struct call *c)
     pat_buf_addf(&b, "%s%s%s", c->said.len ? c->said.data : "",
                  c->said.len && c->partial.len ? " " : "", c->partial.len ? c->partial.data : "");
     return pat_buf_take(&b);
+}
+
+/* ---- who judges turns ---- */
+
+struct stt_flux call_flux(const struct call *c)
+{
+    const char *how =
+        *c->ctx->turn_detection ? c->ctx->turn_detection : c->env->conf->turn_detection;
+    double r = c->ctx->responsiveness;
+    char code[3];
+    const char *language = prompt_language(c->ctx->language, code);
+    bool english = language && strcmp(language, "en") == 0;
+
+    if (strcmp(how, "flux") != 0)
+        return (struct stt_flux){ 0 };
+    return (struct stt_flux){ .model = english ? "flux-general-en" : "flux-general-multi",
+                              .eot_threshold = 0.85 - 0.2 * r,
+                              .eager_threshold = 0.6 - 0.2 * r,
+                              .eot_timeout_ms = (int)(5000 - 3000 * r) };
+}
+
+void call_turn_opts(struct call *c)
+{
+    struct stt_flux flux = call_flux(c);
+
+    c->turn_opts = turn_opts_for(c->ctx->responsiveness, c->ctx->interruption_sensitivity);
+    if (c->ctx->announced)
+        c->turn_opts.guard_ms = NOTICE_MS, c->turn_opts.guard_words = NOTICE_WORDS;
+    if (flux.model && (!c->stt || stt_judges(c->stt)))
+        c->turn_opts.end_wait_ms = flux.eot_timeout_ms + JUDGE_MS;
+    turn_log_opts(c->log, &c->turn_opts);
 }
 
 /* ---- whose words they are ---- */
@@ -134,7 +168,8 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
         c->taken_words = 0;
         e.end = t->speech_final;
         /* A recogniser that judges turns has judged this one. */
-        e.open = !c->judged && c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
+        e.open =
+            !stt_judges(c->stt) && c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
     }
     if (t->speech_final || t->eager) {
         c->final_us = pat_now_us();
@@ -164,6 +199,7 @@ static void on_stt_ready(void *arg)
     struct call *c = arg;
 
     c->hearing_us = pat_now_us();
+    call_turn_opts(c); /* it may have been asked for less than we wished */
     pat_log(PAT_DEBUG, "call.stt_ready", PAT_S("call", c->id), PAT_I("after_ms", call_ms(c)));
 }
 

@@ -116,7 +116,6 @@ struct call {
     struct announcement says[TURN_SAY_MAX], saying;
     size_t n_says;
 
-    bool judged;            /* the recogniser judges turns, not pauses */
     int taken_words;        /* of the stretch not frozen: they belong to a turn that is over */
     struct pat_buf said;    /* frozen words of the caller's turn */
     struct pat_buf partial; /* and those that may change */
@@ -172,7 +171,9 @@ extern const struct ear_events call_ear_events;
 char *call_all_said(const struct call *c); /* of the turn so far, frozen and not; yours to free */
 void call_commit(struct call *c);
 void call_forget(struct call *c);
-void call_deaf(void *arg); /* the recogniser has been away for too long */
+struct stt_flux call_flux(const struct call *c); /* model NULL: the agent listens for pauses */
+void call_turn_opts(struct call *c);             /* from the context and who listens */
+void call_deaf(void *arg);                       /* the recogniser has been away for too long */
 
 /* call_announce.c */
 void call_announcement(struct call *c); /* TURN_ANNOUNCE */

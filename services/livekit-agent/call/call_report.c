@@ -290,7 +290,7 @@ void report_usage(struct call *c)
         return;
     if (c->stt)
         usage(c, "stt", "second", (double)(c->keep.stt_ms + stt_audio_ms(c->stt)) / 1000,
-              "deepgram", c->env->conf->deepgram_model);
+              "deepgram", stt_model(c->stt));
     usage(c, "llm_in", "token", (double)(c->prompt_tokens - c->cached_tokens), "openai", c->model);
     usage(c, "llm_cached", "token", (double)c->cached_tokens, "openai", c->model);
     usage(c, "llm_out", "token", (double)c->completion_tokens, "openai", c->model);

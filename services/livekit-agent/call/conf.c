@@ -130,6 +130,10 @@ const struct pat_conf_row agent_rows[] = {
         "who listens, in order: deepgram:nova-3,...; empty: each account set up"),
     ROW("PAT_TTS_CHAIN", PAT_CONF_LIST, tts_chain, "",
         "who speaks, in order: elevenlabs,openai,...; empty: each account set up"),
+    { "PAT_TURN_DETECTION", PAT_CONF_ENUM, offsetof(struct agent_conf, turn_detection),
+      "endpointing",
+      "who judges that a caller has finished, where an agent says nothing of it: pauses, or Deepgram Flux",
+      "endpointing,flux", 0, 0, 0 },
     ROW("PAT_VOICE_FALLBACK", PAT_CONF_STR, voice_fallback, "openai-shimmer",
         "a stored voice id that speaks when the user's own cannot"),
 };

@@ -14,7 +14,7 @@ struct record_conf {
 struct agent_conf {
     struct record_conf recording;
     char *livekit_url, *livekit_key, *livekit_secret, *agent_name, *call_secret;
-    char *deepgram_url, *deepgram_key, *deepgram_model;
+    char *deepgram_url, *deepgram_key, *deepgram_model, *turn_detection;
     char *openai_url, *openai_key, *openai_models, *openai_tts_model;
     char *elevenlabs_url, *elevenlabs_key, *elevenlabs_model;
     char *stt_chain, *llm_chain, *tts_chain;

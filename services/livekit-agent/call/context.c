@@ -138,6 +138,8 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->greeting = fill_name(template ? template : pat_json_str_or(s, "greeting", ""), c->user_name);
     if (!c->greeting || (model && !(c->model = strdup(model))))
         return PAT_ENOMEM;
+    pat_strcpy(c->turn_detection, sizeof c->turn_detection,
+               pat_json_str_or(s, "stack_config.livekit.turn_detection", ""));
     c->temperature = wish(s, "temperature", 0, 2);
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
     read_voice(c, pat_json_at(s, "voice"));

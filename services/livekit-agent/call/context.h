@@ -39,6 +39,7 @@ struct context {
     char *unsupported;     /* settings that have no effect here, one a line; may be "" */
     double responsiveness;
     double interruption_sensitivity;
+    char turn_detection[12]; /* "endpointing", "flux"; "": as the daemon has it */
     /* Of the voice, within what vendors take; negative: not set. */
     double stability, similarity, style, speed;
     int speaker_boost;

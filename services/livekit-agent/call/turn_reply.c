@@ -1,7 +1,7 @@
 /* turn_reply.c - the one reply of a conversation: begun, let out, cut, finished, failed. */
 #include "turn_int.h"
 
-enum { LINGER_MS = 500 };
+enum { LINGER_MS = 500, HELLO_WORDS = 3 /* "oh hello there" is no question */ };
 
 static void reply_over(struct turn *t)
 {
@@ -61,7 +61,8 @@ static void announce(struct turn_pass *s)
 static bool was_no_turn(const struct turn_pass *s, bool greeted, bool firm)
 {
     const struct turn *t = s->t;
-    int32_t need = greeted ? s->o->guard_words : s->o->barge_in_words;
+    int32_t guard = s->o->guard_words < HELLO_WORDS ? s->o->guard_words : HELLO_WORDS;
+    int32_t need = greeted ? guard : s->o->barge_in_words;
 
     if (turn_words(t) == 0 || turn_talking(t) ||
         t->voice_at_us > s->now - (int64_t)s->o->boundary_ms * MS)

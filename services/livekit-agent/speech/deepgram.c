@@ -17,13 +17,18 @@ static void add_keyterms(struct pat_buf *b, const char *model, const struct stt_
     }
 }
 
-int deepgram_url(struct pat_buf *out, const char *base, const char *model, const struct stt_opts *o)
+static void add_base(struct pat_buf *out, const char *base)
 {
     size_t len = strlen(base);
 
     while (len && base[len - 1] == '/')
         len--;
     pat_buf_add(out, base, len);
+}
+
+int deepgram_url(struct pat_buf *out, const char *base, const char *model, const struct stt_opts *o)
+{
+    add_base(out, base);
     pat_buf_adds(out, "/v1/listen?encoding=opus&sample_rate=48000&channels=1&interim_results=true"
                       "&vad_events=true&smart_format=true&punctuate=true&no_delay=true&model=");
     (void)pat_url_encode(out, model);
@@ -39,6 +44,32 @@ int deepgram_url(struct pat_buf *out, const char *base, const char *model, const
         pat_buf_addf(out, "&utterance_end_ms=%d", o->utterance_end_ms);
     add_keyterms(out, model, o);
     return out->err;
+}
+
+/* The multilingual model is told what to expect, the English one nothing. */
+int deepgram_flux_url(struct pat_buf *out, const char *base, const struct stt_opts *o)
+{
+    const struct stt_flux *f = o->flux;
+    const char *language = o->language ? o->language : "";
+
+    add_base(out, base);
+    pat_buf_adds(out, "/v2/listen?encoding=opus&sample_rate=48000&model=");
+    (void)pat_url_encode(out, f->model);
+    pat_buf_addf(out, "&eot_threshold=%.2f&eot_timeout_ms=%d", f->eot_threshold, f->eot_timeout_ms);
+    if (f->eager_threshold > 0)
+        pat_buf_addf(out, "&eager_eot_threshold=%.2f", f->eager_threshold);
+    if (strstr(f->model, "multi") && strcspn(language, "-_") == 2)
+        pat_buf_addf(out, "&language_hint=%.2s", language);
+    add_keyterms(out, "nova-3", o);
+    return out->err;
+}
+
+/* Only some models know "multi"; for the others the account's default has to do. */
+const char *deepgram_other_language(const char *model, const char *language)
+{
+    bool multi = !strncmp(model, "nova-3", 6) || !strncmp(model, "nova-2", 6);
+
+    return multi && strcmp(language, "multi") != 0 ? "multi" : NULL;
 }
 
 /* A number from outside: no NaN, no year 10000. */
@@ -70,6 +101,31 @@ static void read_end(struct deepgram_msg *m)
     m->end_ms = last < 0 ? -1 : ms_of(last);
 }
 
+static void read_turn(struct deepgram_msg *m)
+{
+    static const struct {
+        const char *name;
+        enum deepgram_turn turn;
+    } events[] = {
+        { "StartOfTurn", DEEPGRAM_TURN_START },
+        { "EagerEndOfTurn", DEEPGRAM_TURN_EAGER },
+        { "TurnResumed", DEEPGRAM_TURN_RESUMED },
+        { "EndOfTurn", DEEPGRAM_TURN_END },
+    };
+    const struct pat_json *j = m->tree;
+    const char *name = pat_json_str_or(j, "event", "");
+
+    m->kind = DEEPGRAM_TURN;
+    m->turn = DEEPGRAM_TURN_UPDATE;
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (!strcmp(name, events[i].name))
+            m->turn = events[i].turn;
+    m->text = pat_json_str_or(j, "transcript", "");
+    m->confidence = pat_json_num_or(j, "end_of_turn_confidence", 0);
+    m->start_ms = ms_of(pat_json_num_or(j, "audio_window_start", 0));
+    m->end_ms = ms_of(pat_json_num_or(j, "audio_window_end", 0));
+}
+
 static void read_error(struct deepgram_msg *m)
 {
     const char *why = pat_json_str_or(m->tree, "description", NULL);
@@ -98,6 +154,8 @@ int deepgram_parse(struct deepgram_msg *m, const char *text, size_t len)
         m->start_ms = ms_of(pat_json_num_or(m->tree, "timestamp", 0));
     } else if (!strcmp(type, "UtteranceEnd")) {
         read_end(m);
+    } else if (!strcmp(type, "TurnInfo")) {
+        read_turn(m);
     } else if (!strcmp(type, "Error")) {
         read_error(m);
     }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -33,6 +34,63 @@ static void test_deepgram__reads_a_result(void **state)
     deepgram_msg_fini(&m);
 }
 
+static void test_deepgram__reads_turns(void **state)
+{
+    static const struct {
+        const char *event;
+        enum deepgram_turn turn;
+    } rows[] = {
+        { "Update", DEEPGRAM_TURN_UPDATE },        { "StartOfTurn", DEEPGRAM_TURN_START },
+        { "EagerEndOfTurn", DEEPGRAM_TURN_EAGER }, { "TurnResumed", DEEPGRAM_TURN_RESUMED },
+        { "EndOfTurn", DEEPGRAM_TURN_END },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct deepgram_msg m;
+        char text[300];
+
+        (void)snprintf(text, sizeof text,
+                       "{\"type\":\"TurnInfo\",\"sequence_id\":7,\"event\":\"%s\",\"turn_index\":2,"
+                       "\"audio_window_start\":1.5,\"audio_window_end\":2.4,"
+                       "\"transcript\":\"book a table\",\"end_of_turn_confidence\":0.55}",
+                       rows[i].event);
+        assert_int_equal(parse(&m, text), PAT_OK);
+        assert_int_equal(m.kind, DEEPGRAM_TURN);
+        assert_int_equal(m.turn, rows[i].turn);
+        assert_string_equal(m.text, "book a table");
+        assert_int_equal(m.start_ms, 1500);
+        assert_int_equal(m.end_ms, 2400);
+        deepgram_msg_fini(&m);
+    }
+}
+
+static void test_deepgram__asks_flux_for_what_it_knows(void **state)
+{
+    static const char *const keyterms[] = { "sales & more", NULL };
+    struct stt_flux f = { "flux-general-multi", 0.65, 0.4, 2000 };
+    struct stt_opts o = { .language = "de-CH", .keyterms = keyterms, .flux = &f };
+    struct pat_buf b;
+
+    (void)state;
+    pat_buf_init(&b, 1000);
+    assert_int_equal(deepgram_flux_url(&b, "wss://host/", &o), PAT_OK);
+    assert_string_equal(b.data, "wss://host/v2/listen?encoding=opus&sample_rate=48000"
+                                "&model=flux-general-multi&eot_threshold=0.65&eot_timeout_ms=2000"
+                                "&eager_eot_threshold=0.40&language_hint=de"
+                                "&keyterm=sales%20%26%20more");
+    f = (struct stt_flux){ "flux-general-en", 0.7, 0, 5000 };
+    o = (struct stt_opts){ .language = "en-US", .flux = &f };
+    pat_buf_reset(&b);
+    assert_int_equal(deepgram_flux_url(&b, "wss://host", &o), PAT_OK);
+    assert_null(strstr(b.data, "eager"));
+    assert_null(strstr(b.data, "language"));
+    pat_buf_fini(&b);
+    assert_string_equal(deepgram_other_language("nova-3", "xx"), "multi");
+    assert_null(deepgram_other_language("nova-3", "multi"));
+    assert_null(deepgram_other_language("enhanced", "xx"));
+}
+
 static void test_deepgram__tolerates_what_it_does_not_know(void **state)
 {
     static const struct {
@@ -48,6 +106,8 @@ static void test_deepgram__tolerates_what_it_does_not_know(void **state)
         { "{\"type\":\"SpeechStarted\",\"timestamp\":2.05}", PAT_OK, DEEPGRAM_SPEECH_STARTED },
         { "{\"type\":\"UtteranceEnd\",\"last_word_end\":-1}", PAT_OK, DEEPGRAM_UTTERANCE_END },
         { "{\"type\":\"Error\",\"description\":\"x\"}", PAT_OK, DEEPGRAM_ERROR },
+        { "{\"type\":\"TurnInfo\",\"event\":\"NewThing\"}", PAT_OK, DEEPGRAM_TURN },
+        { "{\"type\":\"Connected\",\"sequence_id\":0}", PAT_OK, DEEPGRAM_OTHER },
         { "{\"kind\":1}", PAT_EINVAL, DEEPGRAM_OTHER },
         { "[]", PAT_EINVAL, DEEPGRAM_OTHER },
         { "{\"type\":\"Resul", PAT_EINVAL, DEEPGRAM_OTHER },
@@ -131,6 +191,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_deepgram__reads_a_result),
+        cmocka_unit_test(test_deepgram__reads_turns),
+        cmocka_unit_test(test_deepgram__asks_flux_for_what_it_knows),
         cmocka_unit_test(test_deepgram__tolerates_what_it_does_not_know),
         cmocka_unit_test(test_deepgram__tells_what_a_refusal_or_a_close_means),
         cmocka_unit_test(test_packets__keep_what_was_not_answered),

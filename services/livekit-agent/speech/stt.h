@@ -38,6 +38,14 @@ struct stt_events {
     void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
 
+/* Turns judged by the provider's model (Deepgram Flux) instead of pauses. */
+struct stt_flux {
+    const char *model;      /* "flux-general-en", "flux-general-multi" */
+    double eot_threshold;   /* 0.5..0.9: how certain it must be that a turn is over */
+    double eager_threshold; /* 0.3..0.9: and for eager; 0: never eager */
+    int eot_timeout_ms;     /* 500..10000: then it is over whatever the model thinks */
+};
+
 struct stt_opts {
     struct providers *providers; /* with an STT chain; borrowed while the stream lives */
     int64_t connect_ms;
@@ -45,6 +53,8 @@ struct stt_opts {
     int endpointing_ms;
     int utterance_end_ms;        /* >= 1000, 0: off */
     const char *const *keyterms; /* NULL-terminated, or NULL */
+    /* NULL: pauses. Where a step of the chain refuses it, pauses again (see stt_judges). */
+    const struct stt_flux *flux;
 };
 
 int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const struct stt_opts *o,
@@ -52,9 +62,13 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
 /* One Opus packet, samples at 48 kHz long, as received. Silence that was not transmitted: opus
  * NULL, len 0. */
 void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples);
-/* Flush what is in flight: a transcript with is_final follows. */
+/* Flush what is in flight, or end the turn: a transcript with is_final follows. */
 void stt_finalize(struct stt *s);
 int64_t stt_audio_ms(const struct stt *s); /* sent so far: what is billed */
+/* Does who listens judge turns, or only pauses? May change with each connection. */
+bool stt_judges(const struct stt *s);
+/* The model that listens. */
+const char *stt_model(const struct stt *s);
 /* Who listens now. Lives with the chain. */
 const struct provider *stt_listens(const struct stt *s);
 void stt_close(struct stt *s); /* asks the provider to end; NULL is fine */

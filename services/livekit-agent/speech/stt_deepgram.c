@@ -1,4 +1,4 @@
-/* stt_deepgram.c - stt.h by Deepgram's WebSocket.
+/* stt_deepgram.c - stt.h by Deepgram's WebSocket, v1 or Flux.
  *
  * How: every packet goes into the replay ring and, when the socket is open, out at once. The
  * provider's clock starts at 0 with each connection, so base_ms maps it to the stream's. A broken
@@ -23,10 +23,20 @@ enum {
     RETRY_MS = 100,
     RETRY_MAX_MS = 5000,
     MAX_UNDECODABLE = 3, /* in a row: what we are given is no Opus */
+    WISHES = 3,          /* Flux, the language, another language */
 };
 
+/* What one step is asked for, best first. A 400 or 404 says that it does not know this: it is asked
+ * for the next. */
+struct wish {
+    char *url;
+    bool flux;
+    char what[48]; /* for the record: "flux-general-en", "de-CH" */
+};
 struct address {
-    char *url, *auth;
+    struct wish wish[WISHES];
+    int n, now;
+    char *auth;
 };
 
 struct stt {
@@ -41,6 +51,7 @@ struct stt {
     unsigned tried; /* steps, since one of them answered */
     unsigned final; /* those that refuse us whatever we do */
     int64_t connect_ms;
+    char flux_model[48];
 
     struct pat_ws *ws; /* NULL: waiting for the next try, or given up */
     bool open, failed;
@@ -60,6 +71,11 @@ struct stt {
 };
 
 static void connect_now(struct stt *s);
+
+static const struct wish *wish(const struct stt *s)
+{
+    return &s->at[s->step].wish[s->at[s->step].now];
+}
 
 static int64_t to_stream_ms(const struct stt *s, int64_t ms)
 {
@@ -190,8 +206,8 @@ static void on_timer(void *arg)
         connect_now(s);
         return;
     }
-    if (s->open && !s->conn_samples)
-        (void)send_bytes(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME);
+    if (s->open && (!s->conn_samples || (wish(s)->flux && !s->sent_lately)))
+        (void)send_bytes(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME); /* Flux has no KeepAlive */
     else if (!s->sent_lately)
         send_text(s, "{\"type\":\"KeepAlive\"}");
     s->sent_lately = false;
@@ -231,6 +247,27 @@ static void on_results(struct stt *s, const struct deepgram_msg *m)
     s->ev.transcript(&t, s->arg);
 }
 
+/* Nothing of a turn is frozen before its end, where all of it is told again. */
+static void on_turn(struct stt *s, const struct deepgram_msg *m)
+{
+    struct stt_transcript t = { .text = m->text,
+                                .is_final = m->turn == DEEPGRAM_TURN_END,
+                                .speech_final = m->turn == DEEPGRAM_TURN_END,
+                                .eager = m->turn == DEEPGRAM_TURN_EAGER,
+                                .confidence = m->confidence,
+                                .start_ms = to_stream_ms(s, m->start_ms),
+                                .end_ms = to_stream_ms(s, m->end_ms) };
+
+    if (t.is_final)
+        packets_drop(&s->packets, t.end_ms * SAMPLES_PER_MS);
+    if (m->turn == DEEPGRAM_TURN_START && s->ev.speech_started)
+        s->ev.speech_started(t.start_ms, s->arg);
+    if (m->turn == DEEPGRAM_TURN_RESUMED && s->ev.resumed)
+        s->ev.resumed(s->arg);
+    if (t.is_final || *t.text)
+        s->ev.transcript(&t, s->arg);
+}
+
 static void on_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
 {
     struct stt *s = arg;
@@ -252,6 +289,8 @@ static void on_message(struct pat_ws *ws, const char *data, size_t len, bool tex
     s->undecodable = 0;
     if (m.kind == DEEPGRAM_RESULTS)
         on_results(s, &m);
+    else if (m.kind == DEEPGRAM_TURN)
+        on_turn(s, &m);
     else if (m.kind == DEEPGRAM_SPEECH_STARTED && s->ev.speech_started)
         s->ev.speech_started(to_stream_ms(s, m.start_ms), s->arg);
     else if (m.kind == DEEPGRAM_UTTERANCE_END && s->ev.utterance_end)
@@ -259,6 +298,24 @@ static void on_message(struct pat_ws *ws, const char *data, size_t len, bool tex
     else if (m.kind == DEEPGRAM_ERROR)
         pat_log(PAT_WARN, "stt.error", PAT_S("why", m.text));
     deepgram_msg_fini(&m);
+}
+
+/* It does not know what we asked for: the same one is asked for less, at once. */
+static bool ask_for_less(struct stt *s, int status)
+{
+    struct address *a = &s->at[s->step];
+    char why[140];
+
+    if ((status != 400 && status != 404) || a->now + 1 >= a->n)
+        return false;
+    snprintf(why, sizeof why, "HTTP %d: no %s, goes on with %s", status, a->wish[a->now].what,
+             a->wish[a->now + 1].what);
+    pat_log(PAT_WARN, "stt.refused", PAT_S("provider", s->chain->at[s->step]->name),
+            PAT_S("why", why));
+    a->now++;
+    pat_timer_start(&s->timer, 0);
+    tell_failure(s, s->step, FAULT_REQUEST, why, s->step);
+    return true;
 }
 
 static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
@@ -274,6 +331,8 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
         snprintf(why, sizeof why, "HTTP %d %.150s", status, reason ? reason : "");
     else
         snprintf(why, sizeof why, "close %d %.150s", code, reason ? reason : "");
+    if (ask_for_less(s, status))
+        return;
     if (code == 1008) { /* what it could not decode must not be sent again */
         packets_clear(&s->packets);
         s->undecodable++;
@@ -288,7 +347,7 @@ static void connect_now(struct stt *s)
                                                  .message = on_message,
                                                  .closed = on_closed };
     const char *const headers[] = { s->at[s->step].auth, NULL };
-    struct pat_ws_opts opts = { .url = s->at[s->step].url,
+    struct pat_ws_opts opts = { .url = wish(s)->url,
                                 .headers = headers,
                                 .connect_timeout_ms = s->connect_ms,
                                 .ping_ms = PING_MS };
@@ -298,16 +357,36 @@ static void connect_now(struct stt *s)
         connection_failed(s, FAULT_CONNECTION, "cannot connect");
 }
 
-static int address(struct address *a, const struct provider *p, const struct stt_opts *o)
+static int add_wish(struct address *a, const struct provider *p, const struct stt_opts *o,
+                    const char *what, bool flux)
 {
+    struct wish *w = &a->wish[a->n];
     struct pat_buf b;
     int err;
 
     pat_buf_init(&b, (size_t)16 << 10);
-    err = deepgram_url(&b, p->url, p->model, o);
-    a->url = err ? NULL : pat_buf_take(&b);
+    err = flux ? deepgram_flux_url(&b, p->url, o) : deepgram_url(&b, p->url, p->model, o);
+    w->url = err ? NULL : pat_buf_take(&b);
     pat_buf_fini(&b);
-    if (!err && (!a->url || asprintf(&a->auth, "Authorization: Token %s", p->key) < 0))
+    w->flux = flux;
+    pat_strcpy(w->what, sizeof w->what, what);
+    a->n += w->url != NULL;
+    return err || w->url ? err : PAT_ENOMEM;
+}
+
+static int address(struct address *a, const struct provider *p, const struct stt_opts *o)
+{
+    const char *language = o->language && *o->language ? o->language : NULL;
+    struct stt_opts other = *o;
+    int err = o->flux ? add_wish(a, p, o, o->flux->model, true) : PAT_OK;
+
+    if (!err)
+        err = add_wish(a, p, o, language ? language : "no language", false);
+    if (!err && language) {
+        other.language = deepgram_other_language(p->model, language);
+        err = add_wish(a, p, &other, other.language ? other.language : "no language", false);
+    }
+    if (!err && asprintf(&a->auth, "Authorization: Token %s", p->key) < 0)
         err = PAT_ENOMEM;
     return err;
 }
@@ -329,7 +408,8 @@ static void stt_free(struct stt *s)
     pat_timer_fini(&s->timer);
     packets_fini(&s->packets);
     for (int i = 0; i < PROVIDER_STEPS; i++) {
-        free(s->at[i].url);
+        for (int k = 0; k < s->at[i].n; k++)
+            free(s->at[i].wish[k].url);
         free(s->at[i].auth);
     }
     free(s);
@@ -352,6 +432,7 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
     s->providers = o->providers;
     s->chain = providers_of(o->providers, PROVIDER_STT);
     s->connect_ms = o->connect_ms;
+    pat_strcpy(s->flux_model, sizeof s->flux_model, o->flux ? o->flux->model : "");
     err = addresses(s, o);
     if (!err)
         err = pat_timer_init(&s->timer, l, on_timer, s);
@@ -367,7 +448,17 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
 
 void stt_finalize(struct stt *s)
 {
-    send_text(s, "{\"type\":\"Finalize\"}");
+    send_text(s, wish(s)->flux ? "{\"type\":\"ForceEndTurn\"}" : "{\"type\":\"Finalize\"}");
+}
+
+bool stt_judges(const struct stt *s)
+{
+    return wish(s)->flux;
+}
+
+const char *stt_model(const struct stt *s)
+{
+    return wish(s)->flux ? s->flux_model : s->chain->at[s->step]->model;
 }
 
 const struct provider *stt_listens(const struct stt *s)

@@ -11,6 +11,7 @@
 #define SENTENCE "please transfer me to sales"
 
 struct heard {
+    int eager, resumed;
     char text[500], failures[500];
     int ready, started, retries;
     int64_t last_end_ms, utterance_end_ms;
@@ -31,10 +32,17 @@ static void on_started(int64_t audio_ms, void *arg)
     assert_true(audio_ms >= 0);
 }
 
+static void on_resumed(void *arg)
+{
+    ((struct heard *)arg)->resumed++;
+}
+
 static void on_transcript(const struct stt_transcript *t, void *arg)
 {
     struct heard *h = arg;
 
+    h->eager += t->eager;
+    assert_false(t->eager && t->is_final);
     if (!t->is_final)
         return;
     assert_true(t->end_ms >= h->last_end_ms); /* the stream's clock never goes back */
@@ -74,26 +82,35 @@ static void on_provider_failed(const struct provider_failure *f, void *arg)
 /* The table outlives the stream. */
 static struct providers *providers;
 
-static struct stt *open_chain(struct stand *s, struct heard *h, const char *chain, const char *key)
+/* Who listens, and for what. */
+static struct stt *open_as(struct stand *s, struct heard *h, const char *chain, const char *key,
+                           const char *language, const struct stt_flux *flux)
 {
     static const struct stt_events ev = { .ready = on_ready,
                                           .speech_started = on_started,
                                           .transcript = on_transcript,
+                                          .resumed = on_resumed,
                                           .utterance_end = on_utterance_end,
                                           .failed = on_failed,
                                           .provider_failed = on_provider_failed };
     static const char *const keyterms[] = { "sales & more", NULL };
     struct stt_opts o = { .providers = stand_chain(PROVIDER_STT, chain, key),
                           .connect_ms = 3000,
-                          .language = "en-US",
+                          .language = language,
                           .endpointing_ms = 300,
                           .utterance_end_ms = 1000,
-                          .keyterms = keyterms };
+                          .keyterms = keyterms,
+                          .flux = flux };
     struct stt *stt;
 
     providers = o.providers;
     assert_int_equal(stt_open(&stt, s->loop, s->net, &o, &ev, h), PAT_OK);
     return stt;
+}
+
+static struct stt *open_chain(struct stand *s, struct heard *h, const char *chain, const char *key)
+{
+    return open_as(s, h, chain, key, "en-US", NULL);
 }
 
 static struct stt *open_stt(struct stand *s, struct heard *h, const char *key)
@@ -222,7 +239,8 @@ static void test_stt__goes_on_in_another_region_without_losing_a_word(void **sta
         { "{\"cut\":{\"times\":-1,\"after\":1,\"code\":0}}", "key", "deepgram server>deepgram-2;" },
         { "{\"fail\":{\"status\":429,\"times\":-1}}", "key", "deepgram rate>deepgram-2;" },
         { "{\"fail\":{\"status\":402,\"times\":-1}}", "key", "deepgram quota>deepgram-2;" },
-        { "{\"fail\":{\"status\":400,\"times\":-1}}", "key", "deepgram request>deepgram-2;" },
+        { "{\"fail\":{\"status\":400,\"times\":-1}}", "key",
+          "deepgram request>deepgram;deepgram request>deepgram-2;" },
         { "{}", "bad", "deepgram auth>deepgram-2;" },
     };
 
@@ -298,6 +316,105 @@ static void test_stt__stays_connected_through_silence(void **state)
     stand_down(s);
 }
 
+static const struct stt_flux flux = { "flux-general-en", 0.7, 0.4, 3000 };
+
+static void test_stt__a_model_judges_turns(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stt = open_as(s, &h, "deepgram", "key", "en-US", &flux);
+    assert_true(stt_judges(stt));
+    assert_string_equal(stt_model(stt), "flux-general-en");
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_true(h.eager > h.resumed && h.started == 1);
+    close_stt(stt);
+    stand_down(s);
+}
+
+static void test_stt__a_turn_can_be_ended_by_us(void **state)
+{
+    static const struct stt_flux patient = { "flux-general-en", 0.9, 0, 60000 };
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stand_control(s, "deepgram", "{\"latency_ms\":50000}");
+    stt = open_as(s, &h, "deepgram", "key", "en-US", &patient);
+    say(stt, 1000);
+    for (int64_t end = pat_now_ms() + 10000; !h.started && pat_now_ms() < end;)
+        pat_loop_run_once(s->loop, 100);
+    stt_finalize(stt);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    close_stt(stt);
+    stand_down(s);
+}
+
+/* A turn's beginning, not yet answered for, is told again on the next connection. */
+static void test_stt__a_turn_survives_its_connection(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stand_control(s, "deepgram", "{\"cut\":{\"times\":1,\"after\":2,\"code\":1011}}");
+    stt = open_as(s, &h, "deepgram", "key", "en-US", &flux);
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_int_equal(h.retries, 1);
+    close_stt(stt);
+    stand_down(s);
+}
+
+static void test_stt__without_flux_it_goes_on_with_pauses(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stand_control(s, "deepgram", "{\"fail\":{\"status\":404,\"times\":1}}");
+    stt = open_as(s, &h, "deepgram", "key", "en-US", &flux);
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_string_equal(h.failures, "deepgram request>deepgram;");
+    assert_false(stt_judges(stt));
+    assert_string_equal(stt_model(stt), stt_listens(stt)->model);
+    close_stt(stt);
+    stand_down(s);
+}
+
+static void test_stt__a_refused_language_is_replaced(void **state)
+{
+    struct stand *s = stand_up();
+    struct heard h = { 0 };
+    struct stt *stt;
+
+    (void)state;
+    listen_only_for_sentences(s);
+    stt = open_as(s, &h, "deepgram", "key", "xx-YY", NULL);
+    say(stt, 1000);
+    stand_wait(s, &h.whole, 10000);
+    assert_string_equal(h.text, SENTENCE "|");
+    assert_string_equal(h.failures, "deepgram request>deepgram;");
+    assert_false(h.final_failure);
+    close_stt(stt);
+    stand_down(s);
+}
+
 int run_stt_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +425,11 @@ int run_stt_tests(void)
         cmocka_unit_test(test_stt__goes_on_in_another_region_without_losing_a_word),
         cmocka_unit_test(test_stt__gives_up_when_every_account_refuses),
         cmocka_unit_test(test_stt__finalize_flushes),
+        cmocka_unit_test(test_stt__a_model_judges_turns),
+        cmocka_unit_test(test_stt__a_turn_can_be_ended_by_us),
+        cmocka_unit_test(test_stt__a_turn_survives_its_connection),
+        cmocka_unit_test(test_stt__without_flux_it_goes_on_with_pauses),
+        cmocka_unit_test(test_stt__a_refused_language_is_replaced),
         cmocka_unit_test(test_stt__stays_connected_through_silence),
     };
 

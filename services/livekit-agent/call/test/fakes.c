@@ -260,6 +260,18 @@ void stt_finalize(struct stt *s)
     fake.finalized++;
 }
 
+bool stt_judges(const struct stt *s)
+{
+    (void)s;
+    return fake.judges;
+}
+
+const char *stt_model(const struct stt *s)
+{
+    (void)s;
+    return "nova-3";
+}
+
 const struct provider *stt_listens(const struct stt *s)
 {
     static const struct provider by = { .name = "deepgram" };
@@ -283,6 +295,13 @@ void stt_close(struct stt *s)
 void fake_heard(const char *text, bool is_final, bool speech_final)
 {
     struct stt_transcript t = { .text = text, .is_final = is_final, .speech_final = speech_final };
+
+    fake.stt->transcript(&t, fake.stt_arg);
+}
+
+void fake_eager(const char *text)
+{
+    struct stt_transcript t = { .text = text, .eager = true };
 
     fake.stt->transcript(&t, fake.stt_arg);
 }

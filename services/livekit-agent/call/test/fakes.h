@@ -30,6 +30,7 @@ struct fake {
     /* the recogniser */
     const struct stt_events *stt;
     void *stt_arg;
+    bool judges;
     int stt_packets, stt_silence, finalized, stt_closed;
     /* the model */
     const struct llm_events *llm;
@@ -63,6 +64,7 @@ void fake_packet(bool voiced);
 /* n of them, in real time. */
 void fake_speak(int packets, bool voiced);
 void fake_heard(const char *text, bool is_final, bool speech_final);
+void fake_eager(const char *text);
 void fake_model(const char *text); /* a piece of the answer */
 void fake_model_done(int err);
 /* It calls a tool; more may follow, then fake_model_done. */

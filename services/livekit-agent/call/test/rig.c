@@ -61,6 +61,7 @@ int rig_set_up(void **state)
                                    .openai_tts_model = model,
                                    .event_log_dir = none,
                                    .voice_fallback = none,
+                                   .turn_detection = none,
                                    .max_tool_calls = 10,
                                    .max_call_ms = 60000 };
     e->loop = r->loop;

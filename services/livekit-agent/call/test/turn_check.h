@@ -16,8 +16,8 @@ struct turn_check {
     bool made;    /* no more sound of it comes */
     bool dry;     /* what there is of it was sent */
     uint32_t reply;
-    bool gone;    /* the room is over */
-    int left;     /* times TURN_LEAVE was given */
+    bool gone; /* the room is over */
+    int left;  /* times TURN_LEAVE was given */
 };
 
 static inline bool turn_check_makes(enum turn_action a)
