@@ -6,6 +6,7 @@
  *   call_hear.c   what the caller says: the ear's and the recogniser's news
  *   call_reply.c  replies: begun, heard, cut; the voice's and the player's news
  *   call_announce.c  texts of our own
+ *   call_figures.c what a turn took and used
  *   call_record.c what of it is recorded
  *   call_report.c events and usage
  *   call_resume.c going on with a call another agent has begun; whose it is
@@ -143,6 +144,7 @@ struct call {
     int64_t answered_us;
     bool answered, ending, over, yielded;
     char reason[64];
+    int64_t told_chars, told_saved; /* of the voice, in turns told already */
     int64_t prompt_tokens, cached_tokens, completion_tokens;
     char model[64];
 };
@@ -223,6 +225,10 @@ void call_meet(struct call *c, const struct rtc_participant *p);
 /* Puts what the agent before us was heard saying in front of what we were. */
 void call_resume_prepend(struct call *c, struct pat_buf *heard, struct pat_buf *text);
 void call_touch(struct call *c); /* after a step of the turn machine */
+
+/* call_figures.c */
+void figures_observe(const struct call *c);
+void figures_add(struct call *c, struct pat_json *data); /* of the turn just over; once */
 
 /* call_report.c */
 void report_taken_over(struct call *c, const char *state);

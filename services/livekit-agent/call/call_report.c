@@ -240,6 +240,7 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
         pat_json_set_str(data, "model_provider", reply_provider(c->reply));
     }
     pat_json_set_take(data, "timings", timings(c));
+    figures_add(c, data);
     put(c, "turn", "agent", NULL, data, NULL);
     if (cut) {
         data = pat_json_obj();
@@ -256,6 +257,7 @@ void report_turn_figures(struct call *c)
 
     if (!own_share(c, &own_us))
         return;
+    figures_observe(c);
     pat_histogram_observe(c->env->response_s, (double)response_us / 1e6);
     pat_histogram_observe(c->env->own_s, own_us > 0 ? (double)own_us / 1e6 : 0);
     pat_log(PAT_INFO, "call.responded", PAT_S("call", c->id), PAT_I("turn", c->turns),
@@ -269,13 +271,19 @@ static void usage(struct call *c, const char *component, const char *unit, doubl
                   const char *provider, const char *model)
 {
     struct pat_json *data;
-    struct pat_id id = id_for(c, component);
+    struct pat_id id;
+    char what[64];
 
     if (quantity <= 0)
         return;
+    /* Each agent of a call tells its own share. */
+    (void)pat_strcpy(what, sizeof what, component);
+    if (c->epoch > 1)
+        (void)snprintf(what, sizeof what, "%s|%d", component, c->epoch);
+    id = id_for(c, what);
     data = pat_json_obj();
     pat_json_set_str(data, "leg", "livekit");
-    pat_json_set_int(data, "segment", 1);
+    pat_json_set_int(data, "segment", c->epoch > 1 ? c->epoch : 1);
     pat_json_set_str(data, "component", component);
     pat_json_set_str(data, "unit", unit);
     pat_json_set_num(data, "quantity", quantity);
