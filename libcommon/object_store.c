@@ -11,13 +11,17 @@
 
 enum { URL_MAX = 8192, HEADER_MAX = 8192, BODY_MAX = 4 << 20, LIST_MAX = 4 << 20 };
 
-#define PART_MIN ((size_t)5 << 20) /* S3's own limit */
+/* What a refusal may say, however small the object that was asked for. */
+#define REFUSAL_MAX ((size_t)64 << 10)
+
+#define PART_MIN    ((size_t)5 << 20) /* S3's own limit */
 
 struct object_op {
     struct object_op *next, *prev;
     struct pat_store *s;
     enum object_verb verb;
     char *folder; /* of a list */
+    size_t max;   /* of a get */
     pat_http_id id;
     pat_store_fn *fn;
     void *arg;
@@ -172,6 +176,8 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
         err = op->s->supabase ? object_supabase_error(res) : object_s3_error(res);
     if (err == PAT_ENOENT && op->verb == OBJECT_DELETE)
         err = PAT_OK;
+    if (!err && op->verb == OBJECT_GET && res->len > op->max)
+        err = PAT_E2BIG;
     if (!err && op->verb == OBJECT_LIST) {
         names = calloc(1, sizeof *names);
         err = names ? read_names(op, res, names) : PAT_ENOMEM;
@@ -208,9 +214,7 @@ static int send(struct pat_store *s, const struct object_ask *a, struct object_o
     req.url = r->url.data;
     req.body = r->body.len ? r->body.data : a->data;
     req.body_len = r->body.len ? r->body.len : a->len;
-    req.max_body = a->verb == OBJECT_GET    ? a->max
-                   : a->verb == OBJECT_LIST ? LIST_MAX
-                                            : (size_t)64 << 10;
+    req.max_body = a->verb == OBJECT_LIST ? LIST_MAX : a->max > REFUSAL_MAX ? a->max : REFUSAL_MAX;
     return pat_http_start(s->http, &req, NULL, on_done, op, &op->id);
 }
 
@@ -223,7 +227,9 @@ static int start(struct pat_store *s, const struct object_ask *a, int64_t timeou
 
     if (!op)
         return PAT_ENOMEM;
-    *op = (struct object_op){ .next = s->ops, .s = s, .verb = a->verb, .fn = fn, .arg = arg };
+    *op = (struct object_op){
+        .next = s->ops, .s = s, .verb = a->verb, .max = a->max, .fn = fn, .arg = arg
+    };
     if (s->ops)
         s->ops->prev = op;
     s->ops = op;

@@ -147,8 +147,13 @@ static int start(struct dbl *d)
         "/{a}/{b}/{c}/{d}/{e}/{f}",
         "/{a}/{b}/{c}/{d}/{e}/{f}/{g}",
         "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}",
-        "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}",
-        "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}",
+        "/storage/v1/object/{a}",
+        "/storage/v1/object/{a}/{b}",
+        "/storage/v1/object/{a}/{b}/{c}",
+        "/storage/v1/object/{a}/{b}/{c}/{d}",
+        "/storage/v1/object/{a}/{b}/{c}/{d}/{e}",
+        "/storage/v1/object/{a}/{b}/{c}/{d}/{e}/{f}",
+        "/storage/v1/object/{a}/{b}/{c}/{d}/{e}/{f}/{g}",
     };
     struct storage *s = calloc(1, sizeof *s);
     int err = s ? PAT_OK : PAT_ENOMEM;
