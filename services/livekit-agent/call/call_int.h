@@ -208,6 +208,8 @@ void call_typed(struct call *c, const char *text, size_t len);
 /* call_record.c */
 bool call_recorded(const struct env *e, const struct context *ctx); /* will it be? */
 void call_record_begin(struct call *c);
+struct pat_json *call_record_save(const struct call *c); /* a part of the checkpoint */
+void call_record_load(struct call *c, const struct pat_json *saved);
 void call_record_over(struct call *c); /* somebody else goes on when it was yielded */
 
 /* call_trouble.c */

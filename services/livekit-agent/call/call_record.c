@@ -22,9 +22,10 @@ void call_record_notice(const struct env *e, struct context *ctx)
 
 void call_record_begin(struct call *c)
 {
+    char name[RECORD_NAME_MAX] = RECORD_NAME;
     const struct record_opts o = { .call_id = c->id,
                                    .user_id = c->ctx ? c->ctx->user_id : NULL,
-                                   .name = RECORD_NAME,
+                                   .name = name,
                                    .epoch = c->epoch };
     int err;
 
@@ -33,7 +34,40 @@ void call_record_begin(struct call *c)
     /* Who wants the notice is not recorded without it. */
     if (*c->env->conf->recording.notice && !c->ctx->announced)
         return;
+    if (c->came_back) /* what was before it left is a file already */
+        (void)snprintf(name, sizeof name, RECORD_NAME "-%lld",
+                       (long long)(pat_unix_ms() - pat_id_time_ms(c->id)) / 1000);
     err = record_begin(&c->record, c->env->recorder, &o);
+    if (err)
+        pat_log(PAT_ERROR, "call.not_recorded", PAT_S("call", c->id), PAT_ERR(err));
+}
+
+struct pat_json *call_record_save(const struct call *c)
+{
+    struct record_state s;
+    struct pat_json *o;
+
+    if (!c->record)
+        return NULL;
+    s = record_state(c->record);
+    o = pat_json_obj();
+    pat_json_set_str(o, "name", s.name);
+    pat_json_set_int(o, "began_ms", s.began_ms);
+    pat_json_set_bool(o, "paused", s.paused);
+    return o;
+}
+
+void call_record_load(struct call *c, const struct pat_json *saved)
+{
+    const struct record_state s = { .name = pat_json_str_or(saved, "name", RECORD_NAME),
+                                    .began_ms = pat_json_int_or(saved, "began_ms", pat_unix_ms()),
+                                    .paused = pat_json_bool_or(saved, "paused", false) };
+    const struct record_opts o = {
+        .call_id = c->id, .user_id = c->ctx->user_id, .name = s.name, .epoch = c->epoch
+    };
+    int err = c->record || !c->env->recorder ? PAT_OK
+                                             : record_resume(&c->record, c->env->recorder, &o, &s);
+
     if (err)
         pat_log(PAT_ERROR, "call.not_recorded", PAT_S("call", c->id), PAT_ERR(err));
 }

@@ -18,6 +18,7 @@ enum {
 
 /* In the order loaded. */
 static const struct checkpoint_part checkpoint_parts[] = {
+    { "recording", call_record_save, call_record_load },
     { NULL, NULL, NULL },
 };
 

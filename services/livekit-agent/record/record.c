@@ -78,7 +78,8 @@ static void write_until(struct record *r, int64_t until)
     while ((len = record_mix_next(&r->mix, until, packet, &samples)) > 0) {
         if (ogg_page_add(&r->page, packet, len)) {
             (void)ogg_page_flush(&r->page, before, 0, &r->data);
-            r->mix.lost += ogg_page_add(&r->page, packet, len) != PAT_OK; /* an empty page has room */
+            r->mix.lost +=
+                ogg_page_add(&r->page, packet, len) != PAT_OK; /* an empty page has room */
         }
         before = r->mix.pos;
         if (r->mix.pos - r->piece.from >= r->r->o.piece_ms * PER_MS) {
@@ -253,7 +254,7 @@ void record_unpause(struct record *r)
 
 struct record_state record_state(const struct record *r)
 {
-    return (struct record_state){ r->keep->began_ms, r->paused };
+    return (struct record_state){ r->keep->name, r->keep->began_ms, r->paused };
 }
 
 int64_t record_ms(const struct record *r)

@@ -28,6 +28,7 @@ struct record_opts {
 
 /* What a successor has to know; for the checkpoint. */
 struct record_state {
+    const char *name; /* borrowed from the recording */
     int64_t began_ms; /* Unix time */
     bool paused;
 };

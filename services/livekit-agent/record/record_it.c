@@ -174,6 +174,7 @@ static void test_recording__two_agents_a_pause_and_a_clip(void **state)
     record_end(s->clip);
     s->clip = NULL;
     st = record_state(s->record);
+    st.name = RECORD_NAME;
     record_leave(s->record);
     s->record = NULL;
     speak(s, 1000); /* nobody hears it */
