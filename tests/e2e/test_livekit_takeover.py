@@ -25,7 +25,7 @@ SILENCE_S = 9
 
 @pytest.fixture(scope="module")
 def stack():
-    with Team(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev"))) as s:
+    with Team(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")), PAT_DRAIN_MS="40000") as s:
         yield s
         ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
@@ -237,6 +237,19 @@ def test_nats_away_for_longer_than_a_lease_ends_nothing(stack, watch):
     agent.kill()  # and the protection is back
     stack.resumed(leg.call, 2)
     assert answered(leg)
+
+
+def test_told_to_stop_it_hands_its_calls_over(stack, watch):
+    leg = begin(stack)
+    agent = stack.serving(leg.call)
+    agent.process.send(signal.SIGTERM)
+    assert agent.process.wait(60) == 0
+    resumed = stack.resumed(leg.call, 2)
+    assert resumed["how"] == "listen"
+    assert leg.reason is None
+    assert answered(leg)
+    assert len(watch.of("call.taken_over", leg.call)) == 1 and not watch.of("usage.recorded", leg.call)
+    one_voice_at_a_time(leg)
 
 
 def test_prepared_by_an_agent_that_dies_it_is_served(stack, watch):

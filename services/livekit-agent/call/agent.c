@@ -44,6 +44,7 @@ static void make_metrics(struct env *e)
     struct pat_metrics *m = e->metrics;
 
     e->calls = pat_gauge(m, "pat_agent_calls", "Calls being served", NULL);
+    e->load = pat_gauge(m, "pat_agent_load", "Of its capacity, what is used; 1: full", NULL);
     e->answered = pat_counter(m, "pat_agent_calls_answered_total", "Calls answered", NULL);
     e->taken_over = pat_counter(m, "pat_agent_calls_taken_over_total",
                                 "Calls begun by another agent, or prepared and not begun", NULL);
@@ -233,11 +234,13 @@ static void on_drain_limit(void *arg)
 void agent_drain(struct agent *a, pat_loop_fn *drained, void *arg)
 {
     int64_t limit_ms = a->d->drain_ms - END_CALLS_BEFORE_MS - RECORDER_MS - JOURNAL_MS;
+    int64_t hand_ms;
 
     a->draining = true;
     a->drained = drained;
     a->drained_arg = arg;
-    a->hand_by_ms = a->env.conf->handover_ms ? pat_now_ms() + a->env.conf->handover_ms : 0;
+    hand_ms = limit_ms / 2 < a->env.conf->handover_ms ? limit_ms / 2 : a->env.conf->handover_ms;
+    a->hand_by_ms = a->env.conf->handover_ms ? pat_now_ms() + hand_ms : 0;
     agent_stop_rpc(a);
     worker_drain(a->env.worker);
     pat_timer_start(&a->drain_timer, limit_ms > 0 ? limit_ms : 0);

@@ -14,6 +14,7 @@
 #include "agent.h"
 #include "call.h"
 #include "lease.h"
+#include "load.h"
 
 #define AGENT_BUCKET "pat_calls" /* CALL_BUCKET of a call */
 
@@ -102,6 +103,8 @@ struct agent {
     struct pat_timer beat;
     int64_t beat_sent_ms, beat_stored_us;
     struct taking *takings;
+    struct load load;
+    int64_t late_before; /* late packets of calls that are over */
     bool was_sound;
     int64_t hand_by_ms; /* draining: calls that are in the middle of something wait until then */
     struct pat_sub *prepare_sub, *verify_sub;
@@ -155,6 +158,9 @@ void agent_ask_put_out(struct agent *a, struct call *c, enum call_lost why);
 void agent_lease_over(struct agent *a, const struct served *s);
 /* Prepared, and waiting for its job. */
 void agent_mark_prepared(struct agent *a, const struct prepared *p);
+
+/* How many calls there is room for. */
+int agent_room(const struct agent *a);
 
 /* agent_takeover.c */
 void agent_take(struct agent *a, const struct lease_call *lc);

@@ -83,7 +83,7 @@ static int on_offered(const char *job_id, const char *room, const char *metadata
     const char *id = id_of(room, metadata);
     int epoch = FIRST_EPOCH;
 
-    if (a->draining || a->n_calls >= a->env.conf->max_calls ||
+    if (a->draining || !agent_room(a) ||
         (id && (agent_find(a, id) || is_over(a, id) || agent_lease_epoch(a, id, &epoch)))) {
         pat_log(PAT_INFO, "agent.job_refused", PAT_S("job", job_id), PAT_S("room", room),
                 PAT_I("calls", a->n_calls));
@@ -121,6 +121,7 @@ static void on_ended(struct call *c, void *arg)
 
     if (s)
         agent_lease_over(a, s);
+    a->late_before += call_late_frames(c);
     forget(a, c);
     note_over(a, c);
     call_free(c);

@@ -3,13 +3,14 @@
  * Every LEASE_BEAT_MS / 2 it looks at everything: cheap, and the only clock there is. A process
  * that stood still falls silent before its next packet and asks; one that is only cut off from NATS
  * goes on, since nobody can have taken its calls without putting it out of the room
- * (docs/decisions/0011-takeover.md). It takes no call itself; that is agent_takeover.c.
+ * (docs/decisions/0012-takeover.md). It takes no call itself; that is agent_takeover.c.
  */
 #include "agent_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define AGENTS_BUCKET "pat_agents"
 
@@ -375,7 +376,7 @@ static void beat(struct agent *a)
 
     a->beat_sent_ms = pat_now_ms();
     pat_json_set_int(j, "calls", a->n_calls);
-    pat_json_set_int(j, "free", a->env.conf->max_calls - a->n_calls);
+    pat_json_set_int(j, "free", agent_room(a));
     pat_json_set_bool(j, "draining", a->draining);
     text = pat_json_print(j);
     if (!q)
@@ -429,6 +430,29 @@ static bool is_sound(const struct agent *a)
            pat_now_us() - a->beat_stored_us < LEASE_MS * 1000LL;
 }
 
+int agent_room(const struct agent *a)
+{
+    return load_room(&a->load, a->n_calls, (int)a->env.conf->max_calls);
+}
+
+/* Honest load, for LiveKit and for the other agents. */
+static void measure(struct agent *a)
+{
+    struct load_sample s = { .now_us = pat_now_us(),
+                             .late = a->late_before,
+                             .calls = a->n_calls,
+                             .max_calls = (int)a->env.conf->max_calls };
+    struct timespec t;
+
+    for (const struct served *c = a->calls; c; c = c->next)
+        s.late += call_late_frames(c->call);
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0)
+        s.cpu_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    load_step(&a->load, &s);
+    pat_gauge_set(a->env.load, load_fraction(&a->load));
+    worker_load(a->env.worker, load_fraction(&a->load), agent_room(a) == 0);
+}
+
 static void note_sound(struct agent *a, bool sound, int64_t now)
 {
     bool was = a->leases.sound_ms != 0;
@@ -459,6 +483,7 @@ static void on_tick(void *arg)
     pat_timer_start(&a->beat, TICK_MS);
     if (now - a->beat_sent_ms >= LEASE_BEAT_MS)
         beat(a);
+    measure(a);
     sound = is_sound(a);
     note_sound(a, sound, now);
     mind_calls(a, now, sound);

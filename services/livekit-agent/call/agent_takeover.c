@@ -294,7 +294,7 @@ void agent_take(struct agent *a, const struct lease_call *lc)
     struct question *q;
 
     if (agent_served(a, lc->id) || find(a, lc->id) || !lc->mark.room[0] ||
-        (!lc->mark.epoch && a->n_calls >= a->env.conf->max_calls))
+        (!lc->mark.epoch && !agent_room(a)))
         return;
     if (lc->mark.deaths >= DEATHS_MAX) {
         give_up(a, lc);

@@ -57,6 +57,7 @@ static void on_ready(void *arg)
 
     if (c->keep.plan.what != RESUME_NO) {
         pat_timer_start(&c->progress, PROGRESS_MS);
+        call_record_begin(c);
         call_resume(c);
         return;
     }
@@ -411,6 +412,11 @@ void call_free(struct call *c)
 bool call_yielded(const struct call *c)
 {
     return c->yielded;
+}
+
+int64_t call_late_frames(const struct call *c)
+{
+    return player_late_frames(c->player);
 }
 
 const char *call_room(const struct call *c)

@@ -88,6 +88,7 @@ const char *call_id(const struct call *c);
 /* Why it ended, or is ending; "" before. */
 const char *call_reason(const struct call *c);
 const char *call_job(const struct call *c); /* "" without one */
+int64_t call_late_frames(const struct call *c);
 int call_epoch(const struct call *c);
 const char *call_room(const struct call *c);
 /* The parameters it began with, as text; NULL: none. */

@@ -2,7 +2,7 @@
  *
  * There may be two agents of one call in a room for a moment: the epoch at the end of their
  * identities says which is the later one. The earlier leaves as soon as it sees the later; the
- * later says nothing before the earlier is out (docs/decisions/0011-takeover.md).
+ * later says nothing before the earlier is out (docs/decisions/0012-takeover.md).
  */
 #include "call_int.h"
 

@@ -47,7 +47,7 @@ struct env {
     int deletes;                           /* rooms being deleted, of calls that are over */
     pat_loop_fn *deleted;                  /* one of them is */
     void *deleted_arg;
-    struct pat_gauge *calls;
+    struct pat_gauge *calls, *load;
     struct pat_counter *answered, *taken_over, *failed, *interruptions, *late_frames;
     struct pat_histogram *greeting_s, *response_s, *own_s;
 };

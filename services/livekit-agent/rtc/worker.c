@@ -45,6 +45,8 @@ struct worker {
     struct pat_ws *ws;
     bool registered;
     bool draining;
+    double load; /* as measured */
+    bool full;
     struct pat_retry retry;
     struct pat_timer again; /* until the next attempt to connect */
     struct pat_timer tick;
@@ -99,9 +101,13 @@ static void send_status(struct worker *w)
         return;
     w->status_at_ms = pat_loop_now_ms(w->loop);
     status._status_case = LIVEKIT__UPDATE_WORKER_STATUS___STATUS_STATUS;
-    status.status = w->draining || n == w->n_slots ? LIVEKIT__WORKER_STATUS__WS_FULL
-                                                   : LIVEKIT__WORKER_STATUS__WS_AVAILABLE;
-    status.load = FULL_LOAD * (float)n / (float)w->n_slots;
+    status.status = w->draining || w->full || n == w->n_slots
+                        ? LIVEKIT__WORKER_STATUS__WS_FULL
+                        : LIVEKIT__WORKER_STATUS__WS_AVAILABLE;
+    status.load = (float)n / (float)w->n_slots;
+    if (status.load < (float)w->load)
+        status.load = (float)w->load;
+    status.load *= FULL_LOAD;
     status.job_count = (uint32_t)n;
     m.message_case = LIVEKIT__WORKER_MESSAGE__MESSAGE_UPDATE_WORKER;
     m.update_worker = &status;
@@ -428,6 +434,16 @@ void worker_job_done(struct worker *w, const char *job_id, const char *error)
         w, job_id, error ? LIVEKIT__JOB_STATUS__JS_FAILED : LIVEKIT__JOB_STATUS__JS_SUCCESS, error);
     slot->state = SLOT_FREE;
     send_status(w);
+}
+
+void worker_load(struct worker *w, double load, bool full)
+{
+    bool tell = full != w->full;
+
+    w->load = load;
+    w->full = full;
+    if (tell)
+        send_status(w);
 }
 
 void worker_drain(struct worker *w)

@@ -46,6 +46,8 @@ int worker_new(struct worker **out, struct pat_loop *l, struct pat_net *net,
 /* The call of this job is over: JS_SUCCESS, or JS_FAILED with error. Call it before leaving the
  * room. */
 void worker_job_done(struct worker *w, const char *job_id, const char *error);
+/* What is measured: 0 idle, 1 full. Never less than what the slots say. full: no job more. */
+void worker_load(struct worker *w, double load, bool full);
 /* Refuse new jobs from now on (WS_FULL). */
 void worker_drain(struct worker *w);
 void worker_close(struct worker *w, pat_loop_fn *closed, void *arg);
