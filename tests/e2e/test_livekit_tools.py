@@ -24,6 +24,7 @@ ZONE = ZoneInfo("Europe/Berlin")
 KEY = os.urandom(24)
 SENTENCE = "hello please tell me your opening hours"
 CODE = "four two one seven"
+SALES, BOSS, TRANSFER = "+15550142000", "+15550142001", "please transfer me to sales"
 
 
 class Shop(ThreadingHTTPServer):
@@ -61,7 +62,9 @@ def stack(shop):
     with Stack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")),
                daemons={"livekit-agent": {"PAT_AGENT_TOOL_PRIVATE_NETS": "true", "PAT_AGENT_TIME_ZONE": "Europe/Berlin"}}) as s:
         s.sql("insert into public.transfer_numbers (user_id, label, phone_number, is_default, transfer_secret) "
-              "values (%s, 'boss', '+15550100088', true, '42-17')", LEO.id)
+              "values (%s, 'boss', %s, true, '42-17')", LEO.id, BOSS)
+        s.sql("insert into public.transfer_numbers (user_id, label, phone_number) values (%s, 'sales', %s)", LEO.id, SALES)
+        s.control("deepgram", grammar=[TRANSFER, *voice.sentences()])
         s.sql("insert into patchbay.user_tools (user_id, name, description, url, secret, parameters) "
               "values (%s, 'order_status', 'Looks an order up.', %s, %s, %s)", LEO.id,
               f"http://127.0.0.1:{shop.server_port}/orders", "whsec_" + base64.b64encode(KEY).decode(),
@@ -104,7 +107,7 @@ def rpc(stack, method: str, params: dict) -> dict:
 
 
 def test_a_message_is_left_after_the_word(stack, watch):
-    message = "i have a question about my invoice"
+    message = "hello i have a question about my invoice"
     sid, leg = begin(stack)
     ask(stack, leg, SENTENCE, [{"name": "take_message", "arguments": {"caller_name": "Ada"}}])
     assert tools(watch, leg.call, 1)["take_message"]["outcome"] == "ok"
@@ -159,12 +162,42 @@ def test_a_callback_a_tool_of_the_users_and_a_passcode(stack, watch, shop):
         assert rpc(stack, "callback_close", closed)["result"]["state"] == "done"
     assert rpc(stack, "callbacks_due", {"user_id": str(LEO.id), "until": until})["result"]["callbacks"] == []
 
-    ask(stack, leg, SENTENCE, [{"name": "transfer_call", "arguments": {"to": "boss", "passcode": CODE}}])
-    assert tools(watch, leg.call, 4)["transfer_call"]["error"] != "passcode"
+    stack.control("signalwire", phones={BOSS: {"status": 200}})
+    stack.control("openai", tool_calls=[{"name": "transfer_call", "arguments": {"to": "boss", "passcode": CODE}}])
+    leg.say(voice.trim(voice.speak(SENTENCE)))
+    wait(lambda: "bridged" in [e["data"]["outcome"] for e in watch.of("call.transfer", leg.call)], 60, "the boss has it")
+    leg.wait_end(30)
+    assert tools(watch, leg.call, 4)["transfer_call"]["outcome"] == "ok"
     stack.hang_up(sid)
-    stack.wait_row(sid, "ended")
+    stack.wait_row(sid, "ended", 30)
+    stack.control("signalwire", phones={})
     wait(lambda: len(stack.sql("select id from patchbay.tool_calls where call_id = %s", leg.call)) == 4, 20, "rows of all")
     for daemon in stack.daemons.values():
         log = daemon.process.log.read_text()
         assert CODE not in log and "42-17" not in log and "whsec_" not in log
     assert CODE not in json.dumps([e for e in watch.events if e["type"] == "pat.turn.v1.tool"])
+
+
+def test_who_asks_for_a_person_is_put_through_and_comes_back_when_nobody_is_there(stack, watch):
+    """The wish is spoken, the router acts on the carrier's leg, the phone is busy, and the agent knows it all."""
+    stack.control("signalwire", phones={SALES: {"status": 486, "after_ms": 1500}})
+    sid, first = begin(stack)
+    call = first.call
+    stack.control("openai", tool_calls=None)
+    first.say(voice.trim(voice.speak(TRANSFER)))
+    wait(lambda: "returned" in [e["data"]["outcome"] for e in watch.of("call.transfer", call)], 60, "nobody took the call")
+    assert [e["data"]["label"] for e in watch.of("call.transfer", call)][0] == "sales"
+    agent = stack.daemons["livekit-agent"]
+    assert agent.logged("call.ended", call=call, reason="transferred")
+    again = wait(lambda: stack.gate.legs.get(call) if stack.gate.legs.get(call) is not first else None, 30,
+                 "the room is dialled again")
+    again.wait_active(30)
+    again.wait_speech(again.active_at, 30)
+    again.wait_quiet()
+    wait(lambda: any("sales could not be reached" in e["data"]["heard"] for e in watch.of("turn.agent", call)), 20,
+         "the caller is told")
+    ask(stack, again, SENTENCE)
+    assert TRANSFER in json.dumps(stack.double_log("openai", "request")[-1]["body"]["messages"])
+    stack.hang_up(sid)
+    stack.wait_row(sid, "ended")
+    stack.control("signalwire", phones={})
