@@ -265,3 +265,34 @@ def test_prepared_by_an_agent_that_dies_it_is_served(stack, watch):
     wait(lambda: any(voice.same_words(e["data"]["heard"], GREETING) for e in watch.of("turn.agent", call)), 20,
          "the greeting is told, whole")
     assert answered(leg)
+
+
+KILLS = int(os.environ.get("PAT_SOAK_KILLS", 50))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+def test_many_kills_lose_no_call(stack):
+    """Whoever serves the first of three calls is killed, again and again; every call is heard of to the end."""
+    legs = [begin(stack) for _ in range(3)]
+    ready = []
+    for n in range(KILLS):
+        agent = stack.serving(legs[0].call)
+        mine = [leg for leg in legs if stack.mark(leg.call)["agent"] == stack.agent_id(agent)]
+        epochs = {leg: stack.mark(leg.call)["epoch"] for leg in mine}
+        agent.kill()
+        at = time.monotonic()
+        for leg in mine:
+            stack.resumed(leg.call, epochs[leg] + 1, 40)
+        ready.append(time.monotonic() - at)
+        stack.settle()
+        # One that kills whoever takes it is given up after four: it has to have been served for a while.
+        wait(lambda: all(not stack.mark(leg.call).get("deaths") for leg in legs), 30, "the calls are steady")
+        assert all(leg.reason is None for leg in legs)
+        if n % 10 == 0:
+            answered(legs[n // 10 % len(legs)])
+    ready.sort()
+    print(f"\n{KILLS} kills: ready after {ready[len(ready) // 2]:.2f} s (median), {ready[-1]:.2f} s at worst")
+    for leg in legs:
+        answered(leg)
+        one_voice_at_a_time(leg)
