@@ -199,6 +199,7 @@ def main():
     p.add_argument("--peer-turns", choices=("stt", "vad", "model"), default="stt", help="who ends a turn there (model: its own default)")
     p.add_argument("--peer-tuned", action="store_true", help="its delays as short as ours, not its defaults")
     p.add_argument("--runs", type=int, default=1)
+    p.add_argument("--detection", choices=("endpointing", "flux"), default="endpointing", help="who judges ends of turns")
     p.add_argument("--calls", type=int, default=1)
     p.add_argument("--turns", type=int, default=3)
     p.add_argument("--interruptions", type=int, default=3)

@@ -70,7 +70,8 @@ class Ours(Contender):
             "PAT_CALL_SECRET": "secret", "PAT_DEEPGRAM_URL": bench.double("deepgram", "ws"), "PAT_DEEPGRAM_API_KEY": "k",
             "PAT_OPENAI_URL": bench.double("openai", "http") + "/v1", "PAT_OPENAI_API_KEY": "k",
             "PAT_ELEVENLABS_URL": bench.double("elevenlabs", "ws"), "PAT_ELEVENLABS_API_KEY": "k",
-            "PAT_AGENT_MAX_CALLS": "400", "PAT_EVENT_LOG_DIR": str(bench.folder)}).start()
+            "PAT_AGENT_MAX_CALLS": "400", "PAT_TURN_DETECTION": bench.args.detection,
+            "PAT_EVENT_LOG_DIR": str(bench.folder)}).start()
         # Postgres may be away: the worker's registration is what counts here.
         self.process.wait_until(lambda: "agent.registered" in self.process.log.read_text(), 20)
 
