@@ -8,11 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import boto3
 import pytest
 from harness.rough import GREETING, SETTINGS, new_call
 from harness.team import Team
 
-from harness import voice
+from harness import recording, voice
 from harness.sip_leg import wait
 from harness.stack import ROOT
 
@@ -101,10 +102,32 @@ def test_killed_while_listening_it_stays_silent_and_knows_what_was_said(stack, w
     one_voice_at_a_time(leg)
     leg.hang_up()
     wait(stack.all_idle, 30, "the call is over")
+    wait(lambda: {"llm_out", "stt", "tts_chars"} <= {e["data"]["component"] for e in watch.of("usage.recorded", leg.call)},
+         20, "its usage is told")
     usage = {e["data"]["component"]: e["data"]["quantity"] for e in watch.of("usage.recorded", leg.call)}
     assert usage["llm_out"] > 0 and usage["stt"] > 0 and usage["tts_chars"] > 0
     assert len(watch.of("usage.recorded", leg.call)) == len(usage), "told once"
     assert len(watch.of("call.answered", leg.call)) == 1
+
+
+def test_killed_its_recording_goes_on(stack, watch):
+    """One file, with what was said before and after."""
+    later = "hi there do you have a free room on friday please"
+    leg = begin(stack, SETTINGS | {"stack_config": {"livekit": {"record": True}}})
+    assert answered(leg)
+    kill(stack, leg)
+    stack.resumed(leg.call, 2)
+    assert answered(leg, later)
+    leg.hang_up()
+    told = wait(lambda: [e["data"] for e in watch.of("call.recording", leg.call) if e["data"]["state"] == "stored"], 60,
+                "the recording is stored")[0]
+    assert [e["data"]["state"] for e in watch.of("call.recording", leg.call)].count("resumed") == 1
+    store = boto3.client("s3", endpoint_url=stack.double("storage"), aws_access_key_id="AKIDOUBLE",
+                         aws_secret_access_key="the-secret-of-the-double", region_name="us-east-1")
+    caller, _ = recording.decode(store.get_object(Bucket="recordings", Key=told["object"])["Body"].read())
+    before, after = recording.halves(caller)
+    assert (voice.hear(voice.trim(before), voice.sentences()), voice.hear(voice.trim(after), voice.sentences())) == (
+        QUESTION, later)
 
 
 def test_killed_in_mid_sentence_it_goes_on_from_there(stack, watch):

@@ -33,3 +33,11 @@ def voiced_ms(samples: np.ndarray, from_ms: float = 0) -> float | None:
         if loud[i] and loud[i + 1]:
             return i * 20.0
     return None
+
+
+def halves(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Before and after the longest silence between two voices."""
+    loud = np.flatnonzero(voice.voiced(samples))
+    i = int(np.diff(loud).argmax())
+    middle = int(loud[i] + loud[i + 1]) // 2 * (voice.RATE // 50)
+    return samples[:middle], samples[middle:]

@@ -271,19 +271,13 @@ static void usage(struct call *c, const char *component, const char *unit, doubl
                   const char *provider, const char *model)
 {
     struct pat_json *data;
-    struct pat_id id;
-    char what[64];
+    struct pat_id id = id_for(c, component);
 
     if (quantity <= 0)
         return;
-    /* Each agent of a call tells its own share. */
-    (void)pat_strcpy(what, sizeof what, component);
-    if (c->epoch > 1)
-        (void)snprintf(what, sizeof what, "%s|%d", component, c->epoch);
-    id = id_for(c, what);
     data = pat_json_obj();
     pat_json_set_str(data, "leg", "livekit");
-    pat_json_set_int(data, "segment", c->epoch > 1 ? c->epoch : 1);
+    pat_json_set_int(data, "segment", 1);
     pat_json_set_str(data, "component", component);
     pat_json_set_str(data, "unit", unit);
     pat_json_set_num(data, "quantity", quantity);
