@@ -47,7 +47,8 @@ class WatchedStack(Stack):
 
     def secrets(self) -> dict[str, str]:
         return {"signing key": self.signing_key, "call secret": self.call_secret, "Retell's key": self.retell_key,
-                "inside token": self.inside_token, "Supabase's secret": self.jwt_secret, "LiveKit's secret": self.livekit.secret,
+                "inside token": self.inside_token, "carrier token": self.carrier_token,
+                "Supabase's secret": self.jwt_secret, "LiveKit's secret": self.livekit.secret,
                 "database password": self.pg.password, "SIP password": self.sip_password} | self.agent_keys
 
 
