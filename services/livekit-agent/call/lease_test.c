@@ -168,8 +168,8 @@ static void test_mark__travels_as_text(void **state)
                                        "[]",
                                        "{\"epoch\":-1}",
                                        "{\"epoch\":1e12}",
-                                       "{\"epoch\":1,\"agent\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-                                       "xxxxxxxxxxxxxxxxxxx\"}" };
+                                       ("{\"epoch\":1,\"agent\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                                        "xxxxxxxxxxxxxxxxxxx\"}") };
 
     (void)state;
     assert_int_equal(lease_mark_parse(&back, text, strlen(text)), PAT_OK);
