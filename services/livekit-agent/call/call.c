@@ -28,15 +28,6 @@ static void on_wake(void *arg)
     call_turn_kind(c, TURN_WAKE, 0);
 }
 
-static void on_limit(void *arg)
-{
-    struct call *c = arg;
-
-    pat_log(PAT_INFO, "call.too_long", PAT_S("call", c->id));
-    pat_strcpy(c->reason, sizeof c->reason, "max_duration");
-    call_turn_kind(c, TURN_HANG_UP, 2);
-}
-
 static void on_absent(void *arg)
 {
     struct call *c = arg;
@@ -91,7 +82,7 @@ static int init_timers(struct call *c)
     if (!err)
         err = pat_timer_init(&c->progress, l, on_progress, c);
     if (!err)
-        err = pat_timer_init(&c->limit, l, on_limit, c);
+        err = pat_timer_init(&c->limit, l, call_on_limit, c);
     if (!err)
         err = pat_timer_init(&c->absent, l, on_absent, c);
     if (!err)
@@ -177,6 +168,8 @@ int call_open_speech(struct call *c)
     call_return_known(c);
     free(system);
     call_turn_opts(c);
+    c->turn_opts.idle_ms = (int32_t)c->env->conf->idle_ms;
+    c->turn_opts.idle_max = (int32_t)c->env->conf->idle_prompts;
     if (!err)
         err = open_stt(c);
     if (!err && !c->mouth)
@@ -274,7 +267,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
         return err;
     }
     pat_timer_start(&c->absent, c->answered ? CALLER_BACK_MS : NO_CALLER_MS);
-    pat_timer_start(&c->limit, env->conf->max_call_ms);
+    call_limits_start(c);
     pat_log(PAT_INFO, "call.joining", PAT_S("call", c->id), PAT_S("room", c->room_name),
             PAT_B("context", c->ctx != NULL));
     *out = c;

@@ -12,6 +12,7 @@
  *   call_resume.c going on with a call another agent has begun; whose it is
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
+ *   call_limits.c silence and time: how long a call may be
  *   call_trouble.c  providers that fail, and what the caller hears then
  */
 #ifndef CALL_INT_H
@@ -136,7 +137,8 @@ struct call {
     struct pat_task gone;
     struct call_dtmf dtmf;
     pat_bus_id voicemail; /* asked for */
-    bool gave_up;
+    bool gave_up, moving;
+    int limit_step; /* of the longest duration */
     const char *agent_state;
 
     int64_t began_us, began_ms; /* whoever began it */
@@ -197,6 +199,11 @@ void call_open(struct call *c);
 void call_reply_over(struct call *c, bool cut);
 void call_tick(void *arg); /* while we speak */
 
+/* call_limits.c */
+void call_limits_start(struct call *c);
+void call_on_limit(void *call); /* the timer's */
+void call_idle(struct call *c); /* TURN_IDLE */
+
 /* call_dtmf.c */
 int call_dtmf_init(struct call *c) PAT_MUST_CHECK;
 void call_dtmf_stop(struct call *c);
@@ -215,6 +222,9 @@ void call_record_over(struct call *c); /* somebody else goes on when it was yiel
 /* call_trouble.c */
 void call_provider_failed(const struct provider_failure *f, void *call);
 void call_sorry(struct call *c); /* TURN_SORRY */
+void call_leave(struct call *c); /* TURN_LEAVE */
+/* The caller has left: to where we sent them. */
+bool call_moved(const struct call *c);
 /* We cannot serve the caller any more: the router's message service does, else a goodbye. */
 void call_give_up(struct call *c, const char *reason);
 void call_trouble_stop(struct call *c);

@@ -72,6 +72,10 @@ static void caller_left(struct call *c, int reason)
         pat_timer_start(&c->absent, reason == CONNECTION_TIMEOUT ? TIMED_OUT_MS : RETURN_MS);
         return;
     }
+    if (call_moved(c)) {
+        call_end(c, c->reason);
+        return;
+    }
     pat_strcpy(c->reason, sizeof c->reason,
                call_tools_moved(c->tools) ? "transferred" : "caller_left");
     call_turn_kind(c, TURN_GONE, 0);

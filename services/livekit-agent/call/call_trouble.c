@@ -62,45 +62,57 @@ void call_sorry(struct call *c)
     }
 }
 
-static void say_goodbye(struct call *c)
-{
-    c->bye = PROMPT_OUT_OF_ORDER;
-    call_turn_kind(c, TURN_HANG_UP, 2);
-}
-
-/* Moved: the caller leaves the room now, to hear the message service. */
+/* Moved: the caller leaves the room by himself now, to hear the message service. */
 static void on_voicemail(int err, const struct pat_json *result, const char *message, void *arg)
 {
     struct call *c = arg;
 
     (void)result;
     c->voicemail = 0;
-    if (err) {
-        pat_log(PAT_WARN, "call.no_voicemail", PAT_S("call", c->id), PAT_ERR(err),
-                PAT_S("why", message ? message : ""));
-        say_goodbye(c);
+    if (!err) {
+        pat_timer_start(&c->absent, MOVE_MS);
         return;
     }
-    pat_timer_start(&c->absent, MOVE_MS);
+    pat_log(PAT_WARN, "call.no_voicemail", PAT_S("call", c->id), PAT_ERR(err),
+            PAT_S("why", message ? message : ""));
+    call_end(c, c->reason);
+}
+
+/* True: the router was asked to take the caller over. */
+static bool to_voicemail(struct call *c)
+{
+    PAT_AUTO_JSON params = pat_json_obj();
+
+    if (!c->gave_up || c->moving || !c->ctx || !c->env->bus || !c->caller_here)
+        return false;
+    pat_json_set_str(params, "call_id", c->id);
+    pat_json_set_str(params, "user_id", c->ctx->user_id);
+    pat_json_set_int(params, "epoch", c->epoch);
+    c->moving = !pat_rpc_call(c->env->bus, "router", "voicemail", params, VOICEMAIL_MS,
+                              on_voicemail, c, &c->voicemail);
+    return c->moving;
 }
 
 void call_give_up(struct call *c, const char *reason)
 {
-    PAT_AUTO_JSON params = NULL;
-
     if (c->gave_up || c->ending)
         return;
     c->gave_up = true;
     pat_strcpy(c->reason, sizeof c->reason, reason);
     pat_log(PAT_ERROR, "call.gave_up", PAT_S("call", c->id), PAT_S("reason", reason));
-    params = pat_json_obj();
-    pat_json_set_str(params, "call_id", c->id);
-    pat_json_set_str(params, "user_id", c->ctx ? c->ctx->user_id : NULL);
-    pat_json_set_int(params, "epoch", c->epoch);
-    if (!c->ctx || !c->env->bus ||
-        pat_rpc_call(c->env->bus, "router", "voicemail", params, VOICEMAIL_MS, on_voicemail, c,
-                     &c->voicemail))
-        say_goodbye(c);
+    c->bye = c->env->bus && c->ctx ? PROMPT_AFTER_TONE : PROMPT_OUT_OF_ORDER;
+    call_turn_kind(c, TURN_HANG_UP, 2);
+}
+
+void call_leave(struct call *c)
+{
+    if (!to_voicemail(c))
+        call_end(c, c->reason[0] ? c->reason : "hung_up");
+}
+
+bool call_moved(const struct call *c)
+{
+    return c->moving;
 }
 
 void call_trouble_stop(struct call *c)

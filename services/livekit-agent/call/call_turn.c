@@ -47,8 +47,11 @@ static void enact(struct call *c, enum turn_action a)
     case TURN_ANNOUNCE:
         call_announcement(c);
         break;
+    case TURN_IDLE:
+        call_idle(c);
+        break;
     case TURN_LEAVE:
-        call_end(c, c->reason[0] ? c->reason : "hung_up");
+        call_leave(c);
         break;
     case TURN_ACTIONS:
         break;

@@ -39,7 +39,9 @@ static const struct {
         "message: just speak, and stop when you are done.",
         "Thank you. Your message has been saved. Goodbye.", "Are you still there?",
         "I can't hear anybody any more, so I'll hang up now. Goodbye.",
-        "Just so you know: our time is almost up, and this call will end shortly." } },
+        "Just so you know: our time is almost up, and this call will end shortly.",
+        "I'm sorry, we can't take your call right now. If you hear a tone after this, please leave "
+        "a message. Goodbye." } },
     { "de",
       { "Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte wiederholen?",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Bitte versuchen Sie es in "
@@ -49,7 +51,9 @@ static const struct {
         "hinterlassen: Sprechen Sie einfach, und hören Sie auf, wenn Sie fertig sind.",
         "Danke. Ihre Nachricht ist gespeichert. Auf Wiederhören.", "Sind Sie noch da?",
         "Ich höre niemanden mehr und lege jetzt auf. Auf Wiederhören.",
-        "Nur zur Information: Unsere Zeit ist fast um, das Gespräch endet gleich." } },
+        "Nur zur Information: Unsere Zeit ist fast um, das Gespräch endet gleich.",
+        "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Wenn Sie gleich einen Ton "
+        "hören, hinterlassen Sie bitte eine Nachricht. Auf Wiederhören." } },
     { "es",
       { "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?",
         "Lo siento, ahora no podemos atender su llamada. Inténtelo de nuevo en unos minutos. Adiós.",
@@ -58,7 +62,8 @@ static const struct {
         "hable y deténgase cuando termine.",
         "Gracias. Su mensaje se ha guardado. Adiós.", "¿Sigue ahí?",
         "Ya no oigo a nadie, así que voy a colgar. Adiós.",
-        "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve." } },
+        "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve.",
+        "Lo siento, ahora no podemos atender su llamada. Si oye un tono, deje un mensaje. Adiós." } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         "Désolé, nous ne pouvons pas prendre votre appel pour le moment. Veuillez réessayer dans "
@@ -68,7 +73,9 @@ static const struct {
         "message : parlez, et arrêtez-vous quand vous avez terminé.",
         "Merci. Votre message est enregistré. Au revoir.", "Êtes-vous toujours là ?",
         "Je n'entends plus personne, je raccroche donc. Au revoir.",
-        "Pour information : notre temps est presque écoulé, l'appel va bientôt prendre fin." } },
+        "Pour information : notre temps est presque écoulé, l'appel va bientôt prendre fin.",
+        "Désolé, nous ne pouvons pas prendre votre appel. Si vous entendez un bip, laissez un "
+        "message. Au revoir." } },
 };
 
 /* Instructions are mostly in English: the model would follow them in English. */

@@ -42,6 +42,8 @@ struct turn_opts {
     int32_t unheard_voice_ms, unheard_ms; /* so much voice, then so long no word of it: ask again */
     int32_t unheard_max;                  /* so often; then it is noise */
     int32_t speculate_max;                /* replies made in a turn before its end is certain */
+    int32_t idle_ms;  /* nobody says anything for so long: are they still there? */
+    int32_t idle_max; /* asked so often; then goodbye */
 };
 
 /* By name, for logs; in the order of the struct. */
@@ -115,6 +117,7 @@ enum turn_action {
     TURN_BYE,       /* say goodbye: the state's reply */
     TURN_HELLO,     /* in the place of a greeting that could not be made: the state's reply */
     TURN_ANNOUNCE,  /* the oldest text of TURN_SAY: the state's reply */
+    TURN_IDLE,      /* ask whether they are still there; leaving: say goodbye to nobody */
     TURN_LEAVE,     /* hang up now */
     TURN_ACTIONS
 };
@@ -159,6 +162,8 @@ struct turn {
     int64_t work_us;     /* until then the reply's silence is no fault: tools are at work */
     int32_t patience_ms; /* 0: the delays of the options */
     int32_t unheard;     /* asked again, without a word since */
+    int64_t idle_us;     /* the silence has lasted too long then */
+    int32_t idled;       /* asked whether they are there, without a word since */
 };
 
 void turn_init(struct turn *t);

@@ -3,6 +3,7 @@
  * turn.c        the table of states, the entry of every event, the ends of a call
  * turn_listen.c listening and maybe-done: words, and when the caller has finished
  * turn_speak.c  thinking, speaking and interrupted
+ * turn_idle.c   a caller who says nothing at all
  * turn_reply.c  the one reply: begun, let out, cut, finished, failed
  */
 #ifndef CALL_TURN_INT_H
@@ -48,6 +49,10 @@ void turn_in_speaking(struct turn_pass *s);
 void turn_in_interrupted(struct turn_pass *s);
 /* TURN_WORKING. */
 void turn_working(struct turn_pass *s);
+
+/* turn_idle.c */
+void turn_idle_ask(struct turn_pass *s);   /* the time has come */
+void turn_idle_watch(struct turn_pass *s); /* after every event */
 
 /* turn_reply.c */
 void turn_reply_begin(struct turn_pass *s, enum turn_action how);

@@ -217,6 +217,8 @@ void turn_in_listening(struct turn_pass *s)
         }
         if (turn_due(s, &t->unheard_us))
             ask_again(s);
+        if (turn_due(s, &t->idle_us))
+            turn_idle_ask(s);
         break;
     case TURN_VOICE_STOP:
         expect_words(s);

@@ -39,6 +39,7 @@ static const char *const action_names[TURN_ACTIONS] = {
     [TURN_BYE] = "bye",
     [TURN_HELLO] = "hello",
     [TURN_ANNOUNCE] = "announce",
+    [TURN_IDLE] = "idle",
     [TURN_LEAVE] = "leave",
 };
 

@@ -13,7 +13,7 @@ const struct turn_opt turn_opt_list[] = {
     OPT(barge_in_words), OPT(false_ms),      OPT(backchannel_ms),   OPT(boundary_ms),
     OPT(noise_ms),       OPT(guard_ms),      OPT(guard_words),      OPT(think_ms),
     OPT(voice_ms),       OPT(stall_ms),      OPT(unheard_voice_ms), OPT(unheard_ms),
-    OPT(unheard_max),    OPT(speculate_max),
+    OPT(unheard_max),    OPT(speculate_max), OPT(idle_ms),          OPT(idle_max),
 };
 const size_t turn_opt_n = sizeof turn_opt_list / sizeof turn_opt_list[0];
 static_assert(sizeof turn_opt_list / sizeof turn_opt_list[0] ==

@@ -23,7 +23,7 @@ struct turn_check {
 static inline bool turn_check_makes(enum turn_action a)
 {
     return a == TURN_GREET || a == TURN_THINK || a == TURN_SORRY || a == TURN_BYE ||
-           a == TURN_HELLO || a == TURN_ANNOUNCE;
+           a == TURN_HELLO || a == TURN_ANNOUNCE || a == TURN_IDLE;
 }
 
 static inline const char *turn_check_action(struct turn_check *c, enum turn_action a)

@@ -1,0 +1,67 @@
+/* call_limits.c - how long a call may be: the longest duration with a word of warning, and a caller
+ * who says nothing at all.
+ */
+#include "call_int.h"
+
+#include <string.h>
+
+enum {
+    WARN_MS = 60000, /* before the end ... */
+    WARN_OVER = 3,   /* ... of calls at least so many times as long */
+    BYE_MS = 30000,  /* the goodbye takes no longer, whatever happens to it */
+};
+
+enum { WARN, END, NOW };
+
+static int64_t longest_ms(const struct call *c)
+{
+    return c->env->conf->max_call_ms;
+}
+
+void call_limits_start(struct call *c)
+{
+    /* Of the call, not of our part in it: it may have been taken over. */
+    int64_t left_ms = longest_ms(c) - call_ms(c);
+    bool warn = longest_ms(c) >= WARN_OVER * WARN_MS && left_ms > WARN_MS;
+
+    c->limit_step = warn ? WARN : END;
+    left_ms -= warn ? WARN_MS : 0;
+    pat_timer_start(&c->limit, left_ms > 0 ? left_ms : 0);
+}
+
+static void warned(bool whole, void *arg)
+{
+    (void)whole, (void)arg;
+}
+
+void call_on_limit(void *call)
+{
+    struct call *c = call;
+
+    switch (c->limit_step++) {
+    case WARN:
+        if (c->ctx)
+            (void)!call_announce(c, prompt_phrase(PROMPT_TIME_IS_UP, c->ctx->language), 0, warned,
+                                 c);
+        pat_timer_start(&c->limit, WARN_MS);
+        break;
+    case END:
+        pat_log(PAT_INFO, "call.too_long", PAT_S("call", c->id));
+        pat_strcpy(c->reason, sizeof c->reason, "max_duration");
+        pat_timer_start(&c->limit, BYE_MS);
+        call_turn_kind(c, TURN_HANG_UP, 2);
+        break;
+    default:
+        call_end(c, "max_duration");
+        break;
+    }
+}
+
+void call_idle(struct call *c)
+{
+    pat_log(PAT_INFO, "call.idle", PAT_S("call", c->id), PAT_I("asked", c->turn.idled),
+            PAT_B("leaving", c->turn.leaving));
+    if (c->turn.leaving)
+        pat_strcpy(c->reason, sizeof c->reason, "idle");
+    call_say(c, c->turn.leaving ? PROMPT_NOBODY_THERE : PROMPT_STILL_THERE);
+}
