@@ -55,6 +55,7 @@ static void on_ready(void *arg)
     checkpoint_touch(c);
     pat_timer_start(&c->progress, PROGRESS_MS);
     call_record_begin(c);
+    call_machine_start(c);
     if (!c->ctx)
         c->bye = PROMPT_OUT_OF_ORDER;
     call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting || c->came_back ? 1 : 0);
@@ -168,8 +169,6 @@ int call_open_speech(struct call *c)
     call_return_known(c);
     free(system);
     call_turn_opts(c);
-    c->turn_opts.idle_ms = (int32_t)c->env->conf->idle_ms;
-    c->turn_opts.idle_max = (int32_t)c->env->conf->idle_prompts;
     if (!err)
         err = open_stt(c);
     if (!err && !c->mouth)

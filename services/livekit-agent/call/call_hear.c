@@ -56,6 +56,8 @@ void call_turn_opts(struct call *c)
         c->turn_opts.guard_ms = NOTICE_MS, c->turn_opts.guard_words = NOTICE_WORDS;
     if (flux.model && (!c->stt || stt_judges(c->stt)))
         c->turn_opts.end_wait_ms = flux.eot_timeout_ms + JUDGE_MS;
+    c->turn_opts.idle_ms = (int32_t)c->env->conf->idle_ms;
+    c->turn_opts.idle_max = (int32_t)c->env->conf->idle_prompts;
     turn_log_opts(c->log, &c->turn_opts);
 }
 
@@ -96,14 +98,17 @@ static void on_voice_started(int64_t at_us, void *arg)
     if (!c->said.len)
         c->said_at_ms = (at_us - c->began_us) / 1000;
     call_turn(c, (struct turn_event){ .kind = TURN_VOICE_START, .at_us = at_us });
+    call_machine_voice(c, true);
 }
 
 static void on_voice_stopped(int64_t at_us, void *arg)
 {
     call_turn(arg, (struct turn_event){ .kind = TURN_VOICE_STOP, .at_us = at_us });
+    call_machine_voice(arg, false);
 }
 
-const struct ear_events call_ear_events = { on_voice_started, on_voice_stopped };
+const struct ear_events call_ear_events = { on_voice_started, on_voice_stopped,
+                                            call_machine_sound };
 
 /* Our detector waits a little longer before it calls silence silence. When the recogniser has
  * heard the pause too, there is nothing to wait for. */
@@ -178,6 +183,8 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
     call_turn(c, e);
     if (!c->ending && n.hard + n.soft)
         show_partial(c);
+    if (t->is_final)
+        call_machine_words(c, t->text);
 }
 
 static void on_resumed(void *arg)

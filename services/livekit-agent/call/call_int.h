@@ -13,16 +13,19 @@
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
  *   call_limits.c silence and time: how long a call may be
+ *   call_machine.c the other end is an answering machine
  *   call_trouble.c  providers that fail, and what the caller hears then
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
 
+#include "../speech/beep.h"
 #include "call.h"
 #include "call_tools.h"
 #include "checkpoint.h"
 #include "ear.h"
 #include "history.h"
+#include "machine.h"
 #include "reply.h"
 #include "transcript.h"
 #include "turn.h"
@@ -138,6 +141,9 @@ struct call {
     struct call_dtmf dtmf;
     pat_bus_id voicemail; /* asked for */
     bool gave_up, moving;
+    struct machine machine;
+    struct beep beep;
+    bool machine_told;
     int limit_step; /* of the longest duration */
     const char *agent_state;
 
@@ -203,6 +209,12 @@ void call_tick(void *arg); /* while we speak */
 void call_limits_start(struct call *c);
 void call_on_limit(void *call); /* the timer's */
 void call_idle(struct call *c); /* TURN_IDLE */
+
+/* call_machine.c */
+void call_machine_start(struct call *c);
+void call_machine_voice(struct call *c, bool on);
+void call_machine_words(struct call *c, const char *text);
+void call_machine_sound(const int16_t *samples, int n, void *call);
 
 /* call_dtmf.c */
 int call_dtmf_init(struct call *c) PAT_MUST_CHECK;

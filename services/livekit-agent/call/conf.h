@@ -17,6 +17,7 @@ struct agent_conf {
     char *deepgram_url, *deepgram_key, *deepgram_model, *turn_detection;
     char *openai_url, *openai_key, *openai_models, *openai_tts_model;
     char *elevenlabs_url, *elevenlabs_key, *elevenlabs_model;
+    char *machine, *machine_message;
     char *stt_chain, *llm_chain, *tts_chain;
     struct {
         char *url, *key; /* NULL or "": that of the first */

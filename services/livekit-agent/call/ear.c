@@ -193,6 +193,8 @@ static bool clean(struct ear *e, const struct rtc_packet *p, uint32_t samples)
     if (len < 0)
         return false;
     pass_on(e, opus, (size_t)len, samples);
+    if (n > 0 && e->ev->sound)
+        e->ev->sound(pcm, n, e->arg);
     for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
         heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
     return true;

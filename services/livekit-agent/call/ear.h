@@ -16,6 +16,8 @@ struct ear_events {
     /* at_us: when the voice began, or the end of the last voiced packet. */
     void (*voice_started)(int64_t at_us, void *arg);
     void (*voice_stopped)(int64_t at_us, void *arg);
+    /* What was decoded anyway, 16 kHz; not all there is. May be NULL. */
+    void (*sound)(const int16_t *samples, int n, void *arg);
 };
 
 int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev,

@@ -52,7 +52,7 @@ static void on_stopped(int64_t at_us, void *arg)
     r->stopped_us = at_us;
 }
 
-static const struct ear_events events = { on_started, on_stopped };
+static const struct ear_events events = { on_started, on_stopped, NULL };
 
 static int set_up(void **state)
 {
