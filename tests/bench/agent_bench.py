@@ -48,6 +48,13 @@ def uuid7() -> str:
     return str(uuid.UUID(int=(n & ~(3 << 62)) | (2 << 62)))
 
 
+def ring(bench, call: str):
+    """The caller's leg."""
+    invite = {"uri": f"sip:{call}@bench", "from": "+15550109999", "headers": {}}
+    threading.Thread(target=lambda: http_json("POST", f"{bench.gate.base}/sip/invite", invite, timeout_s=30), daemon=True).start()
+    return bench.gate.wait_for_leg(call)
+
+
 class Bench:
     """Servers and doubles, a contender between them, and the callers."""
 
@@ -83,9 +90,7 @@ class Bench:
         call = out["call"] = uuid7()
         self.agent.prepare(call)
         time.sleep(self.args.ahead)
-        invite = {"uri": f"sip:{call}@bench", "from": "+15550109999", "headers": {}}
-        threading.Thread(target=lambda: http_json("POST", f"{self.gate.base}/sip/invite", invite, timeout_s=30), daemon=True).start()
-        leg = self.gate.wait_for_leg(call)
+        leg = ring(self, call)
         leg.wait_active()
         since = max(leg.active_at, leg.subscribed_at)
         out["greeting"] = (leg.wait_speech(since) - since) * 1000
@@ -107,9 +112,7 @@ class Bench:
         call = uuid7()
         self.agent.prepare(call)
         time.sleep(self.args.ahead)
-        invite = {"uri": f"sip:{call}@bench", "from": "+15550109999", "headers": {}}
-        threading.Thread(target=lambda: http_json("POST", f"{self.gate.base}/sip/invite", invite, timeout_s=30), daemon=True).start()
-        leg = self.gate.wait_for_leg(call)
+        leg = ring(self, call)
         leg.wait_active()
         leg.wait_speech(leg.active_at)
         leg.wait_quiet()
@@ -191,7 +194,7 @@ def show(results: dict[str, dict]) -> None:
                 print(f"{key} p50: {peer[key]['p50'] - ours[key]['p50']:.0f} ms sooner")
 
 
-def main():
+def arguments() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", type=Path, default=ROOT / "build/release")
     p.add_argument("--doubles", type=Path, help="another build of patchbay-doubles")
@@ -213,7 +216,11 @@ def main():
     p.add_argument("--database", default="postgres://nobody@127.0.0.1:9/none")
     p.add_argument("--json", type=Path)
     p.add_argument("--keep", action="store_true", help="say where the logs are")
-    args = p.parse_args()
+    return p
+
+
+def main():
+    args = arguments().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends with us
     contenders = [Ours, LiveKitAgents] if args.peer else [Ours]
     results = {c.name: measure(args, c) for c in contenders}
