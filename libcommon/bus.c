@@ -109,7 +109,7 @@ static void handle(struct pat_bus *b, const struct wire_in *in)
         wire_msg_view(in->native, &m);
         s->fn(&m, s->arg);
     }
-    wire_msg_free(in->native);
+    wire_msg_free(b->wire, in->native);
 }
 
 /* The wire wakes us for the first message of an empty list only: so never stop before the list is
@@ -163,8 +163,7 @@ static void on_gone(void *arg)
         free_sub(s);
     pat_slots_fini(&b->subs);
     pat_slots_fini(&b->requests);
-    while (b->batch_at < b->batch.n)
-        wire_msg_free(b->batch.v[b->batch_at++].native);
+    pat_timer_fini(&b->watch);
     free(b->batch.v);
     bus_assets_free(b);
     free(b);
@@ -175,6 +174,8 @@ static void on_gone(void *arg)
 static void end_wire(struct pat_bus *b)
 {
     pat_timer_stop(&b->give_up);
+    while (b->batch_at < b->batch.n)
+        wire_msg_free(b->wire, b->batch.v[b->batch_at++].native);
     wire_free(b->wire, on_gone, b);
 }
 
@@ -186,6 +187,28 @@ static void on_wake(void *arg)
     handle_some(b);
     if (b->closing && wire_done(b->wire))
         end_wire(b);
+}
+
+/* A server that says nothing is asked to, by a message to our own inbox that nobody waits for; one
+ * that is silent all the same is hung up on. */
+static void on_watch(void *arg)
+{
+    struct pat_bus *b = arg;
+    struct wire_state now;
+
+    wire_state_get(b->wire, &now);
+    b->silent = now.up && now.heard == b->heard ? b->silent + 1 : 0;
+    b->heard = now.heard;
+    if (b->silent > BUS_SILENT_MAX) {
+        pat_log(PAT_WARN, "bus.silent", PAT_I("for_ms", b->silent * BUS_WATCH_MS));
+        wire_hang_up(b->wire);
+    } else if (b->silent) {
+        char subject[sizeof b->inbox + 1];
+
+        snprintf(subject, sizeof subject, "%s0", b->inbox);
+        (void)!pat_bus_publish(b, subject, NULL, 0); /* a full queue asks as well */
+    }
+    pat_timer_start(&b->watch, BUS_WATCH_MS);
 }
 
 static void on_give_up(void *arg)
@@ -215,9 +238,12 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l, const struct pat_bus_o
     snprintf(b->inbox, sizeof b->inbox, "_INBOX.%s.", pat_id_new().s);
     err = pat_timer_init(&b->give_up, l, on_give_up, b);
     if (!err)
+        err = pat_timer_init(&b->watch, l, on_watch, b);
+    if (!err)
         err = wire_new(&b->wire, l, opts, on_wake, b);
     if (err) {
         pat_timer_fini(&b->give_up);
+        pat_timer_fini(&b->watch);
         free(b);
         return err;
     }
@@ -227,6 +253,7 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l, const struct pat_bus_o
         pat_bus_close(b, 0, NULL, NULL);
         return err;
     }
+    pat_timer_start(&b->watch, BUS_WATCH_MS);
     *out = b;
     return PAT_OK;
 }
@@ -240,6 +267,7 @@ void pat_bus_close(struct pat_bus *b, int64_t timeout_ms, pat_loop_fn *closed, v
 {
     if (b->closing)
         return;
+    pat_timer_stop(&b->watch);
     b->closing = true;
     b->closed = closed;
     b->closed_arg = arg;

@@ -1,15 +1,17 @@
 /* bus.h - messages in and out through NATS: core, JetStream and key-value, none of which ever
  * blocks the loop.
  *
- * One bus per process. Handlers run on the loop, in the order the server sent. A writer thread
- * makes every call into the library: a stuck server (stopped, not closed) costs the loop nothing;
- * its queue is bounded and keeps its order across reconnects. A server frozen for up to 15 s loses
- * nothing; what was written to a connection that then broke is lost unless it was acknowledged
- * (js_publish). Life: pat_bus_new -> subscribe, publish -> pat_bus_close -> closed(arg) -> it is
- * gone. The bus connects and reconnects by itself for ever; subscriptions survive, and are made on
- * the server when it is there; streams and buckets once ensured are ensured again after each
- * reconnect. Unsubscribe and close consumers before closed(arg). Thread: the loop's, for every
- * function here.
+ * One bus per process. Handlers run on the loop, in the order the server sent. An I/O thread makes
+ * every call into the library: a stuck server (stopped, not closed) costs the loop nothing; its
+ * queue is bounded and keeps its order across reconnects. A message leaves at once while there are
+ * few; under load they leave, and come, together every two milliseconds. A server frozen for up to
+ * 20 s loses nothing; what was written to a connection that then broke, up to 64 KiB of what was
+ * about to be, is lost unless it was acknowledged (js_publish). Life: pat_bus_new -> subscribe,
+ * publish
+ * -> pat_bus_close -> closed(arg) -> it is gone. The bus connects and reconnects by itself for
+ * ever; subscriptions survive, and are made on the server when it is there; streams and buckets
+ * once ensured are ensured again after each reconnect. Unsubscribe and close consumers before
+ * closed(arg). Thread: the loop's, for every function here.
  */
 #ifndef PAT_BUS_H
 #define PAT_BUS_H

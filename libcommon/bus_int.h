@@ -11,6 +11,8 @@ enum {
     BUS_TURN_MAX = 256, /* messages handled before the loop serves others */
     BUS_TOKEN_MAX = 255,
     BUS_ENSURE_MS = 5000, /* making streams and buckets again after a reconnect */
+    BUS_WATCH_MS = 10000, /* a silent server is asked to speak, and left after so many in vain */
+    BUS_SILENT_MAX = 2,
 };
 
 /* A stream that somebody asked to be there: made again when a server comes back without it (a
@@ -46,6 +48,9 @@ struct pat_bus {
     bool up;
     bool closing;
     struct pat_task cancel_all;
+    struct pat_timer watch;   /* that the server is there */
+    uint64_t heard;           /* of it, when we looked last */
+    int silent;               /* looks in a row that found nothing new */
     struct pat_timer give_up; /* of closing */
     pat_loop_fn *closed;
     void *closed_arg;

@@ -1,12 +1,14 @@
-/* bus_wire.c - the loop's side of the wire: the queue into the writer thread and the list out of
- * it.
+/* bus_wire.c - the loop's side of the wire: the queue into the I/O thread and the list out of it.
  *
- * It does not know what messages mean (bus.c does), nor when they may be sent (bus_writer.c does).
+ * It does not know what messages mean (bus.c does), nor when they may be sent (bus_io.c does).
  */
-#include "bus_writer.h"
+#include "bus_io.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 void wire_wake(struct pat_wire *w)
 {
@@ -20,28 +22,27 @@ static void on_async(uv_async_t *a)
     w->on_wake(w->arg);
 }
 
-static int make_locks(struct pat_wire *w)
+static int make_lock(struct pat_wire *w)
 {
-    pthread_condattr_t attr;
-    int err = pthread_mutex_init(&w->lock, NULL);
-
-    if (err)
+    if (pthread_mutex_init(&w->lock, NULL))
         return PAT_ENOMEM;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    err = pthread_cond_init(&w->cond, &attr);
-    pthread_condattr_destroy(&attr);
-    if (!err)
+    w->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->kick_fd >= 0)
         return PAT_OK;
     pthread_mutex_destroy(&w->lock);
-    return PAT_ENOMEM;
+    return PAT_EIO;
+}
+
+static void free_lock(struct pat_wire *w)
+{
+    close(w->kick_fd);
+    pthread_mutex_destroy(&w->lock);
 }
 
 static void free_memory(struct pat_wire *w)
 {
     natsOptions_Destroy(w->opts);
-    pthread_cond_destroy(&w->cond);
-    pthread_mutex_destroy(&w->lock);
+    free_lock(w);
     free(w);
 }
 
@@ -58,17 +59,18 @@ int wire_new(struct pat_wire **out, struct pat_loop *l, const struct pat_bus_opt
     w->arg = arg;
     w->tail = &w->head;
     w->max_bytes = opts->max_queue ? opts->max_queue : WIRE_QUEUE_BYTES;
-    err = make_locks(w);
+    w->fd = -1;
+    err = make_lock(w);
     if (err)
         goto fail;
-    err = writer_options(w, opts);
+    err = nats_options(w, opts);
     if (err)
-        goto fail_locks;
+        goto fail_lock;
     w->wake.data = w;
     err = PAT_EIO;
     if (uv_async_init(pat_loop_uv(l), &w->wake, on_async))
         goto fail_options;
-    if (pthread_create(&w->thread, NULL, writer_main, w))
+    if (pthread_create(&w->thread, NULL, io_main, w))
         goto fail_async;
     *out = w;
     return PAT_OK;
@@ -79,9 +81,8 @@ fail_async:
     return err; /* the handle closes in a later turn, inside memory that must stay */
 fail_options:
     natsOptions_Destroy(w->opts);
-fail_locks:
-    pthread_cond_destroy(&w->cond);
-    pthread_mutex_destroy(&w->lock);
+fail_lock:
+    free_lock(w);
 fail:
     free(w);
     return err;
@@ -92,7 +93,7 @@ void wire_close(struct pat_wire *w, int64_t by_ms)
     pthread_mutex_lock(&w->lock);
     w->closing = true;
     w->close_by_ms = by_ms;
-    pthread_cond_signal(&w->cond);
+    io_kick_locked(w);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -156,7 +157,7 @@ static void on_async_closed(uv_handle_t *h)
     pat_task_cancel(w->loop, &w->kick); /* an unsubscribe on the way out */
     pthread_mutex_lock(&w->lock);
     w->loop_gone = true;
-    last = !w->detached || w->writer_gone;
+    last = !w->detached || w->io_gone;
     pthread_mutex_unlock(&w->lock);
     if (last)
         wire_release(w);
@@ -168,6 +169,7 @@ void wire_free(struct pat_wire *w, pat_loop_fn *freed, void *arg)
     if (!w->detached)
         pthread_join(w->thread, NULL);
     pat_task_cancel(w->loop, &w->kick);
+    trash_empty(&w->trash);
     w->freed = freed;
     w->freed_arg = arg;
     uv_close((uv_handle_t *)&w->wake, on_async_closed);
@@ -224,7 +226,8 @@ static void kick(void *arg)
     struct pat_wire *w = arg;
 
     pthread_mutex_lock(&w->lock);
-    pthread_cond_signal(&w->cond);
+    if (w->idle)
+        io_kick_locked(w);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -255,6 +258,14 @@ void wire_take(struct pat_wire *w, struct wire_inbox *box)
     pthread_mutex_unlock(&w->lock);
 }
 
+void wire_hang_up(struct pat_wire *w)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->fd >= 0)
+        shutdown(w->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&w->lock);
+}
+
 void wire_state_get(struct pat_wire *w, struct wire_state *out)
 {
     pthread_mutex_lock(&w->lock);
@@ -282,7 +293,7 @@ const char *wire_msg_header(void *native, const char *name)
     return natsMsgHeader_Get(native, name, &value) == NATS_OK ? value : NULL;
 }
 
-void wire_msg_free(void *native)
+void wire_msg_free(struct pat_wire *w, void *native)
 {
-    natsMsg_Destroy(native);
+    trash_add(&w->trash, native);
 }

@@ -1,8 +1,8 @@
-/* bus_wire.h - inside the bus: the half that other threads run. For bus*.c only.
+/* bus_wire.h - inside the bus: the half that another thread runs. For bus*.c only.
  *
- * All calls into cnats that may block (nearly all of them take the connection's lock, and a write
- * to a stopped server holds that lock) are made by one writer thread, fed by a bounded queue. What
- * arrives is appended to a list by cnats' delivery thread and fetched by the loop.
+ * All calls into cnats that may block (nearly all of them take the connection's lock, which cnats
+ * holds while it connects) are made by one I/O thread, fed by a bounded queue. What arrives is
+ * appended to a list by cnats' delivery thread and fetched by the loop.
  * Life: wire_new -> push, take -> wire_close -> on_wake sees wire_done -> wire_free -> freed(arg).
  * Thread: the loop's, for every function here; on_wake runs on the loop.
  */
@@ -14,20 +14,16 @@
 struct pat_wire;
 
 enum {
-    /* A write that takes longer is given up: the socket is shut, cnats reconnects and the message
-     * is sent again. What the kernel had already taken is lost with the connection, so this is
-     * patient: a server that is frozen for less than this loses nothing. Only the writer waits. */
-    WIRE_WRITE_MS = 15000,
-    WIRE_GRACE_MS = 1000, /* after the time for closing, for a writer that is stuck */
+    WIRE_WRITE_MS = 15000, /* for a message to a server that speaks TLS and is frozen */
+    WIRE_GRACE_MS = 1000,  /* after the time for closing, for a thread that is stuck */
     WIRE_CONNECT_MS = 2000,
     WIRE_RECONNECT_MS = 200,
-    WIRE_PING_MS = 10000, /* a silent server is noticed after WIRE_PINGS_OUT of these */
-    WIRE_PINGS_OUT = 2,
-    WIRE_RETRY_MS = 20,      /* between tries to send the same message */
-    WIRE_POLL_MS = 100,      /* between looks whether the connection is back */
-    WIRE_REFUSED_MS = 2000,  /* before connecting anew to a server that refused us */
-    WIRE_FAREWELL_MS = 5000, /* for cnats' threads to let go at close */
-    WIRE_INBOX_MAX = 65536,  /* messages the loop has not fetched; more are dropped and counted */
+    WIRE_READ_BYTES = 128 << 10, /* at once, of what came */
+    WIRE_RETRY_MS = 20,          /* between tries to send the same message */
+    WIRE_POLL_MS = 100,          /* between looks whether the connection is back */
+    WIRE_REFUSED_MS = 2000,      /* before connecting anew to a server that refused us */
+    WIRE_FAREWELL_MS = 5000,     /* for cnats' threads to let go at close */
+    WIRE_INBOX_MAX = 65536, /* messages the loop has not fetched; more are dropped and counted */
 };
 #define WIRE_INBOX_BYTES ((size_t)64 << 20)
 #define WIRE_QUEUE_BYTES ((size_t)16 << 20)
@@ -35,7 +31,7 @@ enum {
 
 enum wire_kind { WIRE_PUBLISH, WIRE_SUBSCRIBE, WIRE_UNSUBSCRIBE };
 
-/* One thing for the writer to do, in one piece of memory with all it points to. */
+/* One thing for the I/O thread to do, in one piece of memory with all it points to. */
 struct wire_op {
     struct wire_op *next;
     enum wire_kind kind;
@@ -73,7 +69,8 @@ struct wire_state {
     uint64_t connects; /* grows with each (re)connect */
     uint64_t dropped;  /* messages that found the inbox full */
     uint64_t refused;  /* messages the library or the server would never take */
-    uint64_t retries;  /* writes that timed out or broke and were made again */
+    uint64_t retries;  /* sent again, because cnats could not take it */
+    uint64_t heard;    /* grows while the server says something */
     size_t queued_bytes;
 };
 
@@ -82,7 +79,7 @@ int wire_new(struct pat_wire **out, struct pat_loop *l, const struct pat_bus_opt
 /* Sends what is queued until by_ms (pat_now_ms time), then ends the connection and wakes. */
 void wire_close(struct pat_wire *w, int64_t by_ms);
 bool wire_done(struct pat_wire *w);
-/* The writer is stuck in a write: let it finish by itself, at the price of what it holds. From then
+/* The I/O thread is stuck: let it finish by itself, at the price of what it holds. From then
  * on the wire is done. */
 void wire_abandon(struct pat_wire *w);
 /* After wire_done. */
@@ -96,9 +93,12 @@ void wire_take(struct pat_wire *w, struct wire_inbox *box);
 void wire_state_get(struct pat_wire *w, struct wire_state *out);
 /* on_wake soon, again. */
 void wire_wake(struct pat_wire *w);
+/* The server is silent: end this connection, so that another is made. */
+void wire_hang_up(struct pat_wire *w);
 
 void wire_msg_view(void *native, struct pat_msg *out);
 const char *wire_msg_header(void *native, const char *name);
-void wire_msg_free(void *native);
+/* Soon, together with others. */
+void wire_msg_free(struct pat_wire *w, void *native);
 
 #endif

@@ -1,16 +1,16 @@
-/* bus_writer.c - the writer thread, and what cnats' own threads call.
+/* bus_nats.c - the connection: its options, making it anew, its subscriptions, and what cnats' own
+ * threads call.
  *
- * Everything shared stands behind one lock that is never held across a call into cnats. A message
- * leaves the queue when cnats has taken it; a write that fails is made again, in order.
+ * Nothing here waits, but for the first connecting (a name has to be resolved). When it is used is
+ * the business of bus_io.c.
  */
-#include "bus_writer.h"
+#include "bus_io.h"
 
 #include "log.h"
 #include "slots.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* What cnats gives back to us with each message. */
 struct listener {
@@ -73,25 +73,25 @@ static void on_listener_gone(void *arg)
     free(l);
     pthread_mutex_lock(&w->lock);
     w->listeners--;
-    pthread_cond_signal(&w->cond);
+    io_kick_locked(w);
     pthread_mutex_unlock(&w->lock);
 }
 
-static void set_up_locked(struct pat_wire *w, bool up)
+void nats_set_up_locked(struct pat_wire *w, bool up)
 {
     if (w->state.up == up)
         return;
     w->state.up = up;
     if (up)
         w->state.connects++;
-    pthread_cond_signal(&w->cond);
+    io_kick_locked(w);
     wake_locked(w);
 }
 
 static void set_up(struct pat_wire *w, bool up)
 {
     pthread_mutex_lock(&w->lock);
-    set_up_locked(w, up);
+    nats_set_up_locked(w, up);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -114,10 +114,10 @@ static void on_closed(natsConnection *nc, void *arg)
 
     (void)nc;
     pthread_mutex_lock(&w->lock);
-    set_up_locked(w, false);
+    nats_set_up_locked(w, false);
     if (w->connections)
         w->connections--;
-    pthread_cond_signal(&w->cond);
+    io_kick_locked(w);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -129,21 +129,55 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, vo
     pat_log(PAT_WARN, "bus.error", PAT_S("reason", natsStatus_GetText(s)));
 }
 
-/* ---- the writer ---- */
+/* ---- the socket: called with the connection's lock held, by whoever uses it ---- */
 
-static void wait_locked(struct pat_wire *w, int64_t ms)
+static natsStatus on_attach(void **user, void *wire, natsConnection *nc, natsSock fd)
 {
-    struct timespec until;
+    struct pat_wire *w = wire;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&w->cond, &w->lock, &until);
+    (void)nc;
+    *user = w;
+    pthread_mutex_lock(&w->lock);
+    w->fd = fd;
+    w->want_write = false;
+    io_kick_locked(w);
+    pthread_mutex_unlock(&w->lock);
+    return NATS_OK;
 }
+
+/* Removed once, before the socket is closed. */
+static natsStatus on_read(void *user, bool add)
+{
+    struct pat_wire *w = user;
+
+    if (add)
+        return NATS_OK;
+    pthread_mutex_lock(&w->lock);
+    w->fd = -1;
+    io_kick_locked(w);
+    pthread_mutex_unlock(&w->lock);
+    return NATS_OK;
+}
+
+static natsStatus on_write(void *user, bool add)
+{
+    struct pat_wire *w = user;
+
+    pthread_mutex_lock(&w->lock);
+    w->want_write = add;
+    if (add)
+        io_kick_locked(w);
+    pthread_mutex_unlock(&w->lock);
+    return NATS_OK;
+}
+
+static natsStatus on_detach(void *user)
+{
+    (void)user; /* the wire outlives its connections */
+    return NATS_OK;
+}
+
+/* ---- connecting and subscribing ---- */
 
 static natsStatus listen_on(struct pat_wire *w, struct native_sub *s)
 {
@@ -176,7 +210,7 @@ static natsStatus listen_on(struct pat_wire *w, struct native_sub *s)
     return NATS_OK;
 }
 
-static void forget_connection(struct pat_wire *w)
+void nats_forget(struct pat_wire *w)
 {
     for (size_t i = 0; i < w->subs_cap; i++) {
         natsSubscription_Destroy(w->subs[i].nats);
@@ -212,7 +246,7 @@ static void connect_anew(struct pat_wire *w)
 
 /* cnats reconnects by itself, except when the server refuses our credentials twice: then it closes
  * the connection for good, and we start over. */
-static void look_at_connection(struct pat_wire *w)
+void nats_look(struct pat_wire *w)
 {
     natsConnStatus s;
 
@@ -228,73 +262,11 @@ static void look_at_connection(struct pat_wire *w)
         pat_log(PAT_ERROR, "bus.connect",
                 PAT_S("reason", "refused: are user, password, token or credentials right?"));
         w->refused_at_ms = pat_now_ms();
-        forget_connection(w);
+        nats_forget(w);
     }
 }
 
-/* The head of the queue stays in it until it was sent. NULL: time to end. */
-static struct wire_op *next_op(struct pat_wire *w)
-{
-    struct wire_op *op = NULL;
-
-    pthread_mutex_lock(&w->lock);
-    for (;;) {
-        if (w->closing && (!w->head || pat_now_ms() >= w->close_by_ms))
-            break;
-        if (!w->state.up) {
-            pthread_mutex_unlock(&w->lock);
-            look_at_connection(w);
-            pthread_mutex_lock(&w->lock);
-            if (!w->state.up)
-                wait_locked(w, WIRE_POLL_MS);
-            continue;
-        }
-        op = w->head;
-        if (op)
-            break;
-        pthread_cond_wait(&w->cond, &w->lock);
-    }
-    pthread_mutex_unlock(&w->lock);
-    return op;
-}
-
-static natsStatus set_headers(natsMsg *m, const struct wire_op *op)
-{
-    const char *h = op->headers;
-    natsStatus s = NATS_OK;
-
-    for (size_t i = 0; i < op->headers_n && s == NATS_OK; i++, h += strlen(h) + 1) {
-        const char *colon = strchr(h, ':');
-        char name[64];
-
-        if (!colon || (size_t)(colon - h) >= sizeof name)
-            return NATS_INVALID_ARG;
-        memcpy(name, h, (size_t)(colon - h));
-        name[colon - h] = '\0';
-        s = natsMsgHeader_Set(m, name, colon + 1 + strspn(colon + 1, " "));
-    }
-    return s;
-}
-
-static natsStatus publish(struct pat_wire *w, const struct wire_op *op)
-{
-    natsMsg *m = NULL;
-    natsStatus s;
-
-    if (!op->headers_n && op->reply)
-        return natsConnection_PublishRequest(w->nc, op->subject, op->reply, op->data, (int)op->len);
-    if (!op->headers_n)
-        return natsConnection_Publish(w->nc, op->subject, op->data, (int)op->len);
-    s = natsMsg_Create(&m, op->subject, op->reply, op->data, (int)op->len);
-    if (s == NATS_OK)
-        s = set_headers(m, op);
-    if (s == NATS_OK)
-        s = natsConnection_PublishMsg(w->nc, m);
-    natsMsg_Destroy(m);
-    return s;
-}
-
-static natsStatus subscribe(struct pat_wire *w, struct wire_op *op)
+natsStatus nats_subscribe(struct pat_wire *w, struct wire_op *op)
 {
     size_t place = PAT_SLOT_PLACE(op->sub);
     natsStatus s;
@@ -316,7 +288,7 @@ static natsStatus subscribe(struct pat_wire *w, struct wire_op *op)
     return s;
 }
 
-static void unsubscribe(struct pat_wire *w, uint64_t id)
+void nats_unsubscribe(struct pat_wire *w, uint64_t id)
 {
     size_t place = PAT_SLOT_PLACE(id);
     struct native_sub *s = place < w->subs_cap ? &w->subs[place] : NULL;
@@ -329,132 +301,7 @@ static void unsubscribe(struct pat_wire *w, uint64_t id)
     *s = (struct native_sub){ 0 };
 }
 
-static natsStatus carry_out(struct pat_wire *w, struct wire_op *op)
-{
-    if (op->expires_ms && pat_now_ms() >= op->expires_ms)
-        return NATS_OK; /* whoever asked has been told that the deadline passed */
-    if (!w->nc)
-        return NATS_CONNECTION_CLOSED;
-    switch (op->kind) {
-    case WIRE_SUBSCRIBE:
-        return subscribe(w, op);
-    case WIRE_UNSUBSCRIBE:
-        unsubscribe(w, op->sub);
-        return NATS_OK;
-    case WIRE_PUBLISH:
-        break;
-    }
-    return publish(w, op);
-}
-
-/* Worth another try with the same message? */
-static bool passing(natsStatus s)
-{
-    switch (s) {
-    case NATS_TIMEOUT:
-    case NATS_IO_ERROR:
-    case NATS_NO_MEMORY:
-    case NATS_CONNECTION_CLOSED:
-    case NATS_CONNECTION_DISCONNECTED:
-    case NATS_INSUFFICIENT_BUFFER:
-    case NATS_SSL_ERROR:
-    case NATS_SYS_ERROR:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void pop_locked(struct pat_wire *w, const struct wire_op *op)
-{
-    w->head = op->next;
-    if (!w->head)
-        w->tail = &w->head;
-    w->state.queued_bytes -= op->bytes;
-}
-
-static void try_again(struct pat_wire *w)
-{
-    bool connected = w->nc && natsConnection_Status(w->nc) == NATS_CONN_STATUS_CONNECTED;
-
-    pthread_mutex_lock(&w->lock);
-    w->state.retries++;
-    if (!connected)
-        set_up_locked(w, false);
-    if (!w->closing)
-        wait_locked(w, WIRE_RETRY_MS);
-    pthread_mutex_unlock(&w->lock);
-}
-
-static void settle(struct pat_wire *w, struct wire_op *op, natsStatus s)
-{
-    if (s != NATS_OK && passing(s)) {
-        try_again(w);
-        return;
-    }
-    if (s != NATS_OK)
-        pat_log(PAT_WARN, "bus.refused", PAT_S("subject", op->subject),
-                PAT_S("reason", natsStatus_GetText(s)));
-    pthread_mutex_lock(&w->lock);
-    pop_locked(w, op);
-    if (s != NATS_OK)
-        w->state.refused++;
-    pthread_mutex_unlock(&w->lock);
-    if (op->kind != WIRE_SUBSCRIBE || s != NATS_OK)
-        free(op); /* else it lives on in subs */
-}
-
-static int64_t left_to_close(struct pat_wire *w)
-{
-    int64_t left;
-
-    pthread_mutex_lock(&w->lock);
-    left = w->close_by_ms - pat_now_ms();
-    if (w->head || !w->state.up)
-        left = 0;
-    pthread_mutex_unlock(&w->lock);
-    return left;
-}
-
-static void shut_down(struct pat_wire *w)
-{
-    int64_t by = pat_now_ms() + WIRE_FAREWELL_MS;
-
-    if (w->nc) {
-        int64_t left = left_to_close(w);
-
-        if (left > 0)
-            natsConnection_FlushTimeout(w->nc, left);
-        natsConnection_Close(w->nc);
-        forget_connection(w);
-    }
-    pthread_mutex_lock(&w->lock);
-    while ((w->listeners || w->connections) && pat_now_ms() < by)
-        wait_locked(w, WIRE_POLL_MS);
-    w->abandoned = w->abandoned || w->listeners || w->connections;
-    wake_locked(w);
-    w->done = true;
-    pthread_mutex_unlock(&w->lock);
-    nats_ReleaseThreadMemory();
-}
-
-void *writer_main(void *arg)
-{
-    struct pat_wire *w = arg;
-    struct wire_op *op;
-    bool last;
-
-    while ((op = next_op(w)))
-        settle(w, op, carry_out(w, op));
-    shut_down(w);
-    pthread_mutex_lock(&w->lock);
-    w->writer_gone = true;
-    last = w->detached && w->loop_gone;
-    pthread_mutex_unlock(&w->lock);
-    if (last)
-        wire_release(w);
-    return NULL;
-}
+/* ---- options ---- */
 
 static natsStatus set_credentials(natsOptions *o, const struct pat_bus_opts *opts)
 {
@@ -509,9 +356,11 @@ static natsStatus set_manners(struct pat_wire *w, natsOptions *o)
     if (s == NATS_OK)
         s = natsOptions_SetSendAsap(o, true);
     if (s == NATS_OK)
-        s = natsOptions_SetPingInterval(o, WIRE_PING_MS);
+        s = natsOptions_SetIOBufSize(o, WIRE_READ_BYTES);
+    if (s == NATS_OK) /* they come from another thread, which would close the socket under us */
+        s = natsOptions_SetPingInterval(o, 0);
     if (s == NATS_OK)
-        s = natsOptions_SetMaxPingsOut(o, WIRE_PINGS_OUT);
+        s = natsOptions_SetEventLoop(o, w, on_attach, on_read, on_write, on_detach);
     if (s == NATS_OK)
         s = natsOptions_UseGlobalMessageDelivery(o, true);
     if (s == NATS_OK)
@@ -527,7 +376,7 @@ static natsStatus set_manners(struct pat_wire *w, natsOptions *o)
     return s;
 }
 
-int writer_options(struct pat_wire *w, const struct pat_bus_opts *opts)
+int nats_options(struct pat_wire *w, const struct pat_bus_opts *opts)
 {
     natsStatus s = nats_Open(-1);
 
