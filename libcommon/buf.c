@@ -63,16 +63,12 @@ static int grow(struct pat_buf *b, size_t len)
     return PAT_OK;
 }
 
-int pat_buf_add(struct pat_buf *b, const void *data, size_t len)
+int pat__buf_add_grown(struct pat_buf *b, const void *data, size_t len)
 {
-    int err;
+    int err = grow(b, len);
 
-    /* Nearly always there is room: cap is never past max + 1. */
-    if (len >= b->cap - b->len || b->err) {
-        err = grow(b, len);
-        if (err)
-            return err;
-    }
+    if (err)
+        return err;
     if (len)
         memcpy(b->data + b->len, data, len);
     b->len += len;
@@ -80,9 +76,18 @@ int pat_buf_add(struct pat_buf *b, const void *data, size_t len)
     return PAT_OK;
 }
 
-int pat_buf_adds(struct pat_buf *b, const char *s)
+int pat_buf_addi(struct pat_buf *b, int64_t n)
 {
-    return pat_buf_add(b, s, strlen(s));
+    char digits[24];
+    char *at = digits + sizeof digits;
+    uint64_t u = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+
+    do
+        *--at = (char)('0' + u % 10);
+    while (u /= 10);
+    if (n < 0)
+        *--at = '-';
+    return pat_buf_add(b, at, (size_t)(digits + sizeof digits - at));
 }
 
 int pat_buf_addf(struct pat_buf *b, const char *fmt, ...)

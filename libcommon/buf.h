@@ -10,6 +10,8 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 struct pat_buf {
     char *data;
@@ -23,8 +25,9 @@ void pat_buf_init(struct pat_buf *b, size_t max);
 void pat_buf_fini(struct pat_buf *b);
 /* Empties it, keeps the memory, clears the error. */
 void pat_buf_reset(struct pat_buf *b);
-int pat_buf_add(struct pat_buf *b, const void *data, size_t len);
-int pat_buf_adds(struct pat_buf *b, const char *s);
+static inline int pat_buf_add(struct pat_buf *b, const void *data, size_t len);
+static inline int pat_buf_adds(struct pat_buf *b, const char *s);
+int pat_buf_addi(struct pat_buf *b, int64_t n); /* in decimal */
 int pat_buf_addf(struct pat_buf *b, const char *fmt, ...) PAT_PRINTF(2, 3);
 /* Room for len more bytes at the end, to be written by the caller, who then adds to len; the
  * terminator comes with the next add or take. NULL: no room. */
@@ -37,6 +40,24 @@ char *pat_buf_take(struct pat_buf *b);
 
 /* strlcpy where glibc has none: always terminates; false when it had to cut. */
 bool pat_strcpy(char *dst, size_t cap, const char *src);
+
+/* Inline, because texts are made of a thousand small pieces whose lengths the compiler knows. */
+int pat__buf_add_grown(struct pat_buf *b, const void *data, size_t len);
+static inline int pat_buf_add(struct pat_buf *b, const void *data, size_t len)
+{
+    /* Nearly always there is room: cap is never past max + 1. */
+    if (!len || len >= b->cap - b->len || b->err)
+        return pat__buf_add_grown(b, data, len);
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+    return PAT_OK;
+}
+
+static inline int pat_buf_adds(struct pat_buf *b, const char *s)
+{
+    return pat_buf_add(b, s, strlen(s));
+}
 
 /* For locals that never leave the function. */
 void pat_free_str(char **p);

@@ -77,10 +77,11 @@ uint64_t bus_ack_seq(const struct pat_msg *m)
 int pat_bus_js_publish(struct pat_bus *b, const char *subject, const char *msg_id, const void *data,
                        size_t len, int64_t timeout_ms, pat_reply_fn *fn, void *arg)
 {
-    char id[160];
+    char id[160] = "Nats-Msg-Id: ";
     const char *headers[] = { id, NULL };
+    size_t at = strlen(id);
 
-    if (msg_id && (size_t)snprintf(id, sizeof id, "Nats-Msg-Id: %s", msg_id) >= sizeof id)
+    if (msg_id && !pat_strcpy(id + at, sizeof id - at, msg_id))
         return PAT_EINVAL;
     return bus_request(
         b,

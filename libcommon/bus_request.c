@@ -5,8 +5,6 @@
  */
 #include "bus_int.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +65,17 @@ void bus_on_inbox(const struct pat_msg *m, void *bus)
     finish(r, err, m);
 }
 
+/* b->inbox and the id in 16 hexadecimal digits. */
+static void name_inbox(const struct pat_bus *b, uint64_t id, char *out)
+{
+    size_t len = strlen(b->inbox);
+
+    memcpy(out, b->inbox, len);
+    for (int i = 15; i >= 0; i--, id >>= 4)
+        out[len + (size_t)i] = "0123456789abcdef"[id & 15];
+    out[len + 16] = '\0';
+}
+
 int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms,
                 bus_judge_fn *judge, pat_reply_fn *fn, void *arg, pat_bus_id *id)
 {
@@ -85,7 +94,7 @@ int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms
     err = r->id ? pat_timer_init(&r->timer, b->loop, on_overdue, r) : PAT_ENOMEM;
     if (err)
         goto fail;
-    snprintf(inbox, sizeof inbox, "%s%016" PRIx64, b->inbox, r->id);
+    name_inbox(b, r->id, inbox);
     text.reply = inbox;
     err = bus_send(b, &text, pat_now_ms() + timeout_ms);
     if (err)

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { EVENT_HEAD = 512 }; /* about what the envelope takes */
+
 static bool needs_mask(unsigned char c)
 {
     return c <= 0x20 || c >= 0x7f || c == '.' || c == '*' || c == '>';
@@ -50,56 +52,77 @@ static void add_attribute(struct pat_buf *out, const char *name, const char *val
 {
     if (!value || !*value)
         return; /* CloudEvents knows no empty attributes */
-    pat_buf_addf(out, "\"%s\":", name);
+    pat_buf_adds(out, "\"");
+    pat_buf_adds(out, name);
+    pat_buf_adds(out, "\":");
     pat_json_quote(out, value, strlen(value));
     pat_buf_add(out, ",", 1);
 }
 
-static int format(struct pat_buf *out, const struct pat_event *e, const char *id,
-                  const struct pat_json *data)
+static int add_head(struct pat_buf *out, const struct pat_event *e, const char *id)
 {
     char time[PAT_TIME_LEN + 1];
 
     pat_time_format(e->time_ms ? e->time_ms : pat_unix_ms(), time);
-    (void)pat_buf_reserve(out, 1024);
-    pat_buf_addf(out, "{\"specversion\":\"1.0\",\"id\":\"%s\",\"type\":\"pat.%s.v1.%s\",", id,
-                 e->area, e->name);
+    pat_buf_adds(out, "{\"specversion\":\"1.0\",\"id\":\"");
+    pat_buf_adds(out, id);
+    pat_buf_adds(out, "\",\"type\":\"pat.");
+    pat_buf_adds(out, e->area);
+    pat_buf_adds(out, ".v1.");
+    pat_buf_adds(out, e->name);
+    pat_buf_adds(out, "\",");
     add_attribute(out, "source", e->source);
     add_attribute(out, "subject", e->key);
     add_attribute(out, "userid", e->user_id);
-    pat_buf_addf(out, "\"time\":\"%s\",\"datacontenttype\":\"application/json\",\"data\":", time);
-    if (out->err)
-        return out->err;
-    if (pat_json_print_to(data, out))
-        return out->err ? out->err : PAT_ENOMEM;
-    return pat_buf_add(out, "}", 1);
+    pat_buf_adds(out, "\"time\":\"");
+    pat_buf_add(out, time, PAT_TIME_LEN);
+    return pat_buf_adds(out, "\",\"datacontenttype\":\"application/json\",\"data\":");
+}
+
+/* tree or text. */
+static int make(struct pat_event_text *out, const struct pat_event *e, const struct pat_json *tree,
+                const char *text)
+{
+    struct pat_event_text made = { .json = NULL };
+    struct pat_buf json;
+    int err;
+
+    if (!e->source || !*e->source)
+        return PAT_EINVAL;
+    err = pat_event_subject(e, made.subject);
+    if (err)
+        return err;
+    made.id = e->id ? *e->id : pat_id_new();
+    pat_buf_init(&json, PAT_EVENT_MAX);
+    (void)pat_buf_reserve(&json, EVENT_HEAD + (text ? strlen(text) : EVENT_HEAD)); /* sticks */
+    err = add_head(&json, e, made.id.s);
+    if (!err)
+        err = text ? pat_buf_adds(&json, text) : pat_json_print_to(tree, &json);
+    if (!err)
+        err = pat_buf_add(&json, "}", 1);
+    if (!err) {
+        made.len = json.len;
+        made.json = pat_buf_take(&json);
+        *out = made;
+    }
+    err = json.err ? json.err : err;
+    pat_buf_fini(&json);
+    return err;
 }
 
 int pat_event_make(struct pat_event_text *out, const struct pat_event *e,
                    struct pat_json *data_take)
 {
     PAT_AUTO_JSON data = data_take;
-    struct pat_event_text made = { .json = NULL };
-    struct pat_buf text;
-    int err;
 
     if (!data)
         return PAT_ENOMEM; /* building it failed */
-    if (pat_json_kind(data) != PAT_JSON_OBJ || !e->source || !*e->source)
-        return PAT_EINVAL;
-    err = pat_event_subject(e, made.subject);
-    if (err)
-        return err;
-    made.id = e->id ? *e->id : pat_id_new();
-    pat_buf_init(&text, PAT_EVENT_MAX);
-    err = format(&text, e, made.id.s, data);
-    if (!err) {
-        made.len = text.len;
-        made.json = pat_buf_take(&text);
-        *out = made;
-    }
-    pat_buf_fini(&text);
-    return err;
+    return pat_json_kind(data) == PAT_JSON_OBJ ? make(out, e, data, NULL) : PAT_EINVAL;
+}
+
+int pat_event_make_text(struct pat_event_text *out, const struct pat_event *e, const char *data)
+{
+    return make(out, e, NULL, data);
 }
 
 struct pat_id pat_event_id_once(const char *key, const char *what)

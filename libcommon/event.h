@@ -43,6 +43,9 @@ struct pat_event_text {
 };
 int pat_event_make(struct pat_event_text *out, const struct pat_event *e,
                    struct pat_json *data_take) PAT_MUST_CHECK;
+/* The same with data as text: a well-formed JSON object. */
+int pat_event_make_text(struct pat_event_text *out, const struct pat_event *e,
+                        const char *data) PAT_MUST_CHECK;
 void pat_event_text_fini(struct pat_event_text *t);
 
 /* The id of an event that is told once: the same for the same key and what, in the shape of a

@@ -53,11 +53,19 @@ static bool is_unreserved(char c)
 
 int pat_url_encode(struct pat_buf *out, const char *s)
 {
-    for (; *s; s++) {
-        if (is_unreserved(*s))
-            pat_buf_add(out, s, 1);
+    static const char digits[] = "0123456789ABCDEF";
+
+    while (*s) {
+        unsigned char c = (unsigned char)*s;
+        size_t run = 0;
+
+        while (is_unreserved(s[run]))
+            run++;
+        if (run)
+            pat_buf_add(out, s, run);
         else
-            pat_buf_addf(out, "%%%02X", (unsigned)(unsigned char)*s);
+            pat_buf_add(out, (const char[]){ '%', digits[c >> 4], digits[c & 15] }, 3);
+        s += run ? run : 1;
     }
     return out->err;
 }

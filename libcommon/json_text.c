@@ -7,6 +7,7 @@
 
 #include "utf8.h"
 
+#include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -266,9 +267,10 @@ static const char *short_escape(unsigned char ch)
     }
 }
 
-/* Eight bytes at once: none is a control, a quote, a backslash or beyond ASCII. A borrow out of one
- * byte may reach the next only when that one is found, so "clean" is never wrong. */
-static bool clean_8(const char *s)
+/* Of eight bytes at once, the top bit of each that is a control, a quote, a backslash or beyond
+ * ASCII. A borrow out of one byte may reach the next only when that one is found, so the lowest is
+ * always right, and so is none. */
+static uint64_t unclean_8(const char *s)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     uint64_t v, quote, backslash;
@@ -276,7 +278,7 @@ static bool clean_8(const char *s)
     memcpy(&v, s, sizeof v);
     quote = v ^ (ones * '"');
     backslash = v ^ (ones * '\\');
-    return !((v | (v - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops);
+    return (v | (v - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops;
 }
 
 /* Length of the run that needs no escape. */
@@ -284,7 +286,7 @@ static size_t clean_run(const char *s, size_t len)
 {
     size_t at = 0;
 
-    for (; len - at >= 8 && clean_8(s + at); at += 8)
+    for (; len - at >= 8 && !unclean_8(s + at); at += 8)
         ;
     while (at < len) {
         unsigned char ch = (unsigned char)s[at];
@@ -299,11 +301,52 @@ static size_t clean_run(const char *s, size_t len)
     return at;
 }
 
+/* ASCII without controls, as nearly everything is, into room for two bytes each. Returns how far it
+ * came. */
+static size_t quote_plain(char **to, const char *s, size_t len)
+{
+    char *p = *to;
+    size_t at = 0;
+
+    while (at < len) {
+        unsigned char ch;
+
+        if (len - at >= 8) {
+            uint64_t unclean = unclean_8(s + at);
+            size_t clean = unclean ? (size_t)__builtin_ctzll(le64toh(unclean)) / 8 : 8;
+
+            memcpy(p, s + at, 8); /* there is room, and what is too much is overwritten */
+            p += clean;
+            at += clean;
+            if (!unclean)
+                continue;
+        }
+        ch = (unsigned char)s[at];
+        if (ch < 0x20 || ch >= 0x80)
+            break;
+        if (ch == '"' || ch == '\\')
+            *p++ = '\\';
+        *p++ = (char)ch;
+        at++;
+    }
+    *to = p;
+    return at;
+}
+
 int pat_json_quote(struct pat_buf *out, const char *s, size_t len)
 {
     size_t at = 0;
+    bool fits = !out->err && len < out->max / 2 && 2 * len + 2 <= out->max - out->len;
+    char *to = fits ? pat_buf_reserve(out, 2 * len + 2) : NULL;
 
-    pat_buf_add(out, "\"", 1);
+    if (to) {
+        *to++ = '"';
+        at = quote_plain(&to, s, len);
+        out->len = (size_t)(to - out->data);
+        *to = '\0';
+    } else {
+        pat_buf_add(out, "\"", 1);
+    }
     while (at < len && !out->err) {
         size_t run = clean_run(s + at, len - at);
         unsigned char ch;
