@@ -134,8 +134,7 @@ static void publish_soon(struct pat_journal *j, struct entry *e)
         return;
     e->publishing = true;
     TAILQ_INSERT_TAIL(&j->unsent, e, out);
-    if (!pat_timer_running(&j->publish_timer))
-        pat_timer_start(&j->publish_timer, JOURNAL_PUBLISH_LINGER_MS);
+    pat_loop_next_turn(j->loop, &j->publish_task, publish_all, j);
 }
 
 /* ---- Postgres ---- */
@@ -389,9 +388,26 @@ bool pat_journal_told(struct pat_journal *j, const struct pat_id *id)
     return journal_seen_has(&j->seen, id);
 }
 
-static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json **data_take,
-               const struct pat_db_stmt *stmts, size_t n)
+/* What there is to say, in either form; data is consumed. */
+struct news {
+    const struct pat_event *event;
+    struct pat_json *data; /* or */
+    const char *text;
+};
+
+static int make_event(struct pat_event_text *out, struct news *news)
 {
+    struct pat_json *data = news->data;
+
+    if (news->text)
+        return pat_event_make_text(out, news->event, news->text);
+    news->data = NULL;
+    return pat_event_make(out, news->event, data);
+}
+
+static int add(struct pat_journal *j, struct news *news, const struct pat_db_stmt *stmts, size_t n)
+{
+    const struct pat_event *e = news->event;
     bool told = e && e->id && pat_journal_told(j, e->id);
     struct entry *x;
     int err = PAT_OK;
@@ -407,10 +423,8 @@ static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json
     x = journal_entry_new(n, stmts);
     if (!x)
         return PAT_ENOMEM;
-    if (e && !told) {
-        err = pat_event_make(&x->event, e, *data_take);
-        *data_take = NULL;
-    }
+    if (e && !told)
+        err = make_event(&x->event, news);
     if (!err)
         err = journal_spool_add(j, x);
     if (err) {
@@ -424,15 +438,36 @@ static int add(struct pat_journal *j, const struct pat_event *e, struct pat_json
     return PAT_OK;
 }
 
-int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
-                    const struct pat_db_stmt *stmts, size_t n)
+static int add_counted(struct pat_journal *j, struct news *news, const struct pat_db_stmt *stmts,
+                       size_t n)
 {
-    int err = j ? add(j, e, &data_take, stmts, n) : PAT_ECANCELED;
+    int err = j ? add(j, news, stmts, n) : PAT_ECANCELED;
 
-    pat_json_free(data_take);
     if (err && j)
         count(j->refused, 1);
     return err;
+}
+
+int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
+                    const struct pat_db_stmt *stmts, size_t n)
+{
+    struct news news = { .event = e, .data = data_take };
+    int err = add_counted(j, &news, stmts, n);
+
+    pat_json_free(news.data);
+    return err;
+}
+
+int pat_journal_add_text(struct pat_journal *j, const struct pat_event *e, const char *data,
+                         const struct pat_db_stmt *stmts, size_t n)
+{
+    return add_counted(j, &(struct news){ .event = e, .text = data }, stmts, n);
+}
+
+void pat_journal_sync(struct pat_journal *j)
+{
+    if (j)
+        journal_spool_write(j);
 }
 
 size_t pat_journal_pending(const struct pat_journal *j)
@@ -473,7 +508,7 @@ static void free_journal(struct pat_journal *j)
 
     pat_timer_fini(&j->timer);
     pat_timer_fini(&j->close_timer);
-    pat_timer_fini(&j->publish_timer);
+    pat_task_cancel(j->loop, &j->publish_task);
     TAILQ_FOREACH(e, &j->unsent, out)
     e->publishing = false;
     drop_entries(&j->waiting);
@@ -506,8 +541,6 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
     pat_buf_init(&j->mark_text, (JOURNAL_MARKS + 1) * (PAT_ID_LEN + 1));
     find_meters(j, opts ? opts->metrics : NULL);
     err = pat_timer_init(&j->timer, l, on_timer, j);
-    if (!err)
-        err = pat_timer_init(&j->publish_timer, l, publish_all, j);
     if (!err)
         err = pat_timer_init(&j->close_timer, l, finish_soon, j);
     if (!err)

@@ -1,4 +1,4 @@
-/* journal.h - write-behind: what happened goes to NATS at once (within 2 ms) and to Postgres in
+/* journal.h - write-behind: what happened goes to NATS at once and to Postgres in
  * order, without anybody waiting.
  *
  * An event is published with its id as Nats-Msg-Id, and stored (patchbay.call_events when its area
@@ -6,8 +6,11 @@
  * stream has acknowledged it, its outbox row is marked published; what stays unmarked the
  * webhook-relay's sweep publishes again (consumers see the id once). Batches: up to 64 entries per
  * commit. While Postgres is away entries wait, in order, up to max_entries; beyond that adding is
- * PAT_EAGAIN and counted. With a spool file, entries are also appended there (one write(2) each)
- * until stored, and read back at start: a crash of the process loses none. Thread: the loop's.
+ * PAT_EAGAIN and counted. With a spool file, entries are also kept there until stored, and read
+ * back at start. Those added in one turn of the loop are appended by one write(2) before the loop
+ * waits, or at pat_journal_sync: what was synced, and what any earlier turn added, survives the
+ * death of the process (that of the machine it may not). Who answers somebody only once an entry is
+ * safe calls sync before it answers. Thread: the loop's.
  */
 #ifndef PAT_JOURNAL_H
 #define PAT_JOURNAL_H
@@ -34,6 +37,12 @@ int pat_journal_new(struct pat_journal **out, struct pat_loop *l, struct pat_db 
  * are the statements. */
 int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
                     const struct pat_db_stmt *stmts, size_t n) PAT_MUST_CHECK;
+/* The same with data as text, a well-formed JSON object, borrowed. e may not be NULL. */
+int pat_journal_add_text(struct pat_journal *j, const struct pat_event *e, const char *data,
+                         const struct pat_db_stmt *stmts, size_t n) PAT_MUST_CHECK;
+/* Puts what was added in this turn into the spool file now. Should that fail (no room), the entries
+ * are on their way to NATS and Postgres all the same, and it is tried again. */
+void pat_journal_sync(struct pat_journal *j);
 /* Was an event with this id added already, among the last 4096 that came with one, or found in the
  * spool file? Of this process: another replica may tell it too, under the same id. */
 bool pat_journal_told(struct pat_journal *j, const struct pat_id *id);

@@ -14,8 +14,6 @@ enum {
     JOURNAL_BATCH = 64,        /* entries per commit */
     JOURNAL_BATCH_STMTS = 500, /* of theirs, likewise */
     JOURNAL_LINGER_MS = 5,     /* for a batch to fill, and for NATS to acknowledge before the row */
-    /* Events published together cost a few wake-ups of cnats' threads in all, not each. */
-    JOURNAL_PUBLISH_LINGER_MS = 2,
     JOURNAL_MARK_MS = 200, /* for acknowledged events to gather before they are marked */
     JOURNAL_MARKS = 1000,  /* in one statement */
     /* A repetition follows within seconds; at 300 calls/s of three such events each, 4.5 s fit. */
@@ -48,8 +46,11 @@ TAILQ_HEAD(entries, entry);
 struct spool {
     int fd; /* -1: none */
     char *path;
-    size_t size;
-    size_t live; /* of that, entries not yet stored */
+    struct pat_buf lines; /* not yet written */
+    struct pat_task task; /* writes them before the loop waits */
+    bool failing;         /* said so */
+    size_t size;          /* of the file */
+    size_t live;          /* of file and lines, entries not yet stored */
 };
 
 struct seen_id {
@@ -80,7 +81,7 @@ struct pat_journal {
     size_t n_marks, cap_marks;
     size_t marks_flying; /* the first of them, in a unit */
     struct pat_buf mark_text;
-    struct pat_timer publish_timer;
+    struct pat_task publish_task;
     struct pat_timer timer;
     bool hurry; /* the timer is a linger, not a pause after a failure */
     struct pat_retry retry;
@@ -109,6 +110,7 @@ void journal_seen_add(struct seen *s, const struct pat_id *id);
 /* Opens and locks the file and takes in what an earlier process left there. */
 int journal_spool_open(struct pat_journal *j, const char *path) PAT_MUST_CHECK;
 int journal_spool_add(struct pat_journal *j, struct entry *e) PAT_MUST_CHECK;
+void journal_spool_write(struct pat_journal *j);
 void journal_spool_drop(struct pat_journal *j, struct entry *e); /* it is stored */
 /* Appends the entry to <path>.parked, for a person to look at. */
 void journal_spool_park(struct pat_journal *j, const struct entry *e);

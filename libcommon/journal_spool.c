@@ -1,9 +1,8 @@
 /* journal_spool.c - a file that remembers entries until Postgres has them.
  *
- * One line of JSON per entry, appended by one write(2): it is in the kernel's hands when add
- * returns, so that the death of the process loses nothing (that of the machine may). Emptied when
- * nothing is pending; rewritten when most of it is dead, so that a journal that is never quite
- * empty does not grow for ever.
+ * One line of JSON per entry, appended with those of the same turn: then it is in the kernel's
+ * hands. When nothing is pending a line "-" says that all above it is stored; the file is cut, or
+ * rewritten without what is dead, only once it has grown.
  */
 #include "journal_int.h"
 
@@ -18,13 +17,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { REWRITE_BYTES = 4 << 20 };
+enum {
+    REWRITE_BYTES = 4 << 20,
+    KEPT_BYTES = 1 << 20, /* of lines that are dead, although nothing is pending */
+};
 
 /* {"s":subject,"i":id,"e":event,"q":[{"n":name,"s":sql,"p":[text or null,...]},...]} */
 
 static void add_text(struct pat_buf *b, const char *key, const char *s)
 {
-    pat_buf_addf(b, "\"%s\":", key);
+    pat_buf_adds(b, "\"");
+    pat_buf_adds(b, key);
+    pat_buf_adds(b, "\":");
     if (s)
         pat_json_quote(b, s, strlen(s));
     else
@@ -54,7 +58,9 @@ static int format(struct pat_buf *b, const struct entry *e)
     pat_buf_adds(b, "{");
     if (e->event.json) {
         add_text(b, "s", e->event.subject);
-        pat_buf_addf(b, ",\"i\":\"%s\",\"e\":", e->event.id.s);
+        pat_buf_adds(b, ",\"i\":\"");
+        pat_buf_adds(b, e->event.id.s);
+        pat_buf_adds(b, "\",\"e\":");
         pat_buf_add(b, e->event.json, e->event.len);
         pat_buf_adds(b, ",");
     }
@@ -89,32 +95,54 @@ static void complain(const struct spool *s, const char *what)
             PAT_S("reason", strerror(errno)));
 }
 
-/* A line that could not be written whole is cut off again. */
+/* What could not be written whole is cut off again, and tried again with what comes next. */
+void journal_spool_write(struct pat_journal *j)
+{
+    struct spool *s = &j->spool;
+
+    if (s->fd < 0 || !s->lines.len)
+        return;
+    if (write_all(s->fd, s->lines.data, s->lines.len)) {
+        if (!s->failing)
+            complain(s, "append");
+        s->failing = true;
+        if (ftruncate(s->fd, (off_t)s->size))
+            complain(s, "cut");
+        return;
+    }
+    s->failing = false;
+    s->size += s->lines.len;
+    pat_buf_reset(&s->lines);
+}
+
+static void on_turn(void *journal)
+{
+    journal_spool_write(journal);
+}
+
+static void write_soon(struct pat_journal *j)
+{
+    pat_loop_next_turn(j->loop, &j->spool.task, on_turn, j);
+}
+
 int journal_spool_add(struct pat_journal *j, struct entry *e)
 {
     struct spool *s = &j->spool;
-    struct pat_buf line;
+    size_t before = s->lines.len;
     int err;
 
     if (s->fd < 0)
         return PAT_OK;
-    pat_buf_init(&line, JOURNAL_LINE_MAX);
-    err = format(&line, e);
-    if (!err) {
-        err = write_all(s->fd, line.data, line.len);
-        if (err) {
-            complain(s, "append");
-            if (ftruncate(s->fd, (off_t)s->size))
-                complain(s, "cut");
-        }
+    err = format(&s->lines, e);
+    if (err) {
+        s->lines.err = PAT_OK;
+        s->lines.len = before;
+        return err;
     }
-    if (!err) {
-        e->spooled = line.len;
-        s->size += line.len;
-        s->live += line.len;
-    }
-    pat_buf_fini(&line);
-    return err;
+    e->spooled = s->lines.len - before;
+    s->live += e->spooled;
+    write_soon(j);
+    return PAT_OK;
 }
 
 /* ---- getting rid of what is stored ---- */
@@ -171,6 +199,22 @@ static void rewrite(struct pat_journal *j)
     close(s->fd);
     s->fd = fd;
     s->size = s->live = size;
+    pat_buf_reset(&s->lines); /* they are in it */
+}
+
+static void empty(struct spool *s)
+{
+    if (ftruncate(s->fd, 0))
+        complain(s, "empty");
+    else
+        s->size = 0;
+}
+
+/* Cutting a file and growing it anew costs ten times what a short line does. */
+static void mark_empty(struct pat_journal *j)
+{
+    pat_buf_adds(&j->spool.lines, "-\n");
+    write_soon(j);
 }
 
 void journal_spool_drop(struct pat_journal *j, struct entry *e)
@@ -182,10 +226,12 @@ void journal_spool_drop(struct pat_journal *j, struct entry *e)
     s->live -= e->spooled < s->live ? e->spooled : s->live;
     e->spooled = 0;
     if (TAILQ_EMPTY(&j->waiting)) {
-        if (ftruncate(s->fd, 0))
-            complain(s, "empty");
-        else
-            s->size = s->live = 0;
+        pat_buf_reset(&s->lines);
+        s->live = 0;
+        if (s->size > KEPT_BYTES || j->closing)
+            empty(s);
+        else if (s->size)
+            mark_empty(j);
     } else if (s->size > REWRITE_BYTES + 2 * s->live) {
         rewrite(j);
     }
@@ -301,10 +347,19 @@ static int read_line(struct pat_journal *j, const char *line, size_t len)
     return PAT_OK;
 }
 
+/* Behind the last "-": all above it is stored. */
+static size_t live_from(const char *text, size_t size)
+{
+    for (size_t at = size; at >= 2; at--)
+        if (!memcmp(text + at - 2, "-\n", 2) && (at == 2 || text[at - 3] == '\n'))
+            return at;
+    return 0;
+}
+
 /* The last line may be torn: it was never accepted. A broken one elsewhere is parked. */
 static int read_back(struct pat_journal *j, char *text, size_t size)
 {
-    size_t entries = 0, broken = 0, at = 0;
+    size_t entries = 0, broken = 0, at = live_from(text, size);
 
     while (at < size) {
         char *end = memchr(text + at, '\n', size - at);
@@ -364,6 +419,7 @@ int journal_spool_open(struct pat_journal *j, const char *path)
     int err;
 
     s->fd = -1;
+    pat_buf_init(&s->lines, JOURNAL_LINE_MAX);
     if (!path || !*path)
         return PAT_OK;
     s->path = strdup(path);
@@ -384,9 +440,17 @@ int journal_spool_open(struct pat_journal *j, const char *path)
 
 void journal_spool_close(struct pat_journal *j)
 {
-    if (j->spool.fd >= 0)
-        close(j->spool.fd);
-    j->spool.fd = -1;
-    free(j->spool.path);
-    j->spool.path = NULL;
+    struct spool *s = &j->spool;
+
+    pat_task_cancel(j->loop, &s->task);
+    journal_spool_write(j);
+    if (s->fd >= 0) {
+        if (!s->live)
+            empty(s);
+        close(s->fd);
+    }
+    s->fd = -1;
+    pat_buf_fini(&s->lines);
+    free(s->path);
+    s->path = NULL;
 }

@@ -144,6 +144,25 @@ static void test_spool__forgets_a_torn_line_and_parks_a_broken_one(void **state)
     close_spool(f, j);
 }
 
+static void test_spool__does_not_bring_back_what_was_stored(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_journal *j;
+
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(add(j, 2), PAT_OK);
+    close_spool(f, j);
+    append(f->path, "-\n");
+    append(f->path, "{\"q\":[{\"n\":null,\"s\":\"select 1\",\"p\":[]}]}\n");
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), 1);
+    close_spool(f, j);
+    append(f->path, "-\n");
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), 0);
+    close_spool(f, j);
+}
+
 static void test_spool__is_readable_by_its_owner_only(void **state)
 {
     struct fixture *f = *state;
@@ -274,6 +293,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_spool__is_the_same_after_a_round_trip),
         TEST(test_spool__forgets_a_torn_line_and_parks_a_broken_one),
+        TEST(test_spool__does_not_bring_back_what_was_stored),
         TEST(test_spool__is_readable_by_its_owner_only),
         TEST(test_told__again_only_its_statements_run),
         TEST(test_told__what_was_not_taken_may_be_told_again),

@@ -189,11 +189,10 @@ static void on_reply(int err, const struct pat_msg *m, void *arg)
          c.arg);
 }
 
-int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,
-                 const struct pat_json *params, int64_t timeout_ms, pat_rpc_done_fn *fn, void *arg,
-                 pat_bus_id *id)
+int pat_rpc_call_text(struct pat_bus *b, const char *service, const char *method,
+                      const char *params, int64_t timeout_ms, pat_rpc_done_fn *fn, void *arg,
+                      pat_bus_id *id)
 {
-    PAT_AUTO_STR text = params ? pat_json_print(params) : strdup("{}");
     char subject[SUBJECT_MAX];
     char deadline[64];
     const char *headers[] = { deadline, NULL };
@@ -203,12 +202,13 @@ int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,
 
     if (err)
         return err;
-    c = text ? malloc(sizeof *c) : NULL;
+    c = malloc(sizeof *c);
     if (!c)
         return PAT_ENOMEM;
     *c = (struct call){ fn, arg };
     snprintf(deadline, sizeof deadline, DEADLINE ": %lld", (long long)timeout_ms);
-    err = pat_bus_request(b, subject, text, strlen(text), headers, timeout_ms, on_reply, c, &ours);
+    err = pat_bus_request(b, subject, params, strlen(params), headers, timeout_ms, on_reply, c,
+                          &ours);
     if (err) {
         free(c);
         return err;
@@ -217,4 +217,13 @@ int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,
     if (id)
         *id = ours;
     return PAT_OK;
+}
+
+int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,
+                 const struct pat_json *params, int64_t timeout_ms, pat_rpc_done_fn *fn, void *arg,
+                 pat_bus_id *id)
+{
+    PAT_AUTO_STR text = params ? pat_json_print(params) : strdup("{}");
+
+    return text ? pat_rpc_call_text(b, service, method, text, timeout_ms, fn, arg, id) : PAT_ENOMEM;
 }

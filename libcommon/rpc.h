@@ -31,5 +31,9 @@ typedef void pat_rpc_done_fn(int err, const struct pat_json *result, const char 
 int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,
                  const struct pat_json *params, int64_t timeout_ms, pat_rpc_done_fn *fn, void *arg,
                  pat_bus_id *id) PAT_MUST_CHECK;
+/* The same with params as text: a well-formed JSON object, borrowed. */
+int pat_rpc_call_text(struct pat_bus *b, const char *service, const char *method,
+                      const char *params, int64_t timeout_ms, pat_rpc_done_fn *fn, void *arg,
+                      pat_bus_id *id) PAT_MUST_CHECK;
 
 #endif

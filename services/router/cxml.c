@@ -1,7 +1,6 @@
 /* cxml.c - cXML documents, all through the escaping writer, and the SIP address both forms dial. */
 #include "document.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static int add_header(struct pat_buf *out, char lead, const char *name, const char *value)
@@ -16,21 +15,28 @@ static int add_header(struct pat_buf *out, char lead, const char *name, const ch
 static int add_context(struct pat_buf *out, const struct router_conf *conf,
                        const struct callref *ref)
 {
-    char version[24], text[160];
-    struct pat_buf sig;
+    const char *const parts[] = { ref->call.s, "|", ref->user, "|", ref->agent_config, "|" };
+    struct pat_buf text, sig;
+    const char *version;
     int err;
 
-    snprintf(version, sizeof version, "%lld", (long long)ref->config_version);
-    snprintf(text, sizeof text, "%s|%s|%s|%s", ref->call.s, ref->user, ref->agent_config, version);
+    pat_buf_init(&text, 255);
     pat_buf_init(&sig, 64);
-    err = pat_sign_short(&sig, conf->call_secret, "sip", text);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        pat_buf_adds(&text, parts[i]);
+    pat_buf_addi(&text, ref->config_version);
+    err = text.err;
+    if (!err)
+        err = pat_sign_short(&sig, conf->call_secret, "sip", text.data);
     if (!err) {
+        version = strrchr(text.data, '|') + 1;
         add_header(out, '?', "X-Pat-Call", ref->call.s);
         add_header(out, '&', "X-Pat-User", ref->user);
         add_header(out, '&', "X-Pat-Agent", ref->agent_config);
         add_header(out, '&', "X-Pat-Version", version);
         err = add_header(out, '&', "X-Pat-Sig", sig.data);
     }
+    pat_buf_fini(&text);
     pat_buf_fini(&sig);
     return err;
 }
@@ -41,8 +47,10 @@ int document_sip_uri(struct pat_buf *out, const struct router_conf *conf, const 
 
     pat_buf_adds(out, "sip:");
     pat_url_encode(out, livekit ? ref->call.s : ref->retell_call);
-    pat_buf_addf(out, "@%s;transport=%s", livekit ? conf->livekit_sip_host : conf->retell_sip_host,
-                 livekit ? conf->livekit_sip_transport : conf->retell_sip_transport);
+    pat_buf_adds(out, "@");
+    pat_buf_adds(out, livekit ? conf->livekit_sip_host : conf->retell_sip_host);
+    pat_buf_adds(out, ";transport=");
+    pat_buf_adds(out, livekit ? conf->livekit_sip_transport : conf->retell_sip_transport);
     return livekit ? add_context(out, conf, ref) : out->err;
 }
 

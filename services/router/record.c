@@ -1,107 +1,38 @@
 /* record.c - what the router tells about a call: see record.h. */
 #include "record.h"
 
+#include "text.h"
 #include "version.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PUT_CALL "select patchbay.put_call($1::jsonb)"
-/* Far above what a record holds. */
-#define TEXT_MAX 16384
-
-/* An object being written as text: building a tree of it first costs twice as much, and every call
- * needs four of these. */
-struct text {
-    struct pat_buf b;
-};
-
-static void put_key(struct text *t, const char *key)
-{
-    pat_buf_adds(&t->b, t->b.len ? ",\"" : "{\"");
-    pat_buf_adds(&t->b, key);
-    pat_buf_add(&t->b, "\":", 2);
-}
-
-/* NULL: null. */
-static void put_str(struct text *t, const char *key, const char *value)
-{
-    put_key(t, key);
-    if (value)
-        pat_json_quote(&t->b, value, strlen(value));
-    else
-        pat_buf_add(&t->b, "null", 4);
-}
-
-static void put_or_null(struct text *t, const char *key, const char *value)
-{
-    put_str(t, key, *value ? value : NULL);
-}
-
-static void put_int(struct text *t, const char *key, int64_t n)
-{
-    put_key(t, key);
-    pat_buf_addf(&t->b, "%lld", (long long)n);
-}
-
-static void put_bool(struct text *t, const char *key, bool b)
-{
-    put_key(t, key);
-    pat_buf_adds(&t->b, b ? "true" : "false");
-}
-
-static void put_ms(struct text *t, const char *key, int64_t ms)
-{
-    if (ms >= 0)
-        put_int(t, key, ms);
-    else
-        put_str(t, key, NULL);
-}
-
-static void put_time(struct text *t, const char *key, int64_t unix_ms)
-{
-    char at[PAT_TIME_LEN + 1];
-
-    pat_time_format(unix_ms, at);
-    put_str(t, key, at);
-}
-
-static void text_init(struct text *t)
-{
-    pat_buf_init(&t->b, TEXT_MAX);
-    (void)pat_buf_reserve(&t->b, 1000); /* most fit: one allocation. A failure sticks. */
-}
-
-static void text_fini(struct text *t)
-{
-    pat_buf_fini(&t->b);
-}
-
 static void about(struct text *data, const struct callref *c)
 {
-    text_init(data);
-    put_str(data, "call_id", c->call.s);
-    put_str(data, "user_id", c->user);
+    text_init(data, 0);
+    text_str(data, "call_id", c->call.s);
+    text_str(data, "user_id", c->user);
 }
 
 static void call_facts(struct text *facts, const struct router *r, const struct callref *c,
                        const char *state)
 {
-    text_init(facts);
-    put_str(facts, "carrier", r->conf->carrier);
-    put_str(facts, "id", c->call.s);
-    put_str(facts, "user_id", c->user);
-    put_or_null(facts, "agent_config_id", c->agent_config);
-    put_int(facts, "config_version", c->config_version);
-    put_or_null(facts, "from_number", c->from);
-    put_bool(facts, "caller_withheld", !*c->from);
-    put_str(facts, "to_number", c->to);
-    put_str(facts, "state", state);
-    put_str(facts, "carrier_call_id", c->carrier_call);
-    put_or_null(facts, "retell_call_id", c->retell_call);
+    text_init(facts, 0);
+    text_str(facts, "carrier", r->conf->carrier);
+    text_str(facts, "id", c->call.s);
+    text_str(facts, "user_id", c->user);
+    text_or_null(facts, "agent_config_id", c->agent_config);
+    text_int(facts, "config_version", c->config_version);
+    text_or_null(facts, "from_number", c->from);
+    text_bool(facts, "caller_withheld", !*c->from);
+    text_str(facts, "to_number", c->to);
+    text_str(facts, "state", state);
+    text_str(facts, "carrier_call_id", c->carrier_call);
+    text_or_null(facts, "retell_call_id", c->retell_call);
     if (c->stack != STACK_NONE)
-        put_str(facts, "stack", stack_name(c->stack));
-    put_time(facts, "offered_at", c->offered_ms);
+        text_str(facts, "stack", stack_name(c->stack));
+    text_time(facts, "offered_at", c->offered_ms);
 }
 
 static int add(struct router *r, const struct pat_event *e, struct text *data, struct text *facts)
@@ -109,12 +40,12 @@ static int add(struct router *r, const struct pat_event *e, struct text *data, s
     const char *params[1];
     struct pat_db_stmt stmt = { "put_call", PUT_CALL, 1, params };
 
-    if (pat_buf_add(&data->b, "}", 1))
+    if (!text_end(data))
         return data->b.err;
-    if (facts && pat_buf_add(&facts->b, "}", 1))
+    params[0] = facts ? text_end(facts) : NULL;
+    if (facts && !params[0])
         return facts->b.err;
-    params[0] = facts ? facts->b.data : NULL;
-    return pat_journal_add(r->journal, e, pat_json_text(data->b.data), &stmt, facts ? 1 : 0);
+    return pat_journal_add_text(r->journal, e, data->b.data, &stmt, facts ? 1 : 0);
 }
 
 /* texts: the event's data and, or NULL, what the row gets. Ends and frees both. */
@@ -143,19 +74,19 @@ static void say_offered(struct router *r, const struct callref *c)
     struct text data;
 
     about(&data, c);
-    put_or_null(&data, "agent_config_id", c->agent_config);
-    put_str(&data, "to", c->to);
-    put_or_null(&data, "from", c->from);
-    put_bool(&data, "withheld", !*c->from);
-    put_str(&data, "carrier", r->conf->carrier);
-    put_str(&data, "carrier_call_id", c->carrier_call);
+    text_or_null(&data, "agent_config_id", c->agent_config);
+    text_str(&data, "to", c->to);
+    text_or_null(&data, "from", c->from);
+    text_bool(&data, "withheld", !*c->from);
+    text_str(&data, "carrier", r->conf->carrier);
+    text_str(&data, "carrier_call_id", c->carrier_call);
     say(r, c, "offered", &id, (struct text *const[2]){ &data, NULL });
 }
 
 /* Constant names: nothing in them needs escaping. */
 static void put_reasons(struct text *t, const struct decision *d)
 {
-    put_key(t, "reasons");
+    text_key(t, "reasons");
     pat_buf_add(&t->b, "[", 1);
     for (int i = 0; i < d->n_reasons; i++) {
         pat_buf_adds(&t->b, i ? ",\"" : "\"");
@@ -173,24 +104,25 @@ void record_routed(struct router *r, const struct callref *c, const struct decis
 
     say_offered(r, c);
     about(&data, c);
-    put_or_null(&data, "agent_config_id", c->agent_config);
-    put_str(&data, "stack", stack_name(d->stack));
+    text_or_null(&data, "agent_config_id", c->agent_config);
+    text_str(&data, "stack", stack_name(d->stack));
     put_reasons(&data, d);
-    put_bool(&data, "is_fallback", d->fallback);
-    put_str(&data, "sip_target", sip_target);
-    put_int(&data, "config_version", c->config_version);
-    put_int(&data, "answer_us", answer_us);
+    text_bool(&data, "is_fallback", d->fallback);
+    text_str(&data, "sip_target", sip_target);
+    text_int(&data, "config_version", c->config_version);
+    text_int(&data, "answer_us", answer_us);
     call_facts(&facts, r, c, "routed");
-    put_bool(&facts, "fallback", d->fallback);
-    put_str(&facts, "router_build", PAT_VERSION " " PAT_BUILD_ID);
+    text_bool(&facts, "fallback", d->fallback);
+    text_str(&facts, "router_build", PAT_VERSION " " PAT_BUILD_ID);
     if (sip_target)
-        put_str(&facts, "sip_target", sip_target);
+        text_str(&facts, "sip_target", sip_target);
     if (d->stack == STACK_LIVEKIT) {
         snprintf(room, sizeof room, "call_%s", c->call.s);
-        put_str(&facts, "livekit_room", room);
+        text_str(&facts, "livekit_room", room);
     }
-    put_time(&facts, "routed_at", pat_unix_ms());
+    text_time(&facts, "routed_at", pat_unix_ms());
     say(r, c, "routed", NULL, (struct text *const[2]){ &data, &facts });
+    pat_journal_sync(r->journal);
 }
 
 void record_failed_over(struct router *r, const struct callref *c, enum stack to,
@@ -199,10 +131,11 @@ void record_failed_over(struct router *r, const struct callref *c, enum stack to
     struct text data;
 
     about(&data, c);
-    put_str(&data, "from", stack_name(c->stack));
-    put_str(&data, "to", stack_name(to));
-    put_str(&data, "reason", reason);
+    text_str(&data, "from", stack_name(c->stack));
+    text_str(&data, "to", stack_name(to));
+    text_str(&data, "reason", reason);
     say(r, c, "failed_over", NULL, (struct text *const[2]){ &data, NULL });
+    pat_journal_sync(r->journal);
 }
 
 void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
@@ -212,9 +145,10 @@ void record_voicemail(struct router *r, const struct callref *c, const char *rec
     struct text data;
 
     about(&data, c);
-    put_str(&data, "recording_url", recording_url);
-    put_ms(&data, "duration_ms", duration_ms);
+    text_str(&data, "recording_url", recording_url);
+    text_ms(&data, "duration_ms", duration_ms);
     say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
+    pat_journal_sync(r->journal);
 }
 
 void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
@@ -224,10 +158,11 @@ void record_voicemail_text(struct router *r, const struct callref *c, const char
     struct text data;
 
     about(&data, c);
-    put_str(&data, "recording_url", recording_url);
-    put_ms(&data, "duration_ms", -1);
-    put_str(&data, "transcript", words);
+    text_str(&data, "recording_url", recording_url);
+    text_ms(&data, "duration_ms", -1);
+    text_str(&data, "transcript", words);
     say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
+    pat_journal_sync(r->journal);
 }
 
 static void put_ids(struct text *t, const struct callref *c)
@@ -236,13 +171,11 @@ static void put_ids(struct text *t, const struct callref *c)
     struct text ids;
 
     snprintf(room, sizeof room, "call_%s", c->call.s);
-    text_init(&ids);
-    put_str(&ids, "carrier_call_id", c->carrier_call);
-    put_or_null(&ids, "retell_call_id", c->retell_call);
-    put_str(&ids, "livekit_room", c->tried & 1u << STACK_LIVEKIT ? room : NULL);
-    put_key(t, "ids");
-    pat_buf_add(&t->b, ids.b.data, ids.b.len);
-    pat_buf_add(&t->b, "}", 1);
+    text_init(&ids, 0);
+    text_str(&ids, "carrier_call_id", c->carrier_call);
+    text_or_null(&ids, "retell_call_id", c->retell_call);
+    text_str(&ids, "livekit_room", c->tried & 1u << STACK_LIVEKIT ? room : NULL);
+    text_raw(t, "ids", text_end(&ids));
     text_fini(&ids);
 }
 
@@ -254,21 +187,22 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     struct text data, facts;
 
     about(&data, c);
-    put_str(&data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
-    put_str(&data, "reason", e->reason);
-    put_str(&data, "owner", e->owner);
-    put_int(&data, "duration_ms", whole_ms < 0 ? 0 : whole_ms);
-    put_ms(&data, "talk_ms", e->talk_ms);
+    text_str(&data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
+    text_str(&data, "reason", e->reason);
+    text_str(&data, "owner", e->owner);
+    text_int(&data, "duration_ms", whole_ms < 0 ? 0 : whole_ms);
+    text_ms(&data, "talk_ms", e->talk_ms);
     put_ids(&data, c);
     call_facts(&facts, r, c, "ended");
-    put_str(&facts, "ended_reason", e->reason);
-    put_str(&facts, "ended_owner", e->owner);
+    text_str(&facts, "ended_reason", e->reason);
+    text_str(&facts, "ended_owner", e->owner);
     if (e->outcome)
-        put_str(&facts, "outcome", e->outcome);
+        text_str(&facts, "outcome", e->outcome);
     if (e->talk_ms >= 0)
-        put_int(&facts, "duration_ms", e->talk_ms);
-    put_time(&facts, "ended_at", pat_unix_ms());
+        text_int(&facts, "duration_ms", e->talk_ms);
+    text_time(&facts, "ended_at", pat_unix_ms());
     say(r, c, "ended", &id, (struct text *const[2]){ &data, &facts });
+    pat_journal_sync(r->journal);
     if (again)
         return;
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->call.s), PAT_S("user", c->user),

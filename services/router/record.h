@@ -1,9 +1,10 @@
 /* record.h - what the router tells about a call: events and the row in patchbay.calls, behind the
  * answer's back.
  *
- * Everything goes through the journal: NATS at once, Postgres soon, nobody waits. Each of these is
- * told once however often it is said (their event ids are made from the call's id), and each write
- * of the row only adds what it knows (patchbay.put_call).
+ * Everything goes through the journal: NATS at once, Postgres soon, nobody waits. It is in the
+ * spool file when one of these returns, so call them before the carrier is answered. Each of these
+ * is told once however often it is said (their event ids are made from the call's id), and each
+ * write of the row only adds what it knows (patchbay.put_call).
  */
 #ifndef ROUTER_RECORD_H
 #define ROUTER_RECORD_H

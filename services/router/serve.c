@@ -11,6 +11,7 @@
 #include "decide.h"
 #include "document.h"
 #include "record.h"
+#include "text.h"
 #include "transfer.h"
 #include "voicemail.h"
 
@@ -19,6 +20,8 @@
 #include <string.h>
 
 #define PREPARE_TIMEOUT_MS 2000
+/* Bytes that most of them fit in. */
+enum { USUAL_URL = 600, USUAL_DOCUMENT = 1500 };
 
 static const char leave_message[] =
     "Nobody can take your call right now. Please leave a message after the tone.";
@@ -61,6 +64,7 @@ static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *si
 
     pat_buf_init(&action, 4096);
     pat_buf_init(&state, 4096);
+    (void)pat_buf_reserve(&action, USUAL_URL); /* one allocation; a failure sticks */
     err = callback_url(&action, r, "/v1/signalwire/dial/", &a->s.ref);
     if (!err && a->s.form == CARRIER_SWML)
         err = callback_url(&state, r, "/v1/signalwire/leg/", &a->s.ref);
@@ -78,7 +82,7 @@ static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *si
     return err;
 }
 
-static void tell(struct attempt *a, const char *sip_target)
+static void tell(struct attempt *a)
 {
     const struct callref *ref = &a->s.ref;
     int64_t us = pat_now_us() - a->s.started_us;
@@ -89,7 +93,6 @@ static void tell(struct attempt *a, const char *sip_target)
             PAT_B("fallback", a->d.fallback),
             PAT_S("retell_call", *ref->retell_call ? ref->retell_call : NULL),
             PAT_I("answer_us", us));
-    record_routed(a->r, ref, &a->d, sip_target, us);
 }
 
 static void answer(struct attempt *a)
@@ -100,13 +103,17 @@ static void answer(struct attempt *a)
 
     pat_buf_init(&doc, DOCUMENT_MAX);
     pat_buf_init(&sip, 2048);
+    (void)pat_buf_reserve(&doc, USUAL_DOCUMENT);
+    (void)pat_buf_reserve(&sip, USUAL_URL);
     a->s.ref.stack = a->d.stack;
     if (a->d.stack)
         a->s.ref.tried |= 1u << a->d.stack;
     err = a->d.stack ? write_dial(a, &doc, &sip)
                      : voicemail_write(r, &a->s.ref, a->s.form, leave_message, &doc);
+    record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
+                  pat_now_us() - a->s.started_us);
     carrier_answer(r, a->http, a->s.form, err, &doc);
-    tell(a, a->d.stack && !err ? sip.data : NULL);
+    tell(a);
     leg_note(r, &a->s.ref, a->s.form);
     if (a->s.transfer_take && a->d.stack)
         transfer_tell(r, &a->s.ref, a->s.transfer_take, "returned", a->s.returned, NULL);
@@ -142,8 +149,7 @@ static void on_prepared(int err, const struct pat_json *result, const char *mess
     free(p);
 }
 
-static int ask_to_prepare(struct router *r, const struct pat_id *call,
-                          const struct pat_json *params)
+static int ask_to_prepare(struct router *r, const struct pat_id *call, const char *params)
 {
     struct preparing *p;
     pat_bus_id id;
@@ -155,8 +161,8 @@ static int ask_to_prepare(struct router *r, const struct pat_id *call,
     if (!p)
         return PAT_ENOMEM;
     *p = (struct preparing){ r, *call };
-    err = pat_rpc_call(r->d->bus, "agent", "prepare", params, PREPARE_TIMEOUT_MS, on_prepared, p,
-                       &id);
+    err = pat_rpc_call_text(r->d->bus, "agent", "prepare", params, PREPARE_TIMEOUT_MS, on_prepared,
+                            p, &id);
     if (err)
         free(p);
     return err;
@@ -166,23 +172,21 @@ static int ask_to_prepare(struct router *r, const struct pat_id *call,
 static void prepare_agent(struct attempt *a)
 {
     const struct callref *ref = &a->s.ref;
-    struct pat_json *p = pat_json_obj();
+    struct text t;
     int err;
 
-    pat_json_set_str(p, "call_id", ref->call.s);
-    pat_json_set_str(p, "user_id", ref->user);
-    pat_json_set_str(p, "agent_config_id", ref->agent_config);
-    pat_json_set_int(p, "config_version", ref->config_version);
-    pat_json_set_str(p, "from", *ref->from ? ref->from : NULL);
-    pat_json_set_str(p, "to", ref->to);
-    if (a->settings)
-        pat_json_set_text(p, "settings", a->settings);
-    else
-        pat_json_set_null(p, "settings");
-    err = ask_to_prepare(a->r, &ref->call, p);
+    text_init(&t, a->settings ? strlen(a->settings) : 0);
+    text_str(&t, "call_id", ref->call.s);
+    text_str(&t, "user_id", ref->user);
+    text_str(&t, "agent_config_id", ref->agent_config);
+    text_int(&t, "config_version", ref->config_version);
+    text_or_null(&t, "from", ref->from);
+    text_str(&t, "to", ref->to);
+    text_raw(&t, "settings", a->settings);
+    err = text_end(&t) ? ask_to_prepare(a->r, &ref->call, t.b.data) : t.b.err;
     if (err)
         pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", ref->call.s), PAT_ERR(err));
-    pat_json_free(p);
+    text_fini(&t);
 }
 
 /* ------------------------------------------------------------------ the attempt */
