@@ -237,8 +237,9 @@ def test_webhooks_wait_for_a_provider_that_is_away(stack, watch, agent):
     stack.wait_story(sid, "ended")
     call = str(stack.wait_row(sid, "ended")["id"])
     provider.start()
-    watch.wait_for("call.answered", call)
-    watch.wait_for("usage.recorded", call, n=2)
+    # What was with it when it died comes again after the consumer's 30 s.
+    watch.wait_for("call.answered", call, timeout_s=60)
+    watch.wait_for("usage.recorded", call, n=2, timeout_s=60)
 
 
 def test_sigterm_finishes_what_was_asked(stack, agent, retell):
