@@ -14,8 +14,8 @@ enum {
     JOURNAL_BATCH = 64,        /* entries per commit */
     JOURNAL_BATCH_STMTS = 500, /* of theirs, likewise */
     JOURNAL_LINGER_MS = 5,     /* for a batch to fill, and for NATS to acknowledge before the row */
-    JOURNAL_MARK_MS = 200, /* for acknowledged events to gather before they are marked */
-    JOURNAL_MARKS = 1000,  /* in one statement */
+    JOURNAL_MARK_MS = 200,     /* for acknowledged events to gather before they are marked */
+    JOURNAL_MARKS = 1000,      /* in one statement */
     /* A repetition follows within seconds; at 300 calls/s of three such events each, 4.5 s fit. */
     JOURNAL_SEEN = 4096,
     JOURNAL_STORE_MS = 10000,

@@ -23,7 +23,7 @@ struct dg_conn {
     struct pat_ws *ws;
     struct dg_ear *ear;
     struct pat_timer idle; /* no audio and no KeepAlive */
-    uint32_t opus_kinds; /* bit n: packets of that configuration came */
+    uint32_t opus_kinds;   /* bit n: packets of that configuration came */
     bool had_audio, closing, closed_by_us;
     int sent;
     char request_id[40];

@@ -24,8 +24,7 @@ enum {
 static tool_fn *const starters[PAT_TOOL_KINDS] = {
     [PAT_TOOL_TRANSFER] = tool_transfer, [PAT_TOOL_MESSAGE] = tool_message,
     [PAT_TOOL_CALLBACK] = tool_callback, [PAT_TOOL_END] = tool_end,
-    [PAT_TOOL_DTMF] = tool_dtmf,
-    [PAT_TOOL_WEBHOOK] = tool_webhook,
+    [PAT_TOOL_DTMF] = tool_dtmf,         [PAT_TOOL_WEBHOOK] = tool_webhook,
 };
 
 /* ---- life ---- */
