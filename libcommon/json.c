@@ -1,50 +1,21 @@
-/* json.c - the tree: cJSON behind names of ours.
+/* json.c - the tree: parsed, read and freed; cJSON behind names of ours.
  *
- * A struct pat_json is a cJSON by another name; its type is known here only. Reading never changes
- * a tree. What cJSON does not check (json_text.c does, and the walk in vet) never gets into one.
- * cJSON's own printer is not used: it takes three times as long and would print NaN as null.
+ * Reading never changes a tree. What cJSON does not check (json_text.c does, and the walk in vet)
+ * never gets into one. Making trees is json_build.c, printing them json_print.c.
  */
 #include "json.h"
 
 #include "id.h"
 #include "json_text.h"
+#include "json_tree.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    /* A parsed document may be put into an envelope; deeper than this is a loop or a bug. */
-    PRINT_DEPTH = 2 * PAT_JSON_DEPTH,
     FEW = 16, /* names compared pair by pair; above, sorted */
-    /* In valueint of an array or object, which cJSON leaves alone and copies: a set failed. */
-    BROKEN = 1,
 };
-
-static const double exact_max =
-    9007199254740991.0; /* 2^53 - 1: the last one no neighbour rounds to */
-
-static cJSON *node(struct pat_json *j)
-{
-    return (cJSON *)j;
-}
-
-static const cJSON *cnode(const struct pat_json *j)
-{
-    return (const cJSON *)j;
-}
-
-static struct pat_json *json(cJSON *c)
-{
-    return (struct pat_json *)c;
-}
-
-static const struct pat_json *cjson(const cJSON *c)
-{
-    return (const struct pat_json *)c;
-}
 
 static int fault(struct pat_json_err *err, const char *path, const char *what)
 {
@@ -167,7 +138,7 @@ enum pat_json_kind pat_json_kind(const struct pat_json *j)
     }
 }
 
-static const cJSON *member_n(const cJSON *obj, const char *name, size_t len)
+const cJSON *json_member(const cJSON *obj, const char *name, size_t len)
 {
     if (!cJSON_IsObject(obj))
         return NULL;
@@ -202,7 +173,7 @@ const struct pat_json *pat_json_at(const struct pat_json *j, const char *path)
             c = item_at(c, &path);
         } else {
             len = strcspn(path, ".[");
-            c = member_n(c, path, len);
+            c = json_member(c, path, len);
             path += len;
         }
         if (*path == '.')
@@ -241,11 +212,6 @@ int pat_json_get_str(const struct pat_json *j, const char *path, const char **ou
     return e;
 }
 
-static bool whole(double v)
-{
-    return v >= -exact_max && v <= exact_max && v == trunc(v);
-}
-
 int pat_json_get_int(const struct pat_json *j, const char *path, int64_t *out,
                      struct pat_json_err *err)
 {
@@ -254,7 +220,7 @@ int pat_json_get_int(const struct pat_json *j, const char *path, int64_t *out,
 
     if (e)
         return e;
-    if (!whole(c->valuedouble))
+    if (!json_whole(c->valuedouble))
         return fault(err, path, "must be a whole number");
     *out = (int64_t)c->valuedouble;
     return PAT_OK;
@@ -375,233 +341,4 @@ const char *pat_json_value_str(const struct pat_json *j)
 double pat_json_value_num(const struct pat_json *j)
 {
     return cJSON_IsNumber(cnode(j)) ? cnode(j)->valuedouble : 0;
-}
-
-/* --- Building --------------------------------------------------------------------------------- */
-
-struct pat_json *pat_json_obj(void)
-{
-    return json(cJSON_CreateObject());
-}
-
-struct pat_json *pat_json_arr(void)
-{
-    return json(cJSON_CreateArray());
-}
-
-static bool broken(const cJSON *c)
-{
-    return (cJSON_IsObject(c) || cJSON_IsArray(c)) && c->valueint == BROKEN;
-}
-
-/* Puts item, made just now and NULL when that failed, where it belongs. */
-static void set(struct pat_json *obj, const char *key, cJSON *item)
-{
-    cJSON *c = node(obj);
-    cJSON *old;
-
-    if (!cJSON_IsObject(c) || broken(c) || !item)
-        goto fail;
-    old = (cJSON *)member_n(c, key, strlen(key));
-    if (old)
-        cJSON_Delete(cJSON_DetachItemViaPointer(c, old));
-    if (cJSON_AddItemToObject(c, key, item))
-        return;
-fail:
-    if (c)
-        c->valueint = BROKEN;
-    cJSON_Delete(item);
-}
-
-void pat_json_set_str(struct pat_json *obj, const char *key, const char *s)
-{
-    set(obj, key, s ? cJSON_CreateString(s) : cJSON_CreateNull());
-}
-
-/* A string that has a NUL inside would end there: each becomes U+FFFD. */
-static cJSON *string_with_nuls(const char *s, size_t len)
-{
-    struct pat_buf b;
-    cJSON *item = NULL;
-
-    pat_buf_init(&b, len * 3);
-    for (const char *nul; (nul = memchr(s, '\0', len)); len -= (size_t)(nul - s) + 1, s = nul + 1) {
-        pat_buf_add(&b, s, (size_t)(nul - s));
-        pat_buf_adds(&b, "\xef\xbf\xbd");
-    }
-    if (!pat_buf_add(&b, s, len))
-        item = cJSON_CreateString(b.data);
-    pat_buf_fini(&b);
-    return item;
-}
-
-static cJSON *string_n(const char *s, size_t len)
-{
-    char small[256];
-    char *copy = small;
-    cJSON *item;
-
-    if (len && memchr(s, '\0', len))
-        return string_with_nuls(s, len);
-    if (len >= sizeof small && !(copy = malloc(len + 1)))
-        return NULL;
-    if (len)
-        memcpy(copy, s, len);
-    copy[len] = '\0';
-    item = cJSON_CreateString(copy);
-    if (copy != small)
-        free(copy);
-    return item;
-}
-
-void pat_json_set_strn(struct pat_json *obj, const char *key, const char *s, size_t len)
-{
-    set(obj, key, string_n(s, len));
-}
-
-struct pat_json *pat_json_text(const char *text)
-{
-    return (struct pat_json *)cJSON_CreateRaw(text);
-}
-
-void pat_json_set_text(struct pat_json *obj, const char *key, const char *text)
-{
-    set(obj, key, cJSON_CreateRaw(text));
-}
-
-void pat_json_set_int(struct pat_json *obj, const char *key, int64_t n)
-{
-    set(obj, key, cJSON_CreateNumber((double)n));
-}
-
-void pat_json_set_num(struct pat_json *obj, const char *key, double n)
-{
-    set(obj, key, cJSON_CreateNumber(n));
-}
-
-void pat_json_set_bool(struct pat_json *obj, const char *key, bool b)
-{
-    set(obj, key, cJSON_CreateBool(b));
-}
-
-void pat_json_set_null(struct pat_json *obj, const char *key)
-{
-    set(obj, key, cJSON_CreateNull());
-}
-
-void pat_json_set_take(struct pat_json *obj, const char *key, struct pat_json *child)
-{
-    set(obj, key, node(child));
-}
-
-static void add(struct pat_json *arr, cJSON *item)
-{
-    cJSON *c = node(arr);
-
-    if (cJSON_IsArray(c) && !broken(c) && item && cJSON_AddItemToArray(c, item))
-        return;
-    if (c)
-        c->valueint = BROKEN;
-    cJSON_Delete(item);
-}
-
-void pat_json_add_take(struct pat_json *arr, struct pat_json *child)
-{
-    add(arr, node(child));
-}
-
-void pat_json_add_str(struct pat_json *arr, const char *s)
-{
-    add(arr, s ? cJSON_CreateString(s) : cJSON_CreateNull());
-}
-
-struct pat_json *pat_json_dup(const struct pat_json *j)
-{
-    return json(cJSON_Duplicate(cnode(j), true));
-}
-
-/* --- Printing --------------------------------------------------------------------------------- */
-
-static void print_num(double v, struct pat_buf *out)
-{
-    char text[32];
-    char *end = text + sizeof text;
-    char *at = end;
-    uint64_t u = (uint64_t)fabs(whole(v) ? v : 0);
-
-    if (!isfinite(v)) {
-        pat_buf_adds(out, "null");
-    } else if (whole(v)) {
-        do
-            *--at = (char)('0' + u % 10);
-        while (u /= 10);
-        if (v < 0)
-            *--at = '-';
-        pat_buf_add(out, at, (size_t)(end - at));
-    } else {
-        /* The shorter form where it reads back as the same number. */
-        (void)snprintf(text, sizeof text, "%.15g", v);
-        if (strtod(text, NULL) != v)
-            (void)snprintf(text, sizeof text, "%.17g", v);
-        pat_buf_adds(out, text);
-    }
-}
-
-static int print(const cJSON *c, struct pat_buf *out, int depth)
-{
-    bool obj = cJSON_IsObject(c);
-    int err;
-
-    switch (c->type & 0xff) {
-    case cJSON_False:
-        return pat_buf_add(out, "false", 5);
-    case cJSON_True:
-        return pat_buf_add(out, "true", 4);
-    case cJSON_Number:
-        print_num(c->valuedouble, out);
-        return out->err;
-    case cJSON_String:
-        return pat_json_quote(out, c->valuestring, strlen(c->valuestring));
-    case cJSON_Raw:
-        return pat_buf_adds(out, c->valuestring);
-    case cJSON_Array:
-    case cJSON_Object:
-        break;
-    default:
-        return pat_buf_add(out, "null", 4);
-    }
-    if (broken(c))
-        return PAT_ENOMEM;
-    if (depth == 0)
-        return PAT_E2BIG;
-    pat_buf_add(out, obj ? "{" : "[", 1);
-    for (const cJSON *i = c->child; i; i = i->next) {
-        if (i != c->child)
-            pat_buf_add(out, ",", 1);
-        if (obj) {
-            pat_json_quote(out, i->string, strlen(i->string));
-            pat_buf_add(out, ":", 1);
-        }
-        err = print(i, out, depth - 1);
-        if (err)
-            return err;
-    }
-    return pat_buf_add(out, obj ? "}" : "]", 1);
-}
-
-int pat_json_print_to(const struct pat_json *j, struct pat_buf *out)
-{
-    return j ? print(cnode(j), out, PRINT_DEPTH) : PAT_ENOMEM;
-}
-
-char *pat_json_print(const struct pat_json *j)
-{
-    struct pat_buf out;
-    char *text = NULL;
-
-    pat_buf_init(&out, PAT_JSON_PRINT_MAX);
-    if (!pat_json_print_to(j, &out))
-        text = pat_buf_take(&out);
-    pat_buf_fini(&out);
-    return text;
 }
