@@ -1,16 +1,14 @@
-/* tts.c - see tts.h: order, deadlines, and who speaks when a voice fails.
+/* tts.c - see tts.h: order and deadlines.
  *
  * How: utterances stand in a queue; only the first one's samples go out, those of the next wait.
- * Each knows its text and how much of it was surely heard, so that another voice can say the rest.
- * Providers are behind tts_provider.h. It does not pace: samples leave as they come. */
-#include "tts.h"
+ * Each knows its text and how much of it was surely heard, so that another voice can say the rest:
+ * tts_fall.c. Providers are behind tts_provider.h. It does not pace: samples leave as they come. */
+#include "tts_int.h"
 
 #include "held.h"
 #include "opusio.h"
-#include "tts_provider.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,51 +18,13 @@ enum {
     IDLE_MS = 4000,       /* between samples once the text is complete */
     SILENT = 64,          /* amplitude, -54 dBFS: no voice is so faint all the time */
     SILENT_LEVEL = 57,    /* the same as the level of a packet */
-    MAX_TRIES = 6,        /* per utterance, all voices together */
 };
 #define MAX_TEXT ((size_t)64 << 10)
 #define MAX_HELD ((size_t)16 << 20) /* samples that wait: about 170 s */
 
-struct utterance {
-    uint32_t id;
-    struct pat_buf text; /* all of it */
-    size_t given;        /* of text, to the present provider */
-    size_t spoken;       /* of text, surely heard: by alignment */
-    bool ended, finished;
-    int err;
-    int tries;
-    int64_t n_samples; /* from all providers */
-    bool loud;         /* and some of them were no silence */
-    int64_t base_ms;   /* of the present provider's times */
-    int64_t characters;
-    struct pat_buf held; /* held.h */
-    struct utterance *next;
-};
-
-struct tts {
-    struct pat_loop *loop;
-    struct pat_net *net;
-    struct pat_http *http;
-    struct tts_events ev;
-    void *arg;
-    struct tts_opts o;
-    char *language; /* a copy of o's */
-    struct tts_provider *provider;
-    struct tts_hops hops;
-    int hop;     /* that speaks, or spoke last */
-    bool worked; /* since it was opened */
-    bool gone;   /* none is left */
-    struct utterance *first;
-    struct pat_timer timer; /* of the first utterance */
-    int busy;               /* inside callbacks of the provider or of ours */
-    bool closed;
-    struct pat_task later;        /* closing, and utterances that end without a provider */
-    struct tts_provider *retired; /* closed in the next turn */
-};
-
 static void on_later(void *arg);
 
-static void do_later(struct tts *t)
+void tts_later(struct tts *t)
 {
     pat_loop_next_turn(t->loop, &t->later, on_later, t);
 }
@@ -98,16 +58,6 @@ static int64_t count_characters(const char *p, size_t len)
     return n;
 }
 
-static int64_t now_of(const struct tts *t)
-{
-    return pat_loop_now_ms(t->loop);
-}
-
-static bool has_other(const struct tts *t)
-{
-    return tts_hops_has_other(&t->hops, t->hop, now_of(t));
-}
-
 /* The first utterance's deadline: to its first sample, or to its last. */
 static void watch(struct tts *t)
 {
@@ -117,7 +67,7 @@ static void watch(struct tts *t)
     if (!u || u->finished || !u->given)
         return;
     if (!u->n_samples || u->base_ms == u->n_samples / 48)
-        pat_timer_start(&t->timer, has_other(t) ? FIRST_MS : FIRST_LAST_MS);
+        pat_timer_start(&t->timer, tts_has_other(t) ? FIRST_MS : FIRST_LAST_MS);
     else if (u->ended)
         pat_timer_start(&t->timer, IDLE_MS);
 }
@@ -169,8 +119,7 @@ static void advance(struct tts *t)
         watch(t);
 }
 
-/* What the present provider has not been given goes there. */
-static void give(struct tts *t, struct utterance *u)
+void tts_give(struct tts *t, struct utterance *u)
 {
     size_t len = u->text.len - u->given;
 
@@ -180,9 +129,8 @@ static void give(struct tts *t, struct utterance *u)
         int err = t->provider->ops->text(t->provider, u->id, u->text.data + u->given, len);
 
         if (err) {
-            u->finished = true;
-            u->err = err;
-            do_later(t);
+            tts_finish(u, err);
+            tts_later(t);
             return;
         }
         u->characters += count_characters(u->text.data + u->given, len);
@@ -191,126 +139,8 @@ static void give(struct tts *t, struct utterance *u)
     if (u->ended && u->given)
         t->provider->ops->end(t->provider, u->id);
     if (u->ended && !u->given) { /* nothing to say */
-        u->finished = true;
-        do_later(t);
-    }
-}
-
-/* From the next word behind what was heard: half a word is never said twice. */
-static void rewind_to_unspoken(struct utterance *u)
-{
-    size_t at = u->spoken;
-
-    while (at && at < u->text.len && !isspace((unsigned char)u->text.data[at - 1]) &&
-           !isspace((unsigned char)u->text.data[at]))
-        at++;
-    while (at < u->text.len && isspace((unsigned char)u->text.data[at]))
-        at++;
-    u->given = at;
-    u->base_ms = u->n_samples / 48;
-}
-
-/* False: it is known neither what was heard nor what is left, or nothing is left. */
-static bool can_resume(struct utterance *u)
-{
-    if (!u->loud) /* whatever the alignment says: nobody heard a word */
-        u->spoken = 0;
-    else if (!u->spoken)
-        return false;
-    rewind_to_unspoken(u);
-    return u->given < u->text.len || !u->ended;
-}
-
-static void finish(struct utterance *u, int err)
-{
-    u->finished = true;
-    u->err = err;
-}
-
-static int provider_open(struct tts *t);
-
-static const char *voice_name(const struct tts *t, int hop, char out[100])
-{
-    const struct tts_hop *h = &t->hops.at[hop];
-
-    snprintf(out, 100, "%s:%s", h->by->name, h->voice.id);
-    return out;
-}
-
-static void retire_provider(struct tts *t)
-{
-    /* At most one waits at a time: voice, then fallback, in different turns or not at all. */
-    if (t->retired)
-        t->retired->ops->close(t->retired);
-    t->retired = t->provider;
-    t->provider = NULL;
-    do_later(t);
-}
-
-static void tell_failure(struct tts *t, int from, enum provider_fault f, const char *why, int next)
-{
-    const struct tts_hop *h = &t->hops.at[from];
-    const struct provider_failure told = { .by = h->by,
-                                           .model = h->by->model,
-                                           .fault = f,
-                                           .detail = why,
-                                           .next = next >= 0 ? t->hops.at[next].by : NULL };
-
-    if (t->ev.provider_failed)
-        t->ev.provider_failed(&told, t->arg);
-}
-
-static void count_failure(struct tts *t, enum provider_fault f)
-{
-    struct tts_hop *h = &t->hops.at[t->hop];
-
-    tts_hops_failed(&t->hops, t->hop, f, now_of(t));
-    provider_failed(t->o.providers, h->by, f, 0, now_of(t));
-}
-
-/* The next hop that can be opened; false: none. */
-static bool next_hop(struct tts *t)
-{
-    for (;;) {
-        int hop = tts_hops_pick(&t->hops, now_of(t));
-
-        if (hop < 0)
-            return false;
-        t->hop = hop;
-        if (!provider_open(t))
-            return true;
-        tts_hops_failed(&t->hops, hop, FAULT_CONNECTION, now_of(t));
-    }
-}
-
-/* Every open utterance goes on with the other voice from where it was heard. */
-static void fall_back(struct tts *t, enum provider_fault f, const char *why)
-{
-    char from_name[100], to[100];
-    int from = t->hop;
-    bool can;
-
-    voice_name(t, from, from_name);
-    count_failure(t, f);
-    if (t->provider)
-        retire_provider(t);
-    can = next_hop(t);
-    t->gone = !can;
-    tell_failure(t, from, f, why, can ? t->hop : -1);
-    for (struct utterance *u = t->first; u; u = u->next) {
-        if (u->finished)
-            continue;
-        if (can && can_resume(u))
-            give(t, u);
-        else
-            finish(u, can && u->ended && u->spoken ? PAT_OK : provider_fault_err(f));
-    }
-    if (can) {
-        pat_log(PAT_WARN, "tts.fell_back", PAT_S("from", from_name),
-                PAT_S("to", voice_name(t, t->hop, to)), PAT_S("fault", provider_fault_name(f)),
-                PAT_S("why", why));
-        if (t->ev.fell_back)
-            t->ev.fell_back(from_name, to, why, t->arg);
+        tts_finish(u, PAT_OK);
+        tts_later(t);
     }
 }
 
@@ -361,7 +191,7 @@ static void arrived(struct tts *t, uint32_t id, const struct held_piece *p, size
         if (!t->closed)
             watch(t);
     } else if (held_add(&u->held, p->data, p->len, p->level)) {
-        finish(u, PAT_E2BIG); /* it said more than anyone waits for */
+        tts_finish(u, PAT_E2BIG); /* it said more than anyone waits for */
         t->provider->ops->cancel(t->provider, id);
     }
     leave(t);
@@ -407,34 +237,6 @@ static void p_aligned(uint32_t id, const char *text, size_t len, int start_ms, i
     leave(t);
 }
 
-/* One broken connection is no reason for another voice, and without another voice one more try
- * with the same is all there is: it says the rest. Not after a deadline: that was long enough. */
-static bool same_again(const struct tts *t, const struct utterance *u, enum provider_fault f)
-{
-    if (!t->provider || u->tries >= MAX_TRIES || f == FAULT_VOICE)
-        return false;
-    return has_other(t) ? u->tries == 1 && f == FAULT_CONNECTION : f != FAULT_TIMEOUT;
-}
-
-static void failed(struct tts *t, struct utterance *u, enum provider_fault f, const char *why)
-{
-    u->tries++;
-    if (same_again(t, u, f)) {
-        provider_failed(t->o.providers, t->hops.at[t->hop].by, f, 0, now_of(t));
-        tell_failure(t, t->hop, f, why, t->hop);
-        if (can_resume(u))
-            give(t, u);
-        else
-            finish(u, u->ended && u->spoken ? PAT_OK : provider_fault_err(f));
-    } else if (has_other(t) || f == FAULT_VOICE) {
-        fall_back(t, f, why);
-    } else {
-        provider_failed(t->o.providers, t->hops.at[t->hop].by, f, 0, now_of(t));
-        tell_failure(t, t->hop, f, why, -1);
-        finish(u, provider_fault_err(f));
-    }
-}
-
 static bool has_words(const struct utterance *u)
 {
     for (size_t i = 0; i < u->text.len; i++)
@@ -452,13 +254,14 @@ static void p_done(uint32_t id, int err, const char *why, void *arg)
         return;
     enter(t);
     if (err)
-        failed(t, u,
-               err == PAT_ECONN || err == PAT_ETIMEDOUT ? provider_fault_of_err(err) : FAULT_SERVER,
-               why);
+        tts_failed(t, u,
+                   err == PAT_ECONN || err == PAT_ETIMEDOUT ? provider_fault_of_err(err)
+                                                            : FAULT_SERVER,
+                   why);
     else if (!u->loud && has_words(u)) /* a voice that was withdrawn may be "spoken" as silence */
-        failed(t, u, FAULT_VOICE, "no voice in the sound");
+        tts_failed(t, u, FAULT_VOICE, "no voice in the sound");
     else
-        finish(u, PAT_OK);
+        tts_finish(u, PAT_OK);
     advance(t);
     leave(t);
 }
@@ -470,7 +273,7 @@ static void p_unusable(enum provider_fault f, const char *why, void *arg)
     if (t->closed)
         return;
     enter(t);
-    fall_back(t, f, why);
+    tts_fall_back(t, f, why);
     advance(t);
     leave(t);
 }
@@ -485,12 +288,12 @@ static void on_deadline(void *arg)
     enter(t);
     if (t->provider)
         t->provider->ops->cancel(t->provider, u->id);
-    failed(t, u, FAULT_TIMEOUT, "no sound in time");
+    tts_failed(t, u, FAULT_TIMEOUT, "no sound in time");
     advance(t);
     leave(t);
 }
 
-static int provider_open(struct tts *t)
+int tts_provider_open(struct tts *t)
 {
     static const struct tts_provider_events ev = { .ready = p_ready,
                                                    .audio = p_audio,
@@ -535,7 +338,7 @@ static void on_later(void *arg)
     advance(t);
     leave(t);
     if (t->closed)
-        do_later(t);
+        tts_later(t);
 }
 
 int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct pat_http *http,
@@ -554,7 +357,7 @@ int tts_open(struct tts **out, struct pat_loop *l, struct pat_net *net, struct p
     if (!err)
         err = pat_timer_init(&t->timer, l, on_deadline, t);
     if (!err)
-        t->gone = !next_hop(t); /* asked again when there is something to say */
+        t->gone = !tts_next_hop(t); /* asked again when there is something to say */
     if (err) {
         tts_free(t);
         return err;
@@ -578,33 +381,6 @@ static struct utterance *utterance_new(struct tts *t, uint32_t id)
     return u;
 }
 
-/* Between two replies: the better voice that has rested gets its place back. */
-static void return_home(struct tts *t)
-{
-    char name[100];
-
-    if (t->first || t->busy || !tts_hops_may_return(&t->hops, t->hop, now_of(t)))
-        return;
-    if (t->provider)
-        retire_provider(t);
-    t->gone = !next_hop(t);
-    if (t->gone)
-        return;
-    pat_log(PAT_INFO, "tts.returned", PAT_S("to", voice_name(t, t->hop, name)));
-    if (t->hops.at[t->hop].own && t->ev.returned)
-        t->ev.returned(t->arg);
-}
-
-/* A caller waits: those that failed a moment ago are better than nobody. */
-static bool somebody_speaks(struct tts *t)
-{
-    if (t->gone && !t->busy) {
-        tts_hops_forgive(&t->hops);
-        t->gone = !next_hop(t);
-    }
-    return !t->gone;
-}
-
 const struct tts_hop *tts_speaks(const struct tts *t)
 {
     return &t->hops.at[t->hop];
@@ -614,8 +390,8 @@ int tts_text(struct tts *t, uint32_t id, const char *text, size_t len)
 {
     struct utterance *u = find(t, id);
 
-    return_home(t);
-    if (!somebody_speaks(t))
+    tts_return_home(t);
+    if (!tts_somebody_speaks(t))
         return PAT_EUNAVAIL;
     if (!u)
         u = utterance_new(t, id);
@@ -627,7 +403,7 @@ int tts_text(struct tts *t, uint32_t id, const char *text, size_t len)
         pat_buf_adds(&u->text, " ");
     if (pat_buf_add(&u->text, text, len))
         return u->text.err;
-    give(t, u);
+    tts_give(t, u);
     watch(t);
     return PAT_OK;
 }
@@ -641,11 +417,11 @@ void tts_end(struct tts *t, uint32_t id)
     if (!u || u->ended)
         return;
     u->ended = true;
-    give(t, u);
+    tts_give(t, u);
     if (t->gone && !u->finished)
-        finish(u, PAT_EUNAVAIL);
+        tts_finish(u, PAT_EUNAVAIL);
     if (u->finished)
-        do_later(t);
+        tts_later(t);
     watch(t);
 }
 
@@ -658,7 +434,7 @@ void tts_cancel(struct tts *t, uint32_t id)
     if (t->provider && !u->finished)
         t->provider->ops->cancel(t->provider, id);
     remove_utterance(t, u);
-    do_later(t); /* those behind it have waited */
+    tts_later(t); /* those behind it have waited */
 }
 
 void tts_close(struct tts *t)
@@ -668,7 +444,7 @@ void tts_close(struct tts *t)
     t->closed = true;
     pat_timer_stop(&t->timer);
     if (t->busy)
-        do_later(t);
+        tts_later(t);
     else
         tts_free(t);
 }
