@@ -161,13 +161,13 @@ static bool admitted(struct storage *s, struct pat_httpd_req *r)
     same = expected(s, r, names, &out) && auth_field(out.data, "Signature=", want, sizeof want) &&
            !strcmp(want, signature);
     pat_buf_fini(&out);
-    if (!same)
-        storage_s3_error(r, 403, "SignatureDoesNotMatch", "the signature is another");
-    else if (!payload || !body_is(r, payload))
-        storage_s3_error(r, 400, "XAmzContentSHA256Mismatch", "the body is another");
-    else
+    if (same && payload && body_is(r, payload))
         return true;
     storage_log(s, "refused", pat_httpd_path(r), 0);
+    if (!same)
+        storage_s3_error(r, 403, "SignatureDoesNotMatch", "the signature is another");
+    else
+        storage_s3_error(r, 400, "XAmzContentSHA256Mismatch", "the body is another");
     return false;
 }
 

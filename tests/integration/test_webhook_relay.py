@@ -157,7 +157,9 @@ def test_a_repeated_webhook_changes_nothing(stack, watch):
         assert from_retell(stack, hook) == (200, None)
     wait(lambda: projected(stack, hook), 20, "it is projected")
     assert len(inbox(stack, hook)) == 1 and len(records(stack, ours(hook))) == 1
-    assert len([e for e in watch.of("webhook.received") if e["data"]["call_id"] == ours(hook)]) == 1
+    told = lambda: [e for e in watch.of("webhook.received") if e["data"]["call_id"] == ours(hook)]  # noqa: E731
+    wait(told, 20, "it is told")
+    assert len(told()) == 1
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
