@@ -53,6 +53,7 @@ size_t pat_ws_queued(const struct pat_ws *ws);
 void pat_ws_close(struct pat_ws *ws, int code, const char *reason);
 /* Gone at once, without closed. NULL is fine. */
 void pat_ws_abort(struct pat_ws *ws);
+/* Who listens from here on. ev, or any of its functions, may be NULL: nobody hears that. */
 void pat_ws_set(struct pat_ws *ws, const struct pat_ws_events *ev, void *arg);
 /* Client side: a header of the server's answer, if it was to be kept; NULL when absent. Also when
  * the upgrade was refused. */

@@ -243,15 +243,6 @@ void signalling_set_ping(struct signalling *s, int interval_s, int timeout_s)
         s->timeout_ms = timeout_s * INT64_C(1000);
 }
 
-static void ignore_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
-{
-    (void)ws;
-    (void)data;
-    (void)len;
-    (void)text;
-    (void)arg;
-}
-
 static void on_farewell_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
                                void *arg)
 {
@@ -266,7 +257,7 @@ static void on_farewell_closed(struct pat_ws *ws, int err, int status, int code,
 /* What is still queued is a leave: it goes out without us, or we would stay as a ghost. */
 static void destroy(void *arg)
 {
-    static const struct pat_ws_events farewell = { NULL, ignore_message, on_farewell_closed };
+    static const struct pat_ws_events farewell = { .closed = on_farewell_closed };
     struct signalling *s = arg;
     struct rtc *r = s->rtc;
 

@@ -471,37 +471,14 @@ int64_t stt_audio_ms(const struct stt *s)
     return s->total_samples / SAMPLES_PER_MS;
 }
 
-static void ignore_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
-{
-    (void)ws;
-    (void)data;
-    (void)len;
-    (void)text;
-    (void)arg;
-}
-
-static void ignore_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
-                          void *arg)
-{
-    (void)ws;
-    (void)err;
-    (void)status;
-    (void)code;
-    (void)reason;
-    (void)arg;
-}
-
 /* The socket ends on its own; nobody listens to it any more. */
 void stt_close(struct stt *s)
 {
-    static const struct pat_ws_events nobody = { .message = ignore_message,
-                                                 .closed = ignore_closed };
-
     if (!s)
         return;
     if (s->open) {
         send_text(s, "{\"type\":\"CloseStream\"}");
-        pat_ws_set(s->ws, &nobody, NULL);
+        pat_ws_set(s->ws, NULL, NULL);
         pat_ws_close(s->ws, 1000, "");
     } else {
         pat_ws_abort(s->ws);

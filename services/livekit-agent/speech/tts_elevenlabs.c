@@ -518,30 +518,8 @@ static void eleven_op_cancel(struct tts_provider *base, uint32_t utterance)
     pat_buf_fini(&b);
 }
 
-static void nobody_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
-{
-    (void)ws;
-    (void)data;
-    (void)len;
-    (void)text;
-    (void)arg;
-}
-
-static void nobody_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
-                          void *arg)
-{
-    (void)ws;
-    (void)err;
-    (void)status;
-    (void)code;
-    (void)reason;
-    (void)arg;
-}
-
 static void eleven_op_close(struct tts_provider *base)
 {
-    static const struct pat_ws_events nobody = { .message = nobody_message,
-                                                 .closed = nobody_closed };
     struct eleven *p = (struct eleven *)base;
 
     while (p->contexts)
@@ -549,7 +527,7 @@ static void eleven_op_close(struct tts_provider *base)
     if (p->open) {
         (void)!pat_ws_send(p->ws, "{\"close_socket\":true}", strlen("{\"close_socket\":true}"),
                            true);
-        pat_ws_set(p->ws, &nobody, NULL);
+        pat_ws_set(p->ws, NULL, NULL);
         pat_ws_close(p->ws, 1000, "");
     } else {
         pat_ws_abort(p->ws);
