@@ -75,6 +75,8 @@ int object_supabase_request(const struct pat_store *s, const struct object_ask *
 int object_supabase_error(const struct pat_http_res *res);
 int object_supabase_names(const char *body, size_t len, struct object_names *out);
 
+/* What an HTTP status that is no success means. */
+int object_status_error(int status);
 int object_header(struct object_request *r, const char *name, const char *value);
 /* Each segment percent-encoded, the slashes kept. */
 int object_path(struct pat_buf *out, const char *path);

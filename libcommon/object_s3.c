@@ -151,18 +151,7 @@ int object_s3_error(const struct pat_http_res *res)
     if (res->status / 100 == 2) /* a completed upload may answer 200 and an error */
         return strstr(res->body, "<Error>") && !strncmp(res->body, "<?xml", 5) ? PAT_EUPSTREAM
                                                                                : PAT_OK;
-    switch (res->status) {
-    case 404:
-        return PAT_ENOENT;
-    case 401:
-    case 403:
-        return PAT_EPERM;
-    case 429:
-    case 503:
-        return PAT_EUNAVAIL;
-    default:
-        return PAT_EUPSTREAM;
-    }
+    return object_status_error(res->status);
 }
 
 static const struct {

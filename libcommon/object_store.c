@@ -161,6 +161,22 @@ static int read_text(const struct object_op *op, const struct pat_http_res *res,
     return pat_http_header(res, "etag", tag, 256) ? PAT_OK : PAT_EPROTO;
 }
 
+int object_status_error(int status)
+{
+    switch (status) {
+    case 404:
+        return PAT_ENOENT;
+    case 401:
+    case 403:
+        return PAT_EPERM;
+    case 429:
+    case 503:
+        return PAT_EUNAVAIL;
+    default:
+        return PAT_EUPSTREAM;
+    }
+}
+
 static void on_done(int err, const struct pat_http_res *res, void *arg)
 {
     struct object_op *op = arg;

@@ -75,18 +75,7 @@ int object_supabase_error(const struct pat_http_res *res)
         const char *text = pat_json_str_or(body, "statusCode", NULL);
         status = text ? (int)strtol(text, NULL, 10) : status;
     }
-    switch (status) {
-    case 404:
-        return PAT_ENOENT;
-    case 401:
-    case 403:
-        return PAT_EPERM;
-    case 429:
-    case 503:
-        return PAT_EUNAVAIL;
-    default:
-        return PAT_EUPSTREAM;
-    }
+    return object_status_error(status);
 }
 
 int object_supabase_names(const char *body, size_t len, struct object_names *out)
