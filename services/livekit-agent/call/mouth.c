@@ -25,6 +25,21 @@ static void on_audio(uint32_t utterance, const int16_t *samples, size_t n, void 
         m->ev->audio(utterance, samples, n, m->arg);
 }
 
+static void tell_packet(struct mouth *m, uint32_t id, const uint8_t *opus, size_t len, int level)
+{
+    if (m->ev && m->ev->packet)
+        m->ev->packet(id, opus, len, level, m->arg);
+}
+
+void mouth_tell_packet(struct mouth *m, uint32_t id, const struct phrase *p, size_t i)
+{
+    size_t len;
+    int level;
+    const uint8_t *opus = phrase_packet(p, i, &len, &level);
+
+    tell_packet(m, id, opus, len, level);
+}
+
 static void on_packet(uint32_t utterance, const uint8_t *opus, size_t len, int level, void *arg)
 {
     struct mouth *m = arg;
@@ -33,8 +48,7 @@ static void on_packet(uint32_t utterance, const uint8_t *opus, size_t len, int l
         mouth_keep_packet(&m->keep, opus, len, level);
     if (utterance == m->keep.utterance && m->keep.for_cache_only)
         return;
-    if (m->ev && m->ev->packet)
-        m->ev->packet(utterance, opus, len, level, m->arg);
+    tell_packet(m, utterance, opus, len, level);
 }
 
 static void on_aligned(uint32_t utterance, const char *text, size_t len, int start_ms, int end_ms,

@@ -55,8 +55,11 @@ struct mouth {
     int64_t characters, saved, hits;
 };
 
-/* mouth.c: yours; NULL: no memory. */
+/* mouth.c */
+/* Yours; NULL: no memory. */
 char *mouth_key(const struct mouth *m, const char *text);
+/* To whoever listens: they may cancel the utterance, and unref p. */
+void mouth_tell_packet(struct mouth *m, uint32_t id, const struct phrase *p, size_t i);
 
 /* mouth_queue.c */
 /* To the synthesiser, past the queue. */

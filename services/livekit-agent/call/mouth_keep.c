@@ -209,13 +209,7 @@ void mouth_replay(struct mouth *m)
 
     if (m->keep.n && m->ev && m->ev->audio)
         m->ev->audio(id, m->keep.samples, m->keep.n, m->arg);
-    for (size_t i = 0; p && i < phrase_packets(p) && m->keep.utterance == id; i++) {
-        size_t len;
-        int level;
-        const uint8_t *opus = phrase_packet(p, i, &len, &level);
-
-        if (m->ev && m->ev->packet)
-            m->ev->packet(id, opus, len, level, m->arg);
-    }
+    for (size_t i = 0; p && i < phrase_packets(p) && m->keep.utterance == id; i++)
+        mouth_tell_packet(m, id, p, i);
     phrase_unref(p);
 }

@@ -104,14 +104,8 @@ static void play_first(struct mouth *m)
     uint32_t id = m->first->id;
 
     count_hit(m, m->first->text, m->first->from_disk);
-    for (size_t i = 0; i < phrase_packets(p) && m->first && m->first->id == id; i++) {
-        size_t len;
-        int level;
-        const uint8_t *opus = phrase_packet(p, i, &len, &level);
-
-        if (m->ev && m->ev->packet)
-            m->ev->packet(id, opus, len, level, m->arg);
-    }
+    for (size_t i = 0; i < phrase_packets(p) && m->first && m->first->id == id; i++)
+        mouth_tell_packet(m, id, p, i);
     phrase_unref(p);
     if (!m->first || m->first->id != id)
         return;
