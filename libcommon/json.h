@@ -103,5 +103,7 @@ int pat_json_print_to(const struct pat_json *j, struct pat_buf *out) PAT_MUST_CH
 int pat_json_quote(struct pat_buf *out, const char *s, size_t len);
 
 bool pat_utf8_valid(const char *s, size_t len);
+/* Characters, of text that is valid. */
+size_t pat_utf8_count(const char *s, size_t len);
 
 #endif

@@ -443,6 +443,16 @@ static void test_utf8__valid_is_what_rfc_3629_says(void **state)
         assert_int_equal(pat_utf8_valid(rows[i].s, strlen(rows[i].s)), rows[i].valid);
 }
 
+static void test_utf8__counts_characters_not_bytes(void **state)
+{
+    static const char text[] = "a\xc3\xa4 \xe2\x82\xac\xf0\x9f\x98\x80";
+
+    (void)state;
+    assert_int_equal(pat_utf8_count(text, sizeof text - 1), 5);
+    assert_int_equal(pat_utf8_count(text, 3), 2); /* len bounds it, not the NUL */
+    assert_int_equal(pat_utf8_count("", 0), 0);
+}
+
 static int read_and_write(void *arg)
 {
     PAT_AUTO_JSON j = NULL;
@@ -490,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_json__or_gives_the_fallback),
         cmocka_unit_test(test_json__walks_items_and_members),
         cmocka_unit_test(test_utf8__valid_is_what_rfc_3629_says),
+        cmocka_unit_test(test_utf8__counts_characters_not_bytes),
         cmocka_unit_test(test_json__reading_survives_each_allocation_failing),
     };
 

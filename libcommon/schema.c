@@ -290,13 +290,11 @@ static int check_enum(struct walk *w, const struct pat_json *list, const struct 
     return err;
 }
 
-static size_t characters(const char *s)
+static size_t characters(const struct pat_json *v)
 {
-    size_t n = 0;
+    const char *s = pat_json_value_str(v);
 
-    for (; *s; s++)
-        n += ((unsigned char)*s & 0xC0) != 0x80;
-    return n;
+    return pat_utf8_count(s, strlen(s));
 }
 
 /* minLength, maxItems ...: n of the value against the bound. */
@@ -317,9 +315,8 @@ static int check_bound(struct walk *w, const char *key, const struct pat_json *b
     double limit = pat_json_value_num(bound), n = pat_json_value_num(v);
 
     if (strstr(key, "Length"))
-        return is_a(v, PAT_JSON_STR)
-                   ? check_size(w, key, limit, characters(pat_json_value_str(v)), " characters")
-                   : PAT_OK;
+        return is_a(v, PAT_JSON_STR) ? check_size(w, key, limit, characters(v), " characters")
+                                     : PAT_OK;
     if (strstr(key, "Items"))
         return is_a(v, PAT_JSON_ARR) ? check_size(w, key, limit, pat_json_size(v), " items")
                                      : PAT_OK;

@@ -1,6 +1,6 @@
 /* utf8.c - what is UTF-8 and what is not (RFC 3629 section 4).
  *
- * It judges only; what stands in for broken bytes is the caller's matter.
+ * It judges and counts only; what stands in for broken bytes is the caller's matter.
  */
 #include "utf8.h"
 
@@ -40,4 +40,13 @@ bool pat_utf8_valid(const char *s, size_t len)
             return false;
     }
     return true;
+}
+
+size_t pat_utf8_count(const char *s, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)s[i] & 0xc0) != 0x80; /* all but continuations */
+    return n;
 }

@@ -74,18 +74,9 @@ void mouth_queue_clear(struct mouth *m)
         line_free(&m->first);
 }
 
-static int64_t count_characters(const char *text)
-{
-    int64_t n = 0;
-
-    for (; *text; text++)
-        n += ((uint8_t)*text & 0xC0) != 0x80;
-    return n;
-}
-
 static void count_hit(struct mouth *m, const char *text, bool from_disk)
 {
-    int64_t n = count_characters(text);
+    int64_t n = (int64_t)pat_utf8_count(text, strlen(text));
 
     m->hits++;
     m->saved += n;

@@ -6,6 +6,8 @@
  */
 #include "sentence.h"
 
+#include "json.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -201,20 +203,6 @@ void sentence_language(struct sentence *s, const char *code)
             s->language = languages[i].bits & ALL ? languages[i].bits : languages[i].bits | ALL;
 }
 
-static bool is_lead(char c)
-{
-    return ((uint8_t)c & 0xC0) != 0x80;
-}
-
-static size_t count_chars(const char *p, size_t len)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += is_lead(p[i]);
-    return n;
-}
-
 static bool has_word(const char *p, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -245,7 +233,7 @@ static void emit(struct sentence *s, size_t n)
         n++;
     memmove(s->text, s->text + n, s->len - n);
     s->len -= n;
-    s->chars = count_chars(s->text, s->len);
+    s->chars = pat_utf8_count(s->text, s->len);
     forget_marks(s);
 }
 

@@ -49,15 +49,6 @@ static void remove_utterance(struct tts *t, struct utterance *u)
     free(u);
 }
 
-static int64_t count_characters(const char *p, size_t len)
-{
-    int64_t n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += ((uint8_t)p[i] & 0xC0) != 0x80;
-    return n;
-}
-
 /* The first utterance's deadline: to its first sample, or to its last. */
 static void watch(struct tts *t)
 {
@@ -133,7 +124,7 @@ void tts_give(struct tts *t, struct utterance *u)
             tts_later(t);
             return;
         }
-        u->characters += count_characters(u->text.data + u->given, len);
+        u->characters += (int64_t)pat_utf8_count(u->text.data + u->given, len);
         u->given = u->text.len;
     }
     if (u->ended && u->given)
