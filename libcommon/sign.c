@@ -173,7 +173,7 @@ int pat_base64url(struct pat_buf *out, const void *data, size_t len)
                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
 }
 
-static int sextet(char c)
+int pat_base64_bits(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -202,7 +202,7 @@ int pat_unbase64(struct pat_buf *out, const char *s, size_t len)
     if (!to)
         return out->err;
     for (size_t i = 0; i < len; i++) {
-        int v = sextet(s[i]);
+        int v = pat_base64_bits(s[i]);
 
         if (v < 0)
             return PAT_EINVAL;

@@ -23,6 +23,9 @@ int pat_base64(struct pat_buf *out, const void *data, size_t len); /* RFC 4648 s
 int pat_base64url(struct pat_buf *out, const void *data, size_t len); /* section 5, unpadded */
 /* Both alphabets, padding optional. */
 int pat_unbase64(struct pat_buf *out, const char *s, size_t len);
+/* The six bits of one character of either alphabet, -1: it is of none. To read what comes in
+ * pieces. */
+int pat_base64_bits(char c);
 
 /* JWT, HS256 only (the key fixes the algorithm, never the token). Compact text, yours to free. */
 char *pat_jwt_hs256_sign(const struct pat_json *claims, const char *secret) PAT_MUST_CHECK;

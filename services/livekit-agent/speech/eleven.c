@@ -250,62 +250,63 @@ void eleven_words(const struct eleven_msg *m, eleven_word_fn *fn, void *arg)
     pat_buf_fini(&word);
 }
 
-static int sextet(char c)
+/* Base64 as it is read, byte by byte. */
+struct base64 {
+    const char *s;
+    size_t len, at;
+    uint32_t bits;
+    int n_bits;
+};
+
+static struct base64 base64_of(const char *s, size_t len)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+    while (len && (s[len - 1] == '=' || s[len - 1] == '\n'))
+        len--;
+    return (struct base64){ .s = s, .len = len };
+}
+
+/* 1: there was a byte; 0: there is none any more; PAT_EPROTO. */
+static int base64_next(struct base64 *b, uint8_t *out)
+{
+    while (b->at < b->len) {
+        int s = pat_base64_bits(b->s[b->at++]);
+
+        if (s < 0)
+            return PAT_EPROTO;
+        b->bits = b->bits << 6 | (uint32_t)s;
+        b->n_bits += 6;
+        if (b->n_bits < 8)
+            continue;
+        b->n_bits -= 8;
+        *out = (uint8_t)(b->bits >> b->n_bits);
+        return 1;
+    }
+    return 0;
 }
 
 int eleven_samples(const char *base64, size_t len, int *carry, int16_t *out)
 {
-    uint32_t bits = 0;
-    int n_bits = 0, n = 0;
+    struct base64 b = base64_of(base64, len);
+    int more, n = 0;
+    uint8_t byte;
 
-    while (len && (base64[len - 1] == '=' || base64[len - 1] == '\n'))
-        len--;
-    for (size_t i = 0; i < len; i++) {
-        int s = sextet(base64[i]);
-
-        if (s < 0)
-            return PAT_EPROTO;
-        bits = bits << 6 | (uint32_t)s;
-        n_bits += 6;
-        if (n_bits < 8)
-            continue;
-        n_bits -= 8;
+    while ((more = base64_next(&b, &byte)) > 0) {
         if (*carry < 0) {
-            *carry = (int)(bits >> n_bits & 0xFF);
+            *carry = byte;
             continue;
         }
-        out[n++] = (int16_t)(uint16_t)((uint32_t)*carry | (bits >> n_bits & 0xFF) << 8);
+        out[n++] = (int16_t)(uint16_t)(*carry | byte << 8);
         *carry = -1;
     }
-    return n;
+    return more ? more : n;
 }
 
 int eleven_bytes(const char *base64, size_t len, uint8_t *out)
 {
-    uint32_t bits = 0;
-    int n_bits = 0, n = 0;
+    struct base64 b = base64_of(base64, len);
+    int more, n = 0;
 
-    while (len && (base64[len - 1] == '=' || base64[len - 1] == '\n'))
-        len--;
-    for (size_t i = 0; i < len; i++) {
-        int s = sextet(base64[i]);
-
-        if (s < 0)
-            return PAT_EPROTO;
-        bits = bits << 6 | (uint32_t)s;
-        n_bits += 6;
-        if (n_bits < 8)
-            continue;
-        n_bits -= 8;
-        out[n++] = (uint8_t)(bits >> n_bits);
-    }
-    return n;
+    while ((more = base64_next(&b, out + n)) > 0)
+        n++;
+    return more ? more : n;
 }
