@@ -33,7 +33,9 @@ def new_call() -> str:
 class RoughStack(Stack):
     def __init__(self, build_dir, **agent_env: str):
         self.between = Between()
-        super().__init__(build_dir, daemons={"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}, "livekit-agent": agent_env})
+        super().__init__(build_dir, daemons={"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}, "livekit-agent": {
+            # What one test spends of an account, the next one shall have.
+            "PAT_AGENT_REFUSED_MS": "500ms"} | agent_env})
 
     def start(self) -> "RoughStack":
         self._push(self.between.__enter__() and _Exits(self.between))

@@ -131,6 +131,7 @@ int chains_new(struct providers **out, const struct agent_conf *c, struct pat_me
 
     if (err)
         return err;
+    providers_refused_for(t, c->refused_ms);
     accounts_of(c, a);
     for (int part = 0; part < PROVIDER_PARTS && !err; part++) {
         PAT_AUTO_STR list = list_of(c, (enum provider_part)part, a);

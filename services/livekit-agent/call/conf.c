@@ -60,6 +60,8 @@ const struct pat_conf_row agent_rows[] = {
         "and more of them here, for every agent of this machine; empty: in memory only"),
     NUM("PAT_AGENT_PHRASE_DISK", PAT_CONF_INT, phrase_disk_bytes, "268435456", 1 << 20,
         (int64_t)1 << 40, "bytes of them kept there, by all agents together"),
+    NUM("PAT_AGENT_REFUSED_MS", PAT_CONF_MS, refused_ms, "60s", 100, 3600000,
+        "an account that refused our key or is spent, or a model it does not know, is left out for so long"),
     ROW("PAT_AGENT_SPOOL_FILE", PAT_CONF_STR, spool_file, "",
         "events not yet stored are also kept here; empty: in memory only"),
     ROW("PAT_AGENT_TIME_ZONE", PAT_CONF_STR, time_zone, "UTC",

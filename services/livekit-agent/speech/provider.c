@@ -9,10 +9,10 @@
 #include <string.h>
 
 enum {
-    FAILURES = 3,        /* in a row, then the step is left out ... */
-    OPEN_MS = 15000,     /* ... for so long */
-    HOPELESS_MS = 60000, /* a wrong key does not mend itself; somebody may mend it at the vendor */
-    RATE_MS = 2000,      /* when the vendor does not say how long */
+    FAILURES = 3,       /* in a row, then the step is left out ... */
+    OPEN_MS = 15000,    /* ... for so long */
+    REFUSED_MS = 60000, /* a wrong key does not mend itself; somebody may mend it at the vendor */
+    RATE_MS = 2000,     /* when the vendor does not say how long */
     RATE_MAX_MS = 60000,
 };
 
@@ -39,6 +39,7 @@ struct providers {
     struct pat_metrics *metrics;
     provider_change_fn *changed;
     void *arg;
+    int64_t refused_ms;
     struct provider_chain chain[PROVIDER_PARTS];
 };
 
@@ -270,8 +271,14 @@ int providers_new(struct providers **out, struct pat_metrics *m, provider_change
     t->metrics = m;
     t->changed = changed;
     t->arg = arg;
+    t->refused_ms = REFUSED_MS;
     *out = t;
     return PAT_OK;
+}
+
+void providers_refused_for(struct providers *t, int64_t ms)
+{
+    t->refused_ms = ms;
 }
 
 void providers_free(struct providers *t)
@@ -347,10 +354,10 @@ void provider_worked(struct providers *t, struct provider *p)
         tell(t, p, true);
 }
 
-static int64_t open_for(enum provider_fault f, int64_t retry_after_ms)
+static int64_t open_for(const struct providers *t, enum provider_fault f, int64_t retry_after_ms)
 {
     if (f != FAULT_RATE)
-        return HOPELESS_MS;
+        return t->refused_ms;
     if (retry_after_ms <= 0)
         return RATE_MS;
     return retry_after_ms < RATE_MAX_MS ? retry_after_ms : RATE_MAX_MS;
@@ -367,7 +374,7 @@ static void fail_one(struct providers *t, struct provider *p, enum provider_faul
     case FAULT_QUOTA:
     case FAULT_MODEL:
     case FAULT_RATE:
-        pat_breaker_trip(&p->breaker, open_for(f, retry_after_ms), now_ms);
+        pat_breaker_trip(&p->breaker, open_for(t, f, retry_after_ms), now_ms);
         break;
     case FAULT_CONNECTION:
     case FAULT_TIMEOUT:

@@ -77,6 +77,9 @@ typedef void provider_change_fn(const struct provider *p, bool up, void *arg);
 int providers_new(struct providers **out, struct pat_metrics *m, provider_change_fn *changed,
                   void *arg) PAT_MUST_CHECK;
 void providers_free(struct providers *t);
+/* How long an account or a model is left out that refused us for good: a wrong key, a spent
+ * account, an unknown model. 60 s unless told. */
+void providers_refused_for(struct providers *t, int64_t ms);
 
 /* "deepgram:nova-3, deepgram-2, openai-2:gpt-4o-mini" into the part's chain. PAT_EINVAL: err says
  * what is wrong with it. Model names may hold colons. */
