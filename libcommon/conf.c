@@ -190,8 +190,9 @@ void pat_conf_unknown(const struct pat_conf_row *rows, size_t n, const char *pre
 
         if (strncmp(*environ_, prefix, strlen(prefix)) != 0 || knows(rows, n, *environ_, len))
             continue;
+        if (out->len)
+            pat_buf_adds(out, " ");
         pat_buf_add(out, *environ_, len);
-        pat_buf_add(out, "\n", 1);
     }
 }
 

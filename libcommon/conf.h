@@ -54,8 +54,8 @@ typedef const char *pat_conf_getenv_fn(const char *name, void *arg);
 int pat_conf_load(const struct pat_conf_row *rows, size_t n, void *out,
                   pat_conf_getenv_fn *getenv_fn, void *arg, struct pat_buf *errors) PAT_MUST_CHECK;
 void pat_conf_free(const struct pat_conf_row *rows, size_t n, void *out);
-/* Any PAT_* variable of the environment that no row knows, one a line, for a warning about
- * misspellings. */
+/* Any PAT_* variable of the environment that no row knows, a space between them, for a
+ * warning about misspellings. */
 void pat_conf_unknown(const struct pat_conf_row *rows, size_t n, const char *prefix,
                       char **environ_, struct pat_buf *out);
 void pat_conf_help(const struct pat_conf_row *rows, size_t n, FILE *to);
