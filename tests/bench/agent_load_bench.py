@@ -106,6 +106,7 @@ def main():
     p.add_argument("--stt", type=int, default=250)
     p.add_argument("--llm", type=int, default=250)
     p.add_argument("--tts", type=int, default=100)
+    p.add_argument("--detection", choices=("endpointing", "flux"), default="endpointing", help="who says that a turn is over")
     p.add_argument("--responsiveness", type=float, default=1.0)
     p.add_argument("--sensitivity", type=float, default=1.0)
     p.add_argument("--database", default="postgres://nobody@127.0.0.1:9/none")
