@@ -6,6 +6,7 @@
 #include "leg.h"
 
 #include "dtls.h"
+#include "log.h"
 #include "sctp.h"
 #include "sdp.h"
 #include "srtp.h"
@@ -68,8 +69,7 @@ static void on_dtls_up(void *arg)
     if (dtls_srtp_keys(leg->dtls, &profile, material, sizeof material) ||
         srtp_pair_new(&leg->srtp, profile, material, true) ||
         sctp_link_new(&leg->sctp, leg->hub, SCTP_PORT, &events, leg))
-        return;
-    leg->ev.up(leg->arg);
+        pat_log(PAT_WARN, "leg.failed", PAT_I("ssrc", leg->ssrc));
 }
 
 static void on_dtls_data(const uint8_t *data, size_t len, void *arg)

@@ -16,7 +16,6 @@ struct leg;
 
 struct leg_events {
     void (*send)(const uint8_t *data, size_t len, void *arg);
-    void (*up)(void *arg);
     void (*packet)(const struct rtp_packet *p, void *arg);
 };
 

@@ -144,11 +144,6 @@ static void leg_out(const uint8_t *data, size_t len, void *arg)
                      sizeof c->from);
 }
 
-static void leg_is_up(void *arg)
-{
-    (void)arg;
-}
-
 static void leg_heard(const struct rtp_packet *p, void *arg)
 {
     struct call *c = arg;
@@ -198,7 +193,7 @@ static void on_open(struct pat_ws *ws, void *arg)
 int sfu_on_join(struct pat_httpd_req *r, struct pat_ws *ws, void *arg)
 {
     static const struct pat_ws_events events = { on_open, on_message, on_closed };
-    static const struct leg_events leg = { leg_out, leg_is_up, leg_heard };
+    static const struct leg_events leg = { leg_out, leg_heard };
     const char *token = pat_httpd_header(r, "authorization");
     const char *text = pat_httpd_query_param(r, "join_request");
     struct call *c = token ? sfu_call(arg, token + strlen("Bearer ")) : NULL;
