@@ -3,7 +3,8 @@
  * The SIP side is played over HTTP (sip.h of this folder says how): an INVITE names a registered
  * call, or gets 404. A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
- * any_agent, register_ms, call_ms, answer_ms, sip_status, repeat_webhooks, shuffle_webhooks.
+ * any_agent, register_ms, call_ms, answer_ms, sip_status, repeat_webhooks, shuffle_webhooks,
+ * gone_voice.
  */
 #include "retell.h"
 
@@ -355,7 +356,8 @@ static void on_register(struct pat_httpd_req *r, void *arg)
     if (!retell_admit(rt, r) || !(req = retell_body(r)))
         return;
     agent = pat_json_str_or(req, "agent_id", NULL);
-    if (!agent || (!rt->any_agent && !retell_agent(rt, agent))) {
+    if (!agent ||
+        (!rt->any_agent && !retell_agent(rt, agent, pat_json_int_or(req, "agent_version", -1)))) {
         retell_error(r, agent ? 422 : 400,
                      agent ? "Agent not found under this API key" : "agent_id is required");
         pat_json_free(req);
@@ -499,6 +501,8 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         pat_strcpy(rt->webhook_key, sizeof rt->webhook_key, text ? text : "");
     else if (!strcmp(key, "any_agent"))
         rt->any_agent = dbl_flag(value);
+    else if (!strcmp(key, "gone_voice"))
+        pat_strcpy(rt->gone_voice, sizeof rt->gone_voice, text ? text : "");
     else if (!strcmp(key, "register_ms"))
         rt->register_ms = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "call_ms"))
@@ -520,7 +524,7 @@ static void reset(struct dbl *d)
 {
     struct retell *rt = d->state;
 
-    rt->webhook_url[0] = rt->webhook_key[0] = 0;
+    rt->webhook_url[0] = rt->webhook_key[0] = rt->gone_voice[0] = 0;
     rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
     rt->register_ms = 300000;
     rt->call_ms = 0;

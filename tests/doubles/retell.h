@@ -1,7 +1,8 @@
 /* retell.h - the Retell double's inside: its agents and its calls.
  *
- * retell.c has the calls (registering, the SIP side, webhooks), retell_agents.c the agents, models
- * and voices.
+ * retell.c has the calls (registering, the SIP side, webhooks), retell_agents.c agents and models
+ * by version, retell_check.c what of their fields is refused, retell_voices.c voices and
+ * concurrency.
  */
 #ifndef DOUBLES_RETELL_H
 #define DOUBLES_RETELL_H
@@ -10,10 +11,16 @@
 
 #define RETELL_ID_MAX 64
 
-/* A stored object: an agent or an LLM, every version of it. */
+struct retell_version {
+    int64_t n;
+    struct pat_json *body; /* as answered */
+    struct retell_version *next;
+};
+
+/* An agent or an LLM. */
 struct retell_object {
     char id[RETELL_ID_MAX];
-    struct pat_json *body; /* as last answered */
+    struct retell_version *versions; /* newest first */
     struct retell_object *next;
 };
 
@@ -23,6 +30,7 @@ struct retell {
     struct dbl *d;
     struct retell_object *agents;
     struct retell_object *llms;
+    char gone_voice[RETELL_ID_MAX]; /* a preset that is no longer offered; "" */
     struct retell_call *calls;
     /* control */
     char webhook_url[512];
@@ -45,7 +53,12 @@ void retell_new_id(char out[RETELL_ID_MAX], const char *prefix);
 
 int retell_agents_routes(struct retell *rt);
 void retell_agents_free(struct retell *rt);
-/* NULL: no such agent. */
-const struct pat_json *retell_agent(const struct retell *rt, const char *id);
+/* version negative: the newest. NULL: no such agent, or it has no such version. */
+const struct pat_json *retell_agent(const struct retell *rt, const char *id, int64_t version);
+int retell_voices_routes(struct retell *rt);
+bool retell_voice_offered(const struct retell *rt, const char *id);
+/* True: fine. False: what is wrong stands in why. */
+bool retell_check_agent(const struct pat_json *agent, char why[160]);
+bool retell_check_llm(const struct pat_json *llm, char why[160]);
 
 #endif

@@ -9,7 +9,9 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import threading
+import typing
 import urllib.parse
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +25,8 @@ import twilio.request_validator
 import twilio.rest
 from pydantic import TypeAdapter
 from retell.lib.webhook_auth import symmetric
-from retell.types import AgentListResponse, AgentResponse, CallListResponse, CallResponse, LlmResponse, VoiceListResponse
+from retell.types import (AgentListResponse, AgentListVersionsResponse, AgentResponse, CallListResponse, CallResponse, LlmResponse,
+                          VoiceListResponse)
 
 from harness.sip_leg import wait
 from harness.stack import LEO, RITA, Stack, http_json
@@ -112,6 +115,64 @@ def test_agents_and_models_live_as_the_sdk_expects(client):
         client.agent.retrieve(agent.agent_id)
     with pytest.raises(retell.NotFoundError):
         client.llm.retrieve(llm.llm_id)
+
+
+def test_versions_live_as_the_vendors_pages_say(client):
+    """Published is frozen; an agent and its model share the number; drafts are made from any version."""
+    llm = client.llm.create(general_prompt="One.", model="gpt-4.1-mini")
+    agent = client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="11labs-Kate")
+    client.agent.publish(agent.agent_id, version=0)
+    with pytest.raises(retell.BadRequestError):
+        client.agent.update(agent.agent_id, agent_name="x", version="0")
+    with pytest.raises(retell.BadRequestError):
+        client.llm.update(llm.llm_id, general_prompt="x", version="0")
+    draft = client.agent.create_version(agent.agent_id, base_version=0)
+    assert (draft.version, draft.is_published, draft.base_version) == (1, False, 0)
+    client.llm.update(llm.llm_id, general_prompt="Two.", version="1")
+    client.agent.update(agent.agent_id, voice_id="openai-Nova", version="1")
+    assert client.llm.retrieve(llm.llm_id, version="0").general_prompt == "One."
+    assert client.llm.retrieve(llm.llm_id, version="1").general_prompt == "Two."
+    client.agent.publish(agent.agent_id, version=1)
+    versions = client.agent.list_versions(agent.agent_id)
+    right(AgentListVersionsResponse, versions)
+    assert [(v.version, v.is_published, v.base_version) for v in versions.items] == [(1, True, 0), (0, True, None)]
+    assert client.agent.retrieve(agent.agent_id, version="0").voice_id == "11labs-Kate"
+    for version, error in (("5", retell.NotFoundError), ("1", retell.BadRequestError)):
+        with pytest.raises(error):
+            client.agent.update(agent.agent_id, agent_name="x", version=version)
+    with pytest.raises(retell.NotFoundError):
+        client.agent.publish(agent.agent_id, version=9)
+
+
+BAD_FIELDS = [({"voice_speed": 3}, "voice_speed"), ({"ambient_sound": "high-school-hallway"}, "ambient_sound"),
+              ({"responsiveness": -1}, "responsiveness"), ({"denoising_mode": "medium"}, "denoising_mode"),
+              ({"max_call_duration_ms": 1000}, "max_call_duration_ms")]
+
+
+@pytest.mark.parametrize("field,name", BAD_FIELDS)
+def test_a_field_out_of_its_range_is_refused(client, field, name):
+    llm = client.llm.create(general_prompt="One.")
+    with pytest.raises(retell.BadRequestError) as e:
+        client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="11labs-Kate", **field)
+    assert name in e.value.body["message"]
+
+
+def test_the_models_are_those_the_sdk_offers(client):
+    offered = set(re.findall(r"'([a-z0-9.-]+)'", str(typing.get_type_hints(retell.types.LlmCreateParams)["model"])))
+    assert len(offered) > 10
+    for model in offered:
+        client.llm.create(general_prompt="One.", model=model)
+
+
+def test_what_a_model_cannot_be(client):
+    for wrong in ({"model": "gpt-4o-mini"}, {"model_temperature": 2},
+                  {"general_tools": [{"type": "custom", "name": "with blanks", "url": "https://x.example"}]},
+                  {"general_tools": [{"type": "custom", "name": "no_address"}]}):
+        with pytest.raises(retell.BadRequestError):
+            client.llm.create(general_prompt="One.", **wrong)
+    with pytest.raises(retell.NotFoundError):
+        llm = client.llm.create(general_prompt="One.")
+        client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="11labs-Nobody")
 
 
 def test_voices(client):
