@@ -7,7 +7,7 @@
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
- *   phone passcode schema tz tools
+ *   phone passcode schema tz tools instructions
  *   journal health daemon what every daemon is made of
  */
 #ifndef PAT_H
@@ -25,6 +25,7 @@
 #include "http.h"
 #include "httpd.h"
 #include "id.h"
+#include "instructions.h"
 #include "journal.h"
 #include "json.h"
 #include "log.h"

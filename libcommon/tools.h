@@ -41,7 +41,8 @@ const struct pat_json *pat_tools_openai(const struct pat_tools *t);
 /* Retell's general_tools, custom functions below base_url ("https://host/v1/retell/tools"). Yours.
  */
 struct pat_json *pat_tools_retell(const struct pat_tools *t, const char *base_url);
-/* What the instructions say about them, added to out; and what time it is where the user lives. */
+/* What the instructions say about them, added to out; and what time it is where the user lives
+ * (now_ms 0: not, for instructions that are older than the call). */
 int pat_tools_prompt(const struct pat_tools *t, int64_t now_ms, struct pat_buf *out);
 
 struct pat_tool {

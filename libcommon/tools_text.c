@@ -203,7 +203,7 @@ int pat_tools_prompt(const struct pat_tools *t, int64_t now_ms, struct pat_buf *
         add_people(t, out);
     if (has(t, PAT_TOOL_MESSAGE))
         pat_buf_adds(out, " If the caller wants to leave a message, use take_message.");
-    if (has(t, PAT_TOOL_CALLBACK)) {
+    if (has(t, PAT_TOOL_CALLBACK) && now_ms) {
         pat_tz_local(t->zone, now_ms / 1000, &l);
         pat_buf_addf(
             out,

@@ -36,7 +36,7 @@ struct stt_flux call_flux(const struct call *c)
         *c->ctx->turn_detection ? c->ctx->turn_detection : c->env->conf->turn_detection;
     double r = c->ctx->responsiveness;
     char code[3];
-    const char *language = prompt_language(c->ctx->language, code);
+    const char *language = pat_language_code(c->ctx->language, code);
     bool english = language && strcmp(language, "en") == 0;
 
     if (strcmp(how, "flux") != 0)

@@ -146,7 +146,7 @@ void report_user(struct call *c, const char *text)
     pat_json_set_str(data, "text", text);
     pat_json_set_int(data, "started_ms", c->said_at_ms);
     pat_json_set_int(data, "ended_ms", ended_ms > c->said_at_ms ? ended_ms : call_ms(c));
-    pat_json_set_str(data, "language", prompt_language(c->ctx->language, code));
+    pat_json_set_str(data, "language", pat_language_code(c->ctx->language, code));
     put(c, "turn", "user", NULL, data, NULL);
 }
 

@@ -257,9 +257,9 @@ static void test_prompt__speaks_the_callers_language_where_it_can(void **state)
     assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, "de-DE"), "Wiederh"));
     assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, "multi"), "Goodbye"));
     assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, ""), "Goodbye"));
-    assert_string_equal(prompt_language("EN-us", code), "en");
-    assert_null(prompt_language("multi", code));
-    assert_null(prompt_language("", code));
+    assert_string_equal(pat_language_code("EN-us", code), "en");
+    assert_null(pat_language_code("multi", code));
+    assert_null(pat_language_code("", code));
 }
 
 int main(void)

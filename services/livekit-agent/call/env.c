@@ -14,7 +14,7 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
         .connect_ms = f->connect_ms,
         .voice = c ? context_voice(c) : voice_resolve(f->voice_fallback),
         .fallback = voice_resolve(f->voice_fallback),
-        .language = c ? prompt_language(c->language, code) : "en",
+        .language = c ? pat_language_code(c->language, code) : "en",
         /* What is made louder has to be made of samples. */
         .packets = f->elevenlabs_opus && (!c || (c->volume == 1 && !*c->ambient_sound)),
         .learnt = &e->tts_learnt,

@@ -29,9 +29,6 @@ const char *prompt_phrase(enum prompt_phrase which, const char *language);
 /* The text is one of those, in that language. */
 bool prompt_is_ours(const char *text, const char *language);
 
-/* ISO 639-1 of a stored language; NULL for "multi" and the like. "en-US" -> "en". */
-const char *prompt_language(const char *language, char out[3]);
-
 /* Sounds as if more will follow: "I would like to", "and". English only; elsewhere false. */
 bool prompt_open_ended(const char *text, const char *language);
 

@@ -1,13 +1,12 @@
 /* settings.c - reads settings.h's fields out of the row, and knows what a column's default is.
- *
- * Screening is asked of the model in words: the router has let the call through already. */
+ */
 #include "settings.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { VETTING_MAX = 8 * 1024, UNSUPPORTED_MAX = 2 * 1024, KEYWORDS_MAX = 30 };
+enum { VETTING_MAX = 8 * 1024, UNSUPPORTED_MAX = 2 * 1024 };
 
 static double between(double v, double lo, double hi)
 {
@@ -31,61 +30,12 @@ static const char *text_of(const struct pat_json *s, const char *agent, const ch
     return strcmp(v, usual) != 0 ? v : pat_json_str_or(s, voice, usual);
 }
 
-/* ---- screening ---- */
-
-static void add_keywords(struct pat_buf *b, const struct pat_json *list, const char *what)
-{
-    size_t n = list && pat_json_kind(list) == PAT_JSON_ARR ? pat_json_size(list) : 0, said = 0;
-
-    for (size_t i = 0; i < n && said < KEYWORDS_MAX; i++) {
-        const char *word = pat_json_value_str(pat_json_item(list, i));
-
-        if (!word || !*word)
-            continue;
-        pat_buf_addf(b, said++ ? ", \"%.100s\"" : " When the caller speaks of \"%.100s\"", word);
-    }
-    if (said)
-        pat_buf_addf(b, ", %s.", what);
-}
-
-static void add_strategy(struct pat_buf *b, const char *strategy)
-{
-    static const struct {
-        const char *name, *line;
-    } known[] = {
-        { "lenient", " Put callers through to what they want without many questions." },
-        { "name-and-purpose", " Find out who is calling and what for." },
-        { "strict", " Before anything else find out who is calling, from which company and what "
-                    "for; be reserved with people who will not say." },
-    };
-
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcmp(strategy, known[i].name) == 0)
-            pat_buf_adds(b, known[i].line);
-}
-
 static char *vetting_of(const struct pat_json *s)
 {
     struct pat_buf b;
 
     pat_buf_init(&b, VETTING_MAX);
-    add_strategy(&b, pat_json_str_or(s, "vetting_strategy", ""));
-    if (pat_json_bool_or(s, "vetting_criteria.require_name", false))
-        pat_buf_adds(&b, " Ask for the caller's name.");
-    if (pat_json_bool_or(s, "vetting_criteria.require_reason", false))
-        pat_buf_adds(&b, " Ask for the reason of the call.");
-    if (pat_json_bool_or(s, "vetting_criteria.allow_emergencies", false))
-        pat_buf_adds(&b, " An emergency needs no such questions.");
-    add_keywords(&b, pat_json_at(s, "vetting_criteria.auto_transfer_keywords"),
-                 "offer to put them through at once");
-    add_keywords(&b, pat_json_at(s, "vetting_criteria.auto_reject_keywords"),
-                 "decline politely and end the call");
-    if (pat_json_at(s, "transfer_unknown_callers"))
-        pat_buf_adds(&b, pat_json_bool_or(s, "transfer_unknown_callers", false)
-                             ? " Callers you do not know may be put through."
-                             : " Do not put callers through whom you do not know.");
-    if (!pat_json_bool_or(s, "transfer_preferences.transfer_on_request", true))
-        pat_buf_adds(&b, " That a caller asks for it is no reason to put them through.");
+    pat_instructions_vetting(s, &b);
     return pat_buf_take(&b);
 }
 

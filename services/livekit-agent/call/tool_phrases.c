@@ -50,7 +50,7 @@ const char *tool_phrase(enum tool_phrase which, const char *language)
 {
     char code[3];
 
-    if (prompt_language(language, code))
+    if (pat_language_code(language, code))
         for (size_t i = 1; i < sizeof phrases / sizeof phrases[0]; i++)
             if (strcmp(phrases[i].language, code) == 0)
                 return phrases[i].text[which];
