@@ -5,7 +5,7 @@
  *   tool_message.c   take_message: dictated, or left now
  *   tool_callback.c  request_callback
  *   tool_talk.c      end_call, send_dtmf
- *   tool_transfer.c  transfer_call
+ *   tool_transfer.c  transfer_call; its own inside is tool_transfer.h
  *   tool_return.c    a caller who comes back from one
  *   tool_webhook.c   tools of the user's own
  *   tool_phrases.c   what is said around them
@@ -54,6 +54,7 @@ struct call_tools {
     bool filled;
     int passcode_tries; /* wrong ones in this call */
     bool moving;        /* the router has begun to put the caller through */
+    int refers;         /* transfers by REFER in this call */
     /* A message is being left (tool_message.c). */
     bool recording;
     bool last; /* and the call ends with it */

@@ -1,12 +1,12 @@
 /* tool_transfer.c - transfer_call: asks the router, which alone acts on the carrier's leg, to put
- * the caller through.
+ * the caller through; where calls come from elsewhere, see tool_refer.c.
  *
  * Label and hour are checked here, a passcode against Postgres at the moment it is said, everything
  * else by the router. What has been said so far is left in the bucket for whoever gets the caller
  * back. Once the router has begun, the caller leaves the room; when nobody takes the call, they
  * come back with a header that says so (tool_return.c). Steps are heard of as call.transfer.
  */
-#include "tool_int.h"
+#include "tool_transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,20 +16,9 @@ enum {
     SAY_FIRST_MS = 1200, /* the caller hears that they are being connected; "begin within 2 s" */
     ASK_MS = 2000,
     SECRET_MS = 2000,
-    RING_S = 25,
     GO_MS = 20000, /* from the router's yes until the caller has left */
     KV_MS = 1000,
     KEPT_TURNS = 8 * 1024,
-};
-
-struct transfer {
-    struct tool_run *run;
-    struct pat_target to;
-    struct pat_id id;
-    struct pat_timer ask;
-    pat_bus_id rpc;
-    pat_db_id secret;
-    struct pat_sub *sub;
 };
 
 static void let_go(struct tool_run *r)
@@ -42,6 +31,7 @@ static void let_go(struct tool_run *r)
     r->cancel = NULL;
     if (!x)
         return;
+    refer_let_go(x);
     pat_timer_fini(&x->ask);
     if (x->rpc)
         pat_bus_cancel(e->bus, x->rpc);
@@ -51,14 +41,14 @@ static void let_go(struct tool_run *r)
     free(x);
 }
 
-static void over(struct tool_run *r, enum tool_outcome how, const char *error, const char *status,
-                 const char *text)
+void transfer_over(struct tool_run *r, enum tool_outcome how, const char *error, const char *status,
+                   const char *text)
 {
     let_go(r);
     tool_done(r, how, error, tool_result(status, text));
 }
 
-static void not_reached(struct tool_run *r, const char *why)
+void transfer_not_reached(struct tool_run *r, const char *why)
 {
     struct transfer *x = r->work;
     struct pat_buf b;
@@ -68,7 +58,7 @@ static void not_reached(struct tool_run *r, const char *why)
                  "%s could not be reached (%s). Tell the caller, and offer to take a message or to "
                  "have them called back.",
                  x->to.label, why);
-    over(r, TOOL_FAILED, why, "not_reached", b.data ? b.data : why);
+    transfer_over(r, TOOL_FAILED, why, "not_reached", b.data ? b.data : why);
     pat_buf_fini(&b);
 }
 
@@ -98,9 +88,9 @@ static void on_step(const struct pat_msg *m, void *arg)
     pat_log(PAT_INFO, "call.transfer_step", PAT_S("call", r->tools->c->id),
             PAT_S("outcome", outcome));
     if (is_failure(outcome))
-        not_reached(r, outcome);
+        transfer_not_reached(r, outcome);
     else if (strcmp(outcome, "bridged") == 0)
-        over(r, TOOL_OK, NULL, "connected", "The caller is connected.");
+        transfer_over(r, TOOL_OK, NULL, "connected", "The caller is connected.");
 }
 
 static void on_asked(int err, const struct pat_json *result, const char *message, void *arg)
@@ -112,7 +102,7 @@ static void on_asked(int err, const struct pat_json *result, const char *message
     (void)result;
     x->rpc = 0;
     if (err) {
-        not_reached(r, message && *message ? message : pat_err_name(err));
+        transfer_not_reached(r, message && *message ? message : pat_err_name(err));
         return;
     }
     pat_log(PAT_INFO, "call.transferring", PAT_S("call", c->id), PAT_S("transfer", x->id.s));
@@ -165,14 +155,20 @@ static struct pat_json *request_of(const struct transfer *x)
     pat_json_set_str(j, "mode", "cold");
     pat_json_set_str(j, "to", x->to.number);
     pat_json_set_str(j, "label", x->to.label);
-    pat_json_set_int(j, "timeout_s", RING_S);
+    pat_json_set_int(j, "timeout_s", TRANSFER_RING_S);
     pat_json_set_str(j, "briefing", pat_json_str_or(x->run->args, "briefing", NULL));
     return j;
 }
 
-static void ask(void *arg)
+static bool by_refer(const struct call *c)
 {
-    struct tool_run *r = arg;
+    const char *by = c->env->conf->transfer_by;
+
+    return by && strcmp(by, "refer") == 0;
+}
+
+static void ask_router(struct tool_run *r)
+{
     struct transfer *x = r->work;
     struct call *c = r->tools->c;
     PAT_AUTO_JSON request = request_of(x);
@@ -186,7 +182,17 @@ static void ask(void *arg)
         err =
             pat_rpc_call(c->env->bus, "router", "transfer", request, ASK_MS, on_asked, r, &x->rpc);
     if (err)
-        not_reached(r, pat_err_name(err));
+        transfer_not_reached(r, pat_err_name(err));
+}
+
+static void ask(void *arg)
+{
+    struct tool_run *r = arg;
+
+    if (by_refer(r->tools->c))
+        refer_ask(r);
+    else
+        ask_router(r);
 }
 
 static void begin(struct tool_run *r)
@@ -195,8 +201,8 @@ static void begin(struct tool_run *r)
     struct call_tools *t = r->tools;
     struct pat_buf b;
 
-    if (!t->c->env->bus) {
-        not_reached(r, "unavailable");
+    if (!t->c->env->bus && !by_refer(t->c)) {
+        transfer_not_reached(r, "unavailable");
         return;
     }
     if (!t->filled) {
@@ -216,10 +222,11 @@ static void begin(struct tool_run *r)
 static void wrong_code(struct tool_run *r)
 {
     r->tools->passcode_tries++;
-    over(r, TOOL_REFUSED, "passcode", "refused",
-         r->tools->passcode_tries < PAT_PASSCODE_TRIES
-             ? "That is not the passcode. Ask for it once more, or offer to take a message."
-             : "That is not the passcode, and there are no more tries. Offer to take a message.");
+    transfer_over(
+        r, TOOL_REFUSED, "passcode", "refused",
+        r->tools->passcode_tries < PAT_PASSCODE_TRIES
+            ? "That is not the passcode. Ask for it once more, or offer to take a message."
+            : "That is not the passcode, and there are no more tries. Offer to take a message.");
 }
 
 static void on_secret(int err, const struct pat_db_result *const *results, size_t n, void *arg)
@@ -231,8 +238,8 @@ static void on_secret(int err, const struct pat_db_result *const *results, size_
 
     x->secret = 0;
     if (err)
-        over(r, TOOL_FAILED, "unavailable", "failed",
-             "The passcode cannot be checked now. Offer to take a message.");
+        transfer_over(r, TOOL_FAILED, "unavailable", "failed",
+                      "The passcode cannot be checked now. Offer to take a message.");
     else if (stored && pat_passcode_equal(stored, pat_json_str_or(r->args, "passcode", "")))
         begin(r);
     else
@@ -247,13 +254,13 @@ static void check_code(struct tool_run *r)
     const char *params[] = { ctx->user_id, ctx->agent_config_id, *x->to.id ? x->to.id : NULL };
 
     if (!*pat_json_str_or(r->args, "passcode", "")) {
-        over(r, TOOL_REFUSED, "passcode", "refused",
-             "This needs the passcode, and the caller has to say it. Ask for it.");
+        transfer_over(r, TOOL_REFUSED, "passcode", "refused",
+                      "This needs the passcode, and the caller has to say it. Ask for it.");
         return;
     }
     if (r->tools->passcode_tries >= PAT_PASSCODE_TRIES) {
-        over(r, TOOL_REFUSED, "passcode", "refused",
-             "There were too many wrong passcodes in this call. Offer to take a message.");
+        transfer_over(r, TOOL_REFUSED, "passcode", "refused",
+                      "There were too many wrong passcodes in this call. Offer to take a message.");
         return;
     }
     if (!r->tools->c->env->db || pat_db_run1(r->tools->c->env->db, NULL, sql, params, 3, SECRET_MS,

@@ -1,6 +1,7 @@
 /* roomapi.c - LiveKit's Twirp services over HTTP, protobuf bodies.
  * How: every call is one POST with its own short token; outstanding ones stand in a list, so that
- * roomapi_free leaves nothing behind. Answers are not decoded: that they are 200 is what counts. */
+ * roomapi_free leaves nothing behind. Answers are not decoded: that they are 200 is what counts,
+ * but for REFER's, whose request and answer are JSON (its timeout is a message of Google's). */
 #include "roomapi.h"
 
 #include "livekit.pb-c.h"
@@ -8,10 +9,12 @@
 #include "token.h"
 #include "url.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKEN_S 600
+#define TOKEN_S        600
+#define REFER_SLACK_MS 3000 /* the server's own answer about running out of time comes first */
 
 struct call {
     struct roomapi *api;
@@ -19,6 +22,8 @@ struct call {
     pat_http_id id;
     const char *method;
     roomapi_fn *done;
+    roomapi_refer_fn *referred; /* instead of done */
+    roomapi_id number;          /* of a REFER */
     void *arg;
 };
 
@@ -28,6 +33,7 @@ struct roomapi {
     char *key;
     char *secret;
     struct call *calls;
+    roomapi_id numbers;
 };
 
 int roomapi_new(struct roomapi **out, struct pat_http *http, const char *url, const char *api_key,
@@ -77,14 +83,16 @@ void roomapi_free(struct roomapi *a)
 }
 
 /* Twirp's errors are JSON, but a proxy's are not and a refused token's is plain text. */
-static int twirp_error(const struct call *c, const struct pat_http_res *res)
+static int twirp_error(const struct call *c, const struct pat_http_res *res, int *sip_status)
 {
     PAT_AUTO_JSON j = NULL;
     const char *code = "", *msg = "";
 
+    *sip_status = 0;
     if (res->len && pat_json_parse(&j, res->body, res->len, NULL) == PAT_OK) {
         code = pat_json_str_or(j, "code", "");
         msg = pat_json_str_or(j, "msg", "");
+        *sip_status = (int)strtol(pat_json_str_or(j, "meta.sip_status_code", "0"), NULL, 10);
     }
     if (res->status == 404 && strcmp(code, "not_found") == 0)
         return PAT_ENOENT;
@@ -93,38 +101,79 @@ static int twirp_error(const struct call *c, const struct pat_http_res *res)
     return res->status == 401 || res->status == 403 ? PAT_EAUTH : PAT_EUPSTREAM;
 }
 
-static void on_done(int err, const struct pat_http_res *res, void *arg)
+/* Servers up to 1.13 answer with nothing when it is done, later ones with how it went. */
+static int refer_result(const struct pat_http_res *res)
 {
-    struct call *c = arg;
-    roomapi_fn *done = c->done;
-    void *done_arg = c->arg;
+    PAT_AUTO_JSON j = NULL;
+    const char *status;
 
-    if (!err && res->status != 200)
-        err = twirp_error(c, res);
-    unlink_call(c);
-    free(c);
-    done(err, done_arg);
+    if (!res->len || pat_json_parse(&j, res->body, res->len, NULL))
+        return PAT_OK;
+    status = pat_json_str_or(j, "status", "");
+    if (strcmp(status, "STS_TRANSFER_FAILED") == 0)
+        return PAT_EUPSTREAM;
+    return strcmp(status, "STS_TRANSFER_ONGOING") == 0 ? PAT_ETIMEDOUT : PAT_OK;
 }
 
-static int post(struct call *c, const char *url, const char *authorization,
-                const ProtobufCMessage *m, int64_t timeout_ms)
+/* 408 stands for its own time running out as well as the other phone's. */
+static int refer_error(int err, int http_status)
 {
-    const char *const headers[] = { "Content-Type: application/protobuf", authorization, NULL };
-    uint8_t *body;
-    size_t len;
-    int err = pb_pack(m, &body, &len);
+    return http_status == 408 || err == PAT_ECONN ? PAT_ETIMEDOUT : err;
+}
 
-    if (err)
+static void on_done(int err, const struct pat_http_res *res, void *arg)
+{
+    struct call c = *(struct call *)arg;
+    int sip_status = 0;
+
+    if (!err && res->status != 200)
+        err = twirp_error(&c, res, &sip_status);
+    else if (!err && c.referred)
+        err = refer_result(res);
+    if (err && c.referred && !sip_status)
+        err = refer_error(err, res ? res->status : 0);
+    unlink_call(arg);
+    free(arg);
+    if (c.referred)
+        c.referred(err, sip_status, c.arg);
+    else
+        c.done(err, c.arg);
+}
+
+struct body {
+    const char *type;
+    const void *data;
+    size_t len;
+};
+
+/* Takes token_take and c_take, also when it fails. */
+static int post(struct call *c_take, char *token_take, const struct body *b, int64_t timeout_ms)
+{
+    struct roomapi *a = c_take->api;
+    char *authorization = token_header_take(token_take);
+    const char *const headers[] = { b->type, authorization, NULL };
+    struct pat_http_req req = { .method = "POST",
+                                .headers = headers,
+                                .body = b->data,
+                                .body_len = b->len,
+                                .timeout_ms = timeout_ms };
+    struct pat_buf url;
+    int err;
+
+    pat_buf_init(&url, 8192);
+    err = authorization ? url_http(&url, a->url, c_take->method) : PAT_ENOMEM;
+    req.url = url.data;
+    if (!err)
+        err = pat_http_start(a->http, &req, NULL, on_done, c_take, &c_take->id);
+    pat_buf_fini(&url);
+    free(authorization);
+    if (err) {
+        free(c_take);
         return err;
-    const struct pat_http_req req = { .method = "POST",
-                                      .url = url,
-                                      .headers = headers,
-                                      .body = body,
-                                      .body_len = len,
-                                      .timeout_ms = timeout_ms };
-    err = pat_http_start(c->api->http, &req, NULL, on_done, c, &c->id);
-    free(body);
-    return err;
+    }
+    c_take->next = a->calls;
+    a->calls = c_take;
+    return PAT_OK;
 }
 
 /* Takes grant_take, the rights this call needs. */
@@ -132,27 +181,21 @@ static int call(struct roomapi *a, const char *method, struct pat_json *grant_ta
                 const ProtobufCMessage *m, int64_t timeout_ms, roomapi_fn *done, void *arg)
 {
     struct call *c = calloc(1, sizeof *c);
-    char *authorization =
-        token_header_take(token_sign(a->key, a->secret, NULL, NULL, TOKEN_S, grant_take));
-    struct pat_buf url;
-    int err = PAT_ENOMEM;
+    char *token = token_sign(a->key, a->secret, NULL, NULL, TOKEN_S, grant_take);
+    struct body b = { .type = "Content-Type: application/protobuf" };
+    uint8_t *packed;
+    int err = c && token ? pb_pack(m, &packed, &b.len) : PAT_ENOMEM;
 
-    pat_buf_init(&url, 8192);
-    if (c && authorization) {
-        *c = (struct call){ .api = a, .method = method, .done = done, .arg = arg };
-        err = url_http(&url, a->url, method);
-        if (!err)
-            err = post(c, url.data, authorization, m, timeout_ms);
-    }
-    pat_buf_fini(&url);
-    free(authorization);
     if (err) {
+        free(token);
         free(c);
         return err;
     }
-    c->next = a->calls;
-    a->calls = c;
-    return PAT_OK;
+    *c = (struct call){ .api = a, .method = method, .done = done, .arg = arg };
+    b.data = packed;
+    err = post(c, token, &b, timeout_ms);
+    free(packed);
+    return err;
 }
 
 static struct pat_json *grant(const char *right, const char *room)
@@ -224,6 +267,58 @@ int roomapi_remove(struct roomapi *a, const char *room, const char *identity, in
     m.identity = text(identity);
     return call(a, "/twirp/livekit.RoomService/RemoveParticipant", grant("roomAdmin", room),
                 &m.base, timeout_ms, done, arg);
+}
+
+static char *refer_body(const struct roomapi_refer *x)
+{
+    PAT_AUTO_JSON j = pat_json_obj();
+    char seconds[16];
+
+    (void)snprintf(seconds, sizeof seconds, "%ds", x->ringing_s);
+    pat_json_set_str(j, "room_name", x->room);
+    pat_json_set_str(j, "participant_identity", x->identity);
+    pat_json_set_str(j, "transfer_to", x->to);
+    pat_json_set_str(j, "ringing_timeout", seconds);
+    return pat_json_print(j);
+}
+
+int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refer_fn *done,
+                  void *arg, roomapi_id *id)
+{
+    struct call *c = calloc(1, sizeof *c);
+    struct pat_json *sip = pat_json_obj();
+    PAT_AUTO_STR json = refer_body(x);
+    struct body b = { "Content-Type: application/json", json, json ? strlen(json) : 0 };
+    char *token;
+    int err;
+
+    pat_json_set_bool(sip, "call", true);
+    token = token_sign_sip(a->key, a->secret, TOKEN_S, grant("roomAdmin", x->room), sip);
+    if (!c || !json || !token) {
+        free(c);
+        free(token);
+        return PAT_ENOMEM;
+    }
+    *c = (struct call){ .api = a,
+                        .method = "/twirp/livekit.SIP/TransferSIPParticipant",
+                        .referred = done,
+                        .number = ++a->numbers,
+                        .arg = arg };
+    err = post(c, token, &b, x->ringing_s * 1000 + REFER_SLACK_MS);
+    if (!err)
+        *id = a->numbers;
+    return err;
+}
+
+void roomapi_cancel(struct roomapi *a, roomapi_id id)
+{
+    for (struct call *c = a->calls; c; c = c->next)
+        if (c->number == id && c->referred) {
+            pat_http_cancel(a->http, c->id);
+            unlink_call(c);
+            free(c);
+            return;
+        }
 }
 
 char *roomapi_token(struct roomapi *a, const char *room, const char *identity, int64_t ttl_s)

@@ -31,6 +31,20 @@ int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, room
                    void *arg) PAT_MUST_CHECK;
 int roomapi_remove(struct roomapi *a, const char *room, const char *identity, int64_t timeout_ms,
                    roomapi_fn *done, void *arg) PAT_MUST_CHECK;
+/* Sends a telephone of the room elsewhere by SIP REFER (TransferSIPParticipant): to is a tel: or
+ * sip: URI. The answer comes when somebody there has answered or not, at the latest after ringing_s
+ * and a little. PAT_OK: moved, and about to leave the room. PAT_ETIMEDOUT: not known; who has been
+ * moved leaves the room. Else it stays; sip_status says why, 0: nobody said. */
+struct roomapi_refer {
+    const char *room, *identity, *to;
+    int ringing_s; /* at least 1 */
+};
+typedef void roomapi_refer_fn(int err, int sip_status, void *arg);
+typedef uint64_t roomapi_id;
+int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refer_fn *done,
+                  void *arg, roomapi_id *id) PAT_MUST_CHECK;
+/* done will not run. What was asked for may happen all the same. */
+void roomapi_cancel(struct roomapi *a, roomapi_id id);
 /* A token to join room as identity, of kind "agent" (claims of LiveKit's access tokens). Yours to
  * free. */
 char *roomapi_token(struct roomapi *a, const char *room, const char *identity,

@@ -10,6 +10,9 @@
  */
 char *token_sign(const char *api_key, const char *api_secret, const char *identity,
                  const char *kind, int64_t ttl_s, struct pat_json *video_take) PAT_MUST_CHECK;
+/* The same with the rights of SIP calls besides, which is taken too; NULL: none. */
+char *token_sign_sip(const char *api_key, const char *api_secret, int64_t ttl_s,
+                     struct pat_json *video_take, struct pat_json *sip_take) PAT_MUST_CHECK;
 /* "Authorization: Bearer ..." of token, which is freed. NULL: no memory. */
 char *token_header_take(char *token_take) PAT_MUST_CHECK;
 

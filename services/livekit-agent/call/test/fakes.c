@@ -454,6 +454,24 @@ int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, room
     return PAT_OK;
 }
 
+int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refer_fn *done,
+                  void *arg, roomapi_id *id)
+{
+    (void)a;
+    (void)snprintf(fake.refer_to, sizeof fake.refer_to, "%s", x->to);
+    (void)snprintf(fake.refer_whom, sizeof fake.refer_whom, "%s", x->identity);
+    fake.referred = done;
+    fake.referred_arg = arg;
+    *id = 1;
+    return PAT_OK;
+}
+
+void roomapi_cancel(struct roomapi *a, roomapi_id id)
+{
+    (void)a, (void)id;
+    fake.referred = NULL;
+}
+
 int pat_journal_add(struct pat_journal *j, const struct pat_event *e, struct pat_json *data_take,
                     const struct pat_db_stmt *stmts, size_t n)
 {

@@ -47,6 +47,9 @@ struct fake {
     int ms_per_char;
     /* the server */
     int job_done, room_deleted;
+    roomapi_refer_fn *referred;
+    void *referred_arg;
+    char refer_to[128], refer_whom[64];
     /* the journal */
     int events;
     struct {
