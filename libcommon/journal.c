@@ -297,7 +297,7 @@ static void blame(struct pat_journal *j, const char *sqlstate, const char *messa
     struct entry *e = TAILQ_FIRST(&j->waiting);
     bool last = e->bare || !e->n || !e->event.json;
 
-    pat_log(PAT_ERROR, "journal.refused", PAT_S("event", e->event.json ? e->event.id.s : NULL),
+    pat_log(PAT_ERROR, "journal.refused", PAT_S("id", e->event.json ? e->event.id.s : NULL),
             PAT_S("subject", e->event.json ? e->event.subject : NULL), PAT_S("sqlstate", sqlstate),
             PAT_S("reason", message), PAT_B("given_up", last));
     if (!e->bare) {

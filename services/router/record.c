@@ -61,7 +61,7 @@ static void say(struct router *r, const struct callref *c, const char *name,
     int err = add(r, &e, texts[0], texts[1]);
 
     if (err)
-        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("event", name),
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("what", name),
                 PAT_ERR(err));
     text_fini(texts[0]);
     if (texts[1])

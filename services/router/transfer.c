@@ -155,7 +155,7 @@ void transfer_tell(struct router *r, const struct callref *ref, const struct tra
         return;
     err = pat_journal_add(r->journal, &e, event_data(ref, t, outcome, reason, other_leg), NULL, 0);
     if (err)
-        pat_log(PAT_ERROR, "record.lost", PAT_S("call", ref->call.s), PAT_S("event", "transfer"),
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", ref->call.s), PAT_S("what", "transfer"),
                 PAT_ERR(err));
     number_mask(masked, t->to);
     count(r, mode, outcome);
@@ -177,7 +177,7 @@ static void put_call(struct router *r, const struct callref *ref, struct pat_jso
     params[0] = text;
     stmt.params = params;
     if (!text || pat_journal_add(r->journal, NULL, NULL, &stmt, 1))
-        pat_log(PAT_ERROR, "record.lost", PAT_S("call", ref->call.s), PAT_S("event", "moved"));
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", ref->call.s), PAT_S("what", "moved"));
 }
 
 void transfer_note_moved(struct router *r, const struct callref *ref, unsigned n)

@@ -7,13 +7,32 @@
         .help = text, __VA_ARGS__                                                                  \
     }
 
+#define KEEP_DAYS_MAX 36500
+
 static const struct pat_conf_row rows[] = {
     ROW("PAT_LIVEKIT_API_KEY", PAT_CONF_STR, livekit_key, NULL,
         "API key LiveKit signs its webhooks with", .flags = PAT_CONF_REQUIRED),
     ROW("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, NULL, "its secret",
         .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_RELAY_KEEP_CALL_EVENTS_DAYS", PAT_CONF_INT, keep_call_events_days, "400",
+        "days an event of a call is kept in Postgres; 0: for ever", .max = KEEP_DAYS_MAX),
+    ROW("PAT_RELAY_KEEP_EVERY", PAT_CONF_MS, keep_every_ms, "10m",
+        "how often what is older is looked for", .min = 100, .max = 24LL * 3600 * 1000),
+    ROW("PAT_RELAY_KEEP_OUTBOX_DAYS", PAT_CONF_INT, keep_outbox_days, "2",
+        "days a published event stays in the outbox; 0: for ever", .max = KEEP_DAYS_MAX),
+    ROW("PAT_RELAY_KEEP_PARKED_DAYS", PAT_CONF_INT, keep_parked_days, "90",
+        "days a parked webhook or event waits for a person; 0: for ever", .max = KEEP_DAYS_MAX),
+    ROW("PAT_RELAY_KEEP_WEBHOOKS_DAYS", PAT_CONF_INT, keep_webhooks_days, "30",
+        "days a webhook that has become rows is kept as it came; 0: for ever",
+        .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8082",
         "where vendors' webhooks arrive"),
+    ROW("PAT_RELAY_OUTBOX_PATIENCE", PAT_CONF_MS, outbox_patience_ms, "24h",
+        "how old an event must be to be parked for what may be NATS' fault", .min = 1000,
+        .max = 30LL * 24 * 3600 * 1000),
+    ROW("PAT_RELAY_OUTBOX_TRIES", PAT_CONF_INT, outbox_tries, "6",
+        "times an event that cannot be published is tried before it is parked", .min = 1,
+        .max = 1000),
     ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, retell_key, NULL,
         "the Retell API key that carries the webhook badge", .flags = PAT_CONF_REQUIRED),
 };
@@ -48,6 +67,12 @@ static int start(struct pat_daemon *d, void *arg)
         err = calls_new(&r->calls, r);
     if (!err)
         err = callbacks_new(&r->callbacks, r);
+    if (!err)
+        err = parked_new(&r->parked, r);
+    if (!err)
+        err = retention_new(&r->retention, r);
+    if (!err)
+        err = backlog_new(&r->backlog, r);
     return err ? err : open_door(r);
 }
 
@@ -70,10 +95,14 @@ static void stop(struct pat_daemon *d, void *arg)
     struct relay *r = arg;
 
     (void)d;
+    backlog_free(r->backlog);
+    retention_free(r->retention);
+    parked_free(r->parked);
     callbacks_free(r->callbacks);
     calls_free(r->calls);
     projector_free(r->projector);
     outbox_free(r->outbox);
+    r->outbox = NULL; /* queries that still end look for it */
 }
 
 int main(int argc, char **argv)

@@ -3,35 +3,33 @@
  * Rows that triggers wrote are ours to publish at once (NOTIFY tells of them); rows a daemon wrote
  * it publishes itself, and only what is still unmarked after a while is published again: the stream
  * knows each event's id and keeps it once. Commits are not in the order of ids, so "unmarked" is
- * the question, never "newer than the last".
+ * the question, never "newer than the last". Rows of one key (what was told of one call or config)
+ * go one after the other; what fails is noted (outbox_fail.c) and waits, and its key with it.
  */
-#include "relay.h"
+#include "outbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MAX          100
 #define SWEEP_MS           2000
 #define PUBLISH_TIMEOUT_MS 5000
 #define QUERY_TIMEOUT_MS   10000
 
-struct row {
-    struct outbox *o;
-    struct pat_id id;
-    bool kept; /* the stream has it, or no stream takes it */
-};
-
 struct outbox {
     struct relay *r;
     struct pat_timer sweep;
-    struct row rows[BATCH_MAX];
+    struct outbox_row rows[OUTBOX_BATCH];
     size_t n_rows;
     size_t waiting; /* publishes not yet answered */
     bool busy;      /* a batch is under way */
+    bool more;      /* rows are left that could go at once */
     bool again;     /* news came meanwhile */
     bool closing;
     pat_db_id query;
 };
+
+enum column { ID, SUBJECT, PAYLOAD, KEY };
 
 static void look(void *arg);
 
@@ -46,49 +44,58 @@ static void on_marked(int err, const struct pat_db_result *const *results, size_
 {
     struct outbox *o = arg;
 
-    (void)results;
-    (void)n;
     o->query = 0;
     if (err)
         pat_log(PAT_WARN, "outbox.not_marked", PAT_ERR(err)); /* published again later, kept once */
-    done(o, !err && o->n_rows == BATCH_MAX);
+    else
+        outbox_fail_log(results[n - 1]);
+    done(o, !err && o->more);
 }
 
 /* "{id,id}" of what was kept. */
+static size_t list_kept(const struct outbox *o, struct pat_buf *ids)
+{
+    size_t kept = 0;
+
+    pat_buf_adds(ids, "{");
+    for (size_t i = 0; i < o->n_rows; i++)
+        if (o->rows[i].fate == ROW_KEPT)
+            pat_buf_addf(ids, "%s%s", kept++ ? "," : "", o->rows[i].id.s);
+    pat_buf_adds(ids, "}");
+    return kept;
+}
+
+/* What was kept and what failed is written down in one unit. */
 static void mark(struct outbox *o)
 {
     static const char sql[] =
         "update patchbay.outbox set published_at = now() where id = any ($1::uuid[]) and published_at is null";
+    struct outbox_fail fail;
     struct pat_buf ids;
-    const char *params[1];
-    size_t kept = 0;
+    size_t n = outbox_fail_init(&fail, o->r, o->rows, o->n_rows);
     int err;
 
-    pat_buf_init(&ids, BATCH_MAX * (PAT_ID_LEN + 1) + 3);
-    pat_buf_adds(&ids, "{");
-    for (size_t i = 0; i < o->n_rows; i++)
-        if (o->rows[i].kept)
-            pat_buf_addf(&ids, "%s%s", kept++ ? "," : "", o->rows[i].id.s);
-    pat_buf_adds(&ids, "}");
-    params[0] = ids.data;
+    pat_buf_init(&ids, OUTBOX_BATCH * (PAT_ID_LEN + 1) + 3);
+    n += list_kept(o, &ids);
     err = ids.err;
-    if (!err && kept)
-        err = pat_db_run1(o->r->d->db, "outbox_mark", sql, params, 1, QUERY_TIMEOUT_MS, on_marked,
-                          o, &o->query);
+    if (!err && n) {
+        const char *params[] = { ids.data };
+        const struct pat_db_stmt unit[] = { { "outbox_mark", sql, 1, params }, fail.stmt };
+
+        err = pat_db_run(o->r->d->db, unit, 2, QUERY_TIMEOUT_MS, on_marked, o, &o->query);
+    }
     pat_buf_fini(&ids);
-    if (err || !kept)
+    outbox_fail_fini(&fail);
+    if (err || !n)
         done(o, false);
 }
 
 static void on_published(int err, const struct pat_msg *m, void *arg)
 {
-    struct row *row = arg;
-    struct outbox *o = row->o;
+    struct outbox_row *row = arg;
+    struct outbox *o = row->outbox;
 
-    (void)m;
-    row->kept = !err;
-    if (err)
-        pat_log(PAT_WARN, "outbox.not_published", PAT_S("event", row->id.s), PAT_ERR(err));
+    outbox_row_answered(row, err, m);
     if (--o->waiting)
         return;
     if (o->closing)
@@ -97,18 +104,36 @@ static void on_published(int err, const struct pat_msg *m, void *arg)
         mark(o);
 }
 
+/* Has an earlier row of this batch the same key? Then this one has to wait for it. */
+static bool key_is_taken(const struct pat_db_result *res, size_t i)
+{
+    const char *key = pat_db_value(res, i, KEY);
+
+    for (size_t j = 0; j < i; j++)
+        if (!strcmp(pat_db_value(res, j, KEY), key))
+            return true;
+    return false;
+}
+
 static void publish(struct outbox *o, const struct pat_db_result *res, size_t i)
 {
-    const char *payload = pat_db_value(res, i, 2);
-    struct row *row = &o->rows[i];
-    int err;
+    const char *subject = pat_db_value(res, i, SUBJECT);
+    const char *payload = pat_db_value(res, i, PAYLOAD);
+    struct outbox_row *row = &o->rows[i];
+    int err = PAT_E2BIG;
 
-    *row = (struct row){ .o = o };
-    (void)pat_strcpy(row->id.s, sizeof row->id.s, pat_db_value(res, i, 0));
-    err = pat_bus_js_publish(o->r->d->bus, pat_db_value(res, i, 1), row->id.s, payload,
-                             strlen(payload), PUBLISH_TIMEOUT_MS, on_published, row);
+    *row = (struct outbox_row){ .outbox = o };
+    (void)pat_strcpy(row->id.s, sizeof row->id.s, pat_db_value(res, i, ID));
+    outbox_row_stream(row, subject);
+    if (key_is_taken(res, i)) {
+        o->more = true;
+        return;
+    }
+    if (payload)
+        err = pat_bus_js_publish(o->r->d->bus, subject, row->id.s, payload, strlen(payload),
+                                 PUBLISH_TIMEOUT_MS, on_published, row);
     if (err)
-        pat_log(PAT_WARN, "outbox.not_published", PAT_S("event", row->id.s), PAT_ERR(err));
+        outbox_row_answered(row, err, NULL);
     else
         o->waiting++;
 }
@@ -120,31 +145,54 @@ static void on_rows(int err, const struct pat_db_result *const *results, size_t 
     (void)n;
     o->query = 0;
     o->n_rows = err ? 0 : pat_db_rows(results[0]);
+    o->more = o->n_rows == OUTBOX_BATCH;
     for (size_t i = 0; i < o->n_rows; i++)
         publish(o, results[0], i);
-    if (!o->waiting)
+    if (o->waiting)
+        return;
+    if (o->n_rows)
+        mark(o);
+    else
         done(o, false);
 }
 
+/* A payload NATS would not take is not even read: it may be huge. */
+#define UNPUBLISHED                                                                                \
+    "select id, subject, "                                                                         \
+    "case when octet_length(payload::text) <= $1::integer then payload::text end, "                \
+    "patchbay.outbox_key(subject) from patchbay.outbox o "                                         \
+    "where published_at is null and parked_at is null "                                            \
+    "and (created_at < now() - interval '2 seconds' or subject like 'pat.config.v1.changed.%' "    \
+    "or subject like 'pat.webhook.v1.%') "                                                         \
+    "and coalesce(next_attempt_at, now()) <= now() "                                               \
+    "and not exists (select from patchbay.outbox b where b.published_at is null "                  \
+    "and b.parked_at is null and b.attempts > 0 and b.next_attempt_at > now() "                    \
+    "and patchbay.outbox_key(b.subject) = patchbay.outbox_key(o.subject) "                         \
+    "and (b.created_at, b.id) < (o.created_at, o.id)) "                                            \
+    "order by created_at, id limit $2::integer"
+
+#define TEXT_OF(n)  TEXT_OF_(n)
+#define TEXT_OF_(n) #n
+
 static void look(void *arg)
 {
-    static const char sql[] =
-        "select id, subject, payload::text from patchbay.outbox where published_at is null "
-        "and (created_at < now() - interval '2 seconds' or subject like 'pat.config.v1.changed.%' "
-        "or subject like 'pat.webhook.v1.received.%') order by created_at limit 100";
     struct outbox *o = arg;
+    char payload_max[24];
+    const char *params[] = { payload_max, TEXT_OF(OUTBOX_BATCH) };
 
     pat_timer_start(&o->sweep, SWEEP_MS);
     o->again = o->busy;
     if (o->busy || !pat_bus_up(o->r->d->bus))
         return;
-    o->busy = !pat_db_run1(o->r->d->db, "outbox_unpublished", sql, NULL, 0, QUERY_TIMEOUT_MS,
-                           on_rows, o, &o->query);
+    (void)snprintf(payload_max, sizeof payload_max, "%zu", PAT_EVENT_MAX);
+    o->busy = !pat_db_run1(o->r->d->db, "outbox_unpublished", UNPUBLISHED, params, 2,
+                           QUERY_TIMEOUT_MS, on_rows, o, &o->query);
 }
 
 void outbox_look(struct outbox *o)
 {
-    look(o);
+    if (o)
+        look(o);
 }
 
 static void on_notify(const char *channel, const char *payload, void *arg)

@@ -2,9 +2,9 @@
  *
  * In: vendors' webhooks at the edge (hooks.c), call and turn events (calls.c), the outbox's rows
  * (outbox.c). Out: pat.webhook.v1.received, everything that waits in the outbox, and Pat's own
- * public.call_records (project.c). Nothing is acknowledged before it is stored; nothing stored
- * waits for a process that died: each part sweeps what was left. Thread: the loop's, everywhere in
- * this folder.
+ * public.call_records (project.c). What is old is deleted here too (retention.c). Nothing is
+ * acknowledged before it is stored; nothing stored waits for a process that died: each part sweeps
+ * what was left. Thread: the loop's, everywhere in this folder.
  */
 #ifndef RELAY_H
 #define RELAY_H
@@ -16,12 +16,22 @@ struct relay_conf {
     char *retell_key;
     char *livekit_key;
     char *livekit_secret;
+    int64_t outbox_tries;
+    int64_t outbox_patience_ms;
+    int64_t keep_every_ms;
+    int64_t keep_call_events_days; /* these: 0, for ever */
+    int64_t keep_outbox_days;
+    int64_t keep_parked_days;
+    int64_t keep_webhooks_days;
 };
 
 struct outbox;
 struct projector;
 struct calls;
 struct callbacks;
+struct parked;
+struct retention;
+struct backlog;
 
 struct relay {
     struct pat_daemon *d;
@@ -31,6 +41,9 @@ struct relay {
     struct projector *projector;
     struct calls *calls;
     struct callbacks *callbacks;
+    struct parked *parked;
+    struct retention *retention;
+    struct backlog *backlog;
     struct pat_counter *refused;
 };
 
@@ -40,7 +53,7 @@ int hooks_routes(struct relay *r) PAT_MUST_CHECK;
 /* outbox.c: publishes what nobody else has. */
 int outbox_new(struct outbox **out, struct relay *r) PAT_MUST_CHECK;
 void outbox_free(struct outbox *o);
-void outbox_look(struct outbox *o); /* there is news */
+void outbox_look(struct outbox *o); /* there is news; NULL is fine */
 
 /* project.c: stored webhooks become rows. */
 int projector_new(struct projector **out, struct relay *r) PAT_MUST_CHECK;
@@ -55,5 +68,17 @@ void calls_free(struct calls *c);
 /* callbacks.c: who wants to be called back. */
 int callbacks_new(struct callbacks **out, struct relay *r) PAT_MUST_CHECK;
 void callbacks_free(struct callbacks *c);
+
+/* parked.c: what could not be published, and another chance for it. */
+int parked_new(struct parked **out, struct relay *r) PAT_MUST_CHECK;
+void parked_free(struct parked *p);
+
+/* retention.c: what is older than anybody wants to keep goes. */
+int retention_new(struct retention **out, struct relay *r) PAT_MUST_CHECK;
+void retention_free(struct retention *k);
+
+/* backlog.c: how much waits, and how long, as metrics. */
+int backlog_new(struct backlog **out, struct relay *r) PAT_MUST_CHECK;
+void backlog_free(struct backlog *b);
 
 #endif

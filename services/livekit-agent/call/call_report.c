@@ -46,7 +46,7 @@ static void put(struct call *c, const char *area, const char *name, const struct
         return;
     }
     if (pat_journal_add(c->env->journal, &e, data_take, stmt, stmt ? 1 : 0))
-        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("event", name));
+        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("what", name));
 }
 
 void report_event_with(struct call *c, const char *area, const char *name,

@@ -96,7 +96,7 @@ static void step(struct call *c, struct turn_event *e)
     turn_log_add(c->log, e, &c->turn, &out);
     if (c->turn.refused) {
         pat_log(PAT_ERROR, "turn.impossible", PAT_S("call", c->id),
-                PAT_S("event", turn_event_name(e->kind)),
+                PAT_S("what", turn_event_name(e->kind)),
                 PAT_S("state", turn_state_name(c->turn.state)));
         c->turn.refused = 0;
     }

@@ -312,7 +312,7 @@ static void quit(struct probe *p)
 static void stats(struct probe *p)
 {
     SAY("stats", PAT_I("sent", p->sent), PAT_I("received", p->received), PAT_I("levels", p->levels),
-        PAT_I("level", p->level), PAT_I("gap_ms", p->longest_gap_us / 1000),
+        PAT_I("loudness", p->level), PAT_I("gap_ms", p->longest_gap_us / 1000),
         PAT_I("missing", p->missing), PAT_I("media_up", p->room && rtc_room_media_up(p->room)));
     p->longest_gap_us = 0;
 }
