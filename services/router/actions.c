@@ -291,13 +291,32 @@ static void on_consult_ended(int err, const char *sid, void *arg)
         done(a, "ended");
 }
 
+/* joined: he is in the caller's room, and they hear each other. */
+static void accepted(struct action *a, struct move *m, bool joined)
+{
+    enum move_state to = joined ? MOVE_BRIDGED : MOVE_ACCEPTED;
+
+    if (m->state < to)
+        m->state = to;
+    if (joined)
+        m->until_ms = pat_unix_ms() + a->r->conf->max_call_s * 1000;
+    leg_moved(a->r, a->call, m);
+    transfer_tell(a->r, &a->leg.ref, &a->t, "accepted", NULL, m->leg);
+    if (joined) {
+        transfer_tell(a->r, &a->leg.ref, &a->t, "bridged", NULL, m->leg);
+        transfer_note_outcome(a->r, &a->leg.ref);
+    }
+    done(a, m->state == MOVE_BRIDGED ? "bridged" : "accepted");
+}
+
 static void update_transfer(struct action *a)
 {
     struct move m = a->leg.move;
-    bool accept = !strcmp(a->reason, "accept");
+    bool accept = !strcmp(a->reason, "accept"), joined = !strcmp(a->reason, "joined");
     int err;
 
-    if (!m.n || strcmp(m.id, a->t.id) || !m.consult || m.state == MOVE_OVER) {
+    if (!m.n || strcmp(m.id, a->t.id) || !m.consult || m.state == MOVE_OVER ||
+        (joined && m.state < MOVE_ACCEPTED)) {
         refuse(a, PAT_ENOENT, "transfer_id", "no_leg");
         return;
     }
@@ -305,15 +324,12 @@ static void update_transfer(struct action *a)
     a->t.how = TRANSFER_CONSULT;
     pat_strcpy(a->t.to, sizeof a->t.to, m.to);
     pat_strcpy(a->t.label, sizeof a->t.label, m.label);
-    m.state = accept ? MOVE_BRIDGED : MOVE_OVER;
-    leg_moved(a->r, a->call, &m);
-    if (accept) {
-        transfer_tell(a->r, &a->leg.ref, &a->t, "accepted", NULL, m.leg);
-        transfer_tell(a->r, &a->leg.ref, &a->t, "bridged", NULL, m.leg);
-        transfer_note_outcome(a->r, &a->leg.ref);
-        done(a, "bridged");
+    if (accept || joined) {
+        accepted(a, &m, joined);
         return;
     }
+    m.state = MOVE_OVER;
+    leg_moved(a->r, a->call, &m);
     transfer_tell(a->r, &a->leg.ref, &a->t, strcmp(a->reason, "refuse") ? "failed" : "refused",
                   strcmp(a->reason, "refuse") ? "canceled" : NULL, m.leg);
     err =
@@ -392,7 +408,8 @@ static const char *read_update(struct action *a, const struct pat_json *p)
         !pat_id_valid(a->t.id))
         return "transfer_id";
     if (!pat_strcpy(a->reason, sizeof a->reason, pat_json_str_or(p, "action", "")) ||
-        (strcmp(a->reason, "accept") && strcmp(a->reason, "refuse") && strcmp(a->reason, "cancel")))
+        (strcmp(a->reason, "accept") && strcmp(a->reason, "joined") &&
+         strcmp(a->reason, "refuse") && strcmp(a->reason, "cancel")))
         return "action";
     return NULL;
 }

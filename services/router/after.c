@@ -11,6 +11,7 @@
 #include "rest.h"
 #include "routes.h"
 #include "serve.h"
+#include "transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,8 @@ static void end_served(struct router *r, const struct carrier_req *c, const stru
     if (leg && leg->move.consult && leg->move.state == MOVE_BRIDGED)
         e.outcome = "transferred";
     record_ended(r, ref, &e);
+    if (leg)
+        transfer_caller_left(r, leg);
 }
 
 /* A Dial's result under way; owns what it has read. */
@@ -153,10 +156,12 @@ static void on_state_found(const struct leg *leg, void *arg)
     const char *reason = carrier_param(&w->c, "params.end_reason");
     bool gave_up = reason && !strcmp(reason, "cancel");
 
-    if (!was_moved(leg, &w->ref))
+    if (!was_moved(leg, &w->ref)) {
         record_ended(w->r, &w->ref,
                      gave_up ? &(struct record_end){ "caller_gave_up", "caller", "failed", 0 }
                              : &(struct record_end){ "completed", "us", "answered", -1 });
+        transfer_caller_left(w->r, leg);
+    }
     pat_httpd_reply(w->http, 204, NULL, NULL, 0);
     carrier_fini(&w->c);
     free(w);

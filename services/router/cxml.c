@@ -43,10 +43,17 @@ static int add_context(struct pat_buf *out, const struct router_conf *conf,
 
 int document_sip_uri(struct pat_buf *out, const struct router_conf *conf, const struct callref *ref)
 {
+    return document_room_uri(out, conf, ref,
+                             ref->stack == STACK_LIVEKIT ? ref->call.s : ref->retell_call);
+}
+
+int document_room_uri(struct pat_buf *out, const struct router_conf *conf,
+                      const struct callref *ref, const char *user)
+{
     bool livekit = ref->stack == STACK_LIVEKIT;
 
     pat_buf_adds(out, "sip:");
-    pat_url_encode(out, livekit ? ref->call.s : ref->retell_call);
+    pat_url_encode(out, user);
     pat_buf_adds(out, "@");
     pat_buf_adds(out, livekit ? conf->livekit_sip_host : conf->retell_sip_host);
     pat_buf_adds(out, ";transport=");
@@ -71,6 +78,7 @@ int cxml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
     pat_xml_attr(&x, "answerOnBridge", "true");
     pat_xml_attr_int(&x, "timeout", (long)conf->dial_timeout_s);
     pat_xml_attr_int(&x, "timeLimit", (long)conf->max_call_s);
+    pat_xml_attr(&x, "callerId", d->caller_id);
     pat_xml_attr(&x, "action", d->action_url);
     pat_xml_attr(&x, "method", "POST");
     pat_xml_open(&x, "Sip");

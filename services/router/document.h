@@ -18,12 +18,16 @@ struct dial {
     const struct callref *ref;
     const char *action_url; /* asked for when the dialled leg has ended */
     const char *state_url;  /* SWML: told when the dialled leg ends, also when the caller left */
+    const char *caller_id;  /* NULL: the number that calls us */
 };
 
 /* sip:<user>@<host>;transport=..., with our signed context as X- headers when it goes to LiveKit.
  */
 int document_sip_uri(struct pat_buf *out, const struct router_conf *conf,
                      const struct callref *ref) PAT_MUST_CHECK;
+/* The same for another user than the call's own: another room. */
+int document_room_uri(struct pat_buf *out, const struct router_conf *conf,
+                      const struct callref *ref, const char *user) PAT_MUST_CHECK;
 
 int cxml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri) PAT_MUST_CHECK;
 int cxml_say_hangup(struct pat_buf *out, const char *voice, const char *text) PAT_MUST_CHECK;

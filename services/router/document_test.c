@@ -72,7 +72,7 @@ static void test_cxml__escapes_addresses_and_passwords(void **state)
 {
     struct callref ref = ref_on(STACK_LIVEKIT);
     struct dial dial = { &conf, &ref, "https://voice.example.com/v1/signalwire/dial/x?t=a&u=b",
-                         NULL };
+                         NULL, NULL };
     struct pat_buf out;
 
     (void)state;
@@ -89,7 +89,7 @@ static void test_cxml__escapes_addresses_and_passwords(void **state)
 static void test_cxml__credentials_go_to_livekit_only(void **state)
 {
     struct callref ref = ref_on(STACK_RETELL);
-    struct dial dial = { &conf, &ref, "https://voice.example.com/d", NULL };
+    struct dial dial = { &conf, &ref, "https://voice.example.com/d", NULL, "+15550100007" };
     struct pat_buf out;
 
     (void)state;
@@ -97,7 +97,8 @@ static void test_cxml__credentials_go_to_livekit_only(void **state)
     assert_int_equal(cxml_dial(&out, &dial, "sip:call_5d0c@sip.retellai.com;transport=tcp"),
                      PAT_OK);
     assert_null(strstr(out.data, "password"));
-    assert_non_null(strstr(out.data, "answerOnBridge=\"true\" timeout=\"20\" timeLimit=\"14400\""));
+    assert_non_null(strstr(out.data, "answerOnBridge=\"true\" timeout=\"20\" timeLimit=\"14400\""
+                                     " callerId=\"+15550100007\""));
     pat_buf_fini(&out);
 }
 
@@ -118,7 +119,7 @@ static void test_cxml__voicemail_never_loops(void **state)
 static void test_swml__is_json_with_headers_apart(void **state)
 {
     struct callref ref = ref_on(STACK_LIVEKIT);
-    struct dial dial = { &conf, &ref, "https://voice.example.com/d?t=1", NULL };
+    struct dial dial = { &conf, &ref, "https://voice.example.com/d?t=1", NULL, NULL };
     PAT_AUTO_JSON doc = NULL;
     struct pat_buf out;
 

@@ -15,8 +15,9 @@ static const char *const kinds[] = {
     [MOVE_TRANSFER] = "transfer", [MOVE_VOICEMAIL] = "voicemail", [MOVE_HANGUP] = "hangup"
 };
 static const char *const states[] = {
-    [MOVE_NONE] = "none",         [MOVE_ASKED] = "asked",     [MOVE_STARTED] = "started",
-    [MOVE_ANSWERED] = "answered", [MOVE_BRIDGED] = "bridged", [MOVE_OVER] = "over"
+    [MOVE_NONE] = "none",         [MOVE_ASKED] = "asked",       [MOVE_STARTED] = "started",
+    [MOVE_ANSWERED] = "answered", [MOVE_ACCEPTED] = "accepted", [MOVE_BRIDGED] = "bridged",
+    [MOVE_OVER] = "over"
 };
 
 struct move move_merge(const struct move *a, const struct move *b)

@@ -16,6 +16,7 @@ enum move_state {
     MOVE_ASKED,    /* ours; the carrier has not said yes */
     MOVE_STARTED,  /* the carrier has taken it */
     MOVE_ANSWERED, /* somebody is on the other phone */
+    MOVE_ACCEPTED, /* who was asked wants the caller, and is on the way to them */
     MOVE_BRIDGED,  /* and speaks with the caller */
     MOVE_OVER,     /* failed, or the caller is back with the agent */
     MOVE_STATES

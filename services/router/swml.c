@@ -71,6 +71,8 @@ int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
     pat_json_set_strn(c, "to", sip_uri, query ? (size_t)(query - sip_uri) : strlen(sip_uri));
     if (query)
         pat_json_set_take(c, "headers", headers_of(query + 1));
+    if (d->caller_id)
+        pat_json_set_str(c, "from", d->caller_id);
     pat_json_set_bool(c, "answer_on_bridge", true);
     pat_json_set_int(c, "timeout", conf->dial_timeout_s);
     pat_json_set_int(c, "max_duration", conf->max_call_s);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define URL_MAX 4096
+#define END_MS  3000
 
 struct starting {
     struct router *r;
@@ -162,6 +163,24 @@ void transfer_tell(struct router *r, const struct callref *ref, const struct tra
     pat_log(PAT_INFO, "call.transfer", PAT_S("call", ref->call.s), PAT_S("user", ref->user),
             PAT_S("transfer", t->id), PAT_I("attempt", t->attempt), PAT_S("mode", mode),
             PAT_S("outcome", outcome), PAT_S("reason", reason), PAT_S("to", masked));
+}
+
+void transfer_caller_left(struct router *r, const struct leg *leg)
+{
+    struct move m = leg->move;
+    struct transfer t = { .how = TRANSFER_CONSULT, .attempt = m.n };
+
+    if (!m.consult || m.state == MOVE_OVER)
+        return;
+    pat_strcpy(t.id, sizeof t.id, m.id);
+    pat_strcpy(t.to, sizeof t.to, m.to);
+    pat_strcpy(t.label, sizeof t.label, m.label);
+    if (m.state < MOVE_BRIDGED)
+        transfer_tell(r, &leg->ref, &t, "failed", "caller_gave_up", *m.leg ? m.leg : NULL);
+    if (*m.leg && rest_end(r, m.leg, CARRIER_CXML, END_MS, NULL, NULL))
+        pat_log(PAT_WARN, "transfer.leg_left", PAT_S("call", leg->ref.call.s));
+    m.state = MOVE_OVER;
+    leg_moved(r, leg->ref.call.s, &m);
 }
 
 static void put_call(struct router *r, const struct callref *ref, struct pat_json *facts_take)

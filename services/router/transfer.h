@@ -8,8 +8,9 @@
  *
  *   cold     the caller's leg is redirected to a document that dials the number
  *   whisper  the same, but the other side hears a briefing and has to press 1 (warm on Retell)
- *   consult  the other phone gets a leg of its own, which dials into the call's LiveKit room (warm
- *            on LiveKit); the caller's leg is not touched
+ *   consult  the other phone gets a leg of its own (warm on LiveKit), which dials into a LiveKit
+ *            room of the transfer's, and once he wants the caller into the call's; the caller's leg
+ *            is not touched
  */
 #ifndef ROUTER_TRANSFER_H
 #define ROUTER_TRANSFER_H
@@ -56,6 +57,10 @@ void transfer_tell(struct router *r, const struct callref *ref, const struct tra
 void transfer_note_moved(struct router *r, const struct callref *ref, unsigned n);
 /* And in the end it was a transfer that served the caller. */
 void transfer_note_outcome(struct router *r, const struct callref *ref);
+
+/* The call's own leg has ended: nobody is left for whom another phone should be asked, or that it
+ * could speak with. */
+void transfer_caller_left(struct router *r, const struct leg *leg);
 
 /* transfer_http.c: the carrier's requests about transfers. */
 int transfer_routes(struct router *r) PAT_MUST_CHECK;

@@ -4,7 +4,9 @@
  *   /transferred   that leg has ended, or nobody took it: the end, or back to the agent
  *   /transfer-status  how the other phone's leg goes
  *   /whisper, /accept  what the other side hears first, and the key it pressed
- *   /consult, /consulted  somebody took the other phone: into the room; out of it
+ *   /consult    somebody took the other phone: into the room of the transfer
+ *   /consulted  out of it: on to the caller's room when he wants them, else the end
+ *   /joined     and out of that one
  */
 #include "record.h"
 #include "rest.h"
@@ -133,35 +135,37 @@ static int write_whisper(struct visit *v, struct pat_buf *doc)
 }
 
 /* The role is signed apart from the context, which an agent of the call's knows already. */
-static int add_role(struct pat_buf *sip, struct visit *v)
+static int add_role(struct pat_buf *sip, struct visit *v, const char *role)
 {
     struct pat_buf sig, text;
     int err;
 
     pat_buf_init(&sig, 64);
     pat_buf_init(&text, 256);
-    pat_buf_addf(&text, "%s|consult|%s", v->ref.call.s, v->t.id);
+    pat_buf_addf(&text, "%s|%s|%s", v->ref.call.s, role, v->t.id);
     err = text.err ? text.err : pat_sign_short(&sig, v->r->conf->call_secret, "role", text.data);
     if (!err)
-        err = pat_buf_addf(sip, "&X-Pat-Role=consult&X-Pat-Transfer=%s&X-Pat-Role-Sig=%s", v->t.id,
+        err = pat_buf_addf(sip, "&X-Pat-Role=%s&X-Pat-Transfer=%s&X-Pat-Role-Sig=%s", role, v->t.id,
                            sig.data);
     pat_buf_fini(&sig);
     pat_buf_fini(&text);
     return err;
 }
 
-static int write_consult(struct visit *v, struct pat_buf *doc)
+/* Into a room: the transfer's, or the call's. He is shown there with his own number: LiveKit takes
+ * two with the same one for the same. */
+static int write_room(struct visit *v, struct pat_buf *doc, bool join)
 {
     struct pat_buf action, sip;
-    struct dial d = { .conf = v->r->conf, .ref = &v->ref };
-    int err = url(&action, v, "/v1/signalwire/consulted/");
+    struct dial d = { .conf = v->r->conf, .ref = &v->ref, .caller_id = v->t.to };
+    int err = url(&action, v, join ? "/v1/signalwire/joined/" : "/v1/signalwire/consulted/");
 
     v->ref.stack = STACK_LIVEKIT;
     pat_buf_init(&sip, 2048);
     if (!err)
-        err = document_sip_uri(&sip, v->r->conf, &v->ref);
+        err = document_room_uri(&sip, v->r->conf, &v->ref, join ? v->ref.call.s : v->t.id);
     if (!err)
-        err = add_role(&sip, v);
+        err = add_role(&sip, v, join ? "joined" : "consult");
     d.action_url = action.data;
     if (!err)
         err =
@@ -169,6 +173,16 @@ static int write_consult(struct visit *v, struct pat_buf *doc)
     pat_buf_fini(&action);
     pat_buf_fini(&sip);
     return err;
+}
+
+static int write_consult(struct visit *v, struct pat_buf *doc)
+{
+    return write_room(v, doc, false);
+}
+
+static int write_join(struct visit *v, struct pat_buf *doc)
+{
+    return write_room(v, doc, true);
 }
 
 static void answer(struct visit *v, int (*write)(struct visit *v, struct pat_buf *doc))
@@ -240,7 +254,32 @@ static void on_consult(struct pat_httpd_req *http, void *arg)
     carrier_fini(&v.c);
 }
 
+static void on_consulted_found(const struct leg *leg, void *arg)
+{
+    struct visit *v = arg;
+
+    if (leg->move.n == v->t.attempt && leg->move.state == MOVE_ACCEPTED && !leg->ended)
+        answer(v, write_join);
+    else
+        callback_hangup(v->r, v->http, v->c.form);
+    visit_free(v);
+}
+
 static void on_consulted(struct pat_httpd_req *http, void *arg)
+{
+    struct visit v, *kept;
+
+    if (visit_read(&v, arg, http))
+        return;
+    kept = visit_keep(&v);
+    if (kept && !leg_find(v.r, v.ref.call.s, FIND_MS, on_consulted_found, kept))
+        return;
+    free(kept);
+    callback_hangup(v.r, http, v.c.form);
+    carrier_fini(&v.c);
+}
+
+static void on_joined(struct pat_httpd_req *http, void *arg)
 {
     struct visit v;
 
@@ -293,6 +332,8 @@ static void on_consult_found(const struct leg *leg, void *arg)
         if (rest_end(v->r, v->ref.carrier_call, leg->form, END_MS, NULL, NULL))
             pat_log(PAT_WARN, "transfer.leg_left", PAT_S("call", v->ref.call.s));
         record_ended(v->r, &v->ref, &(struct record_end){ "transferred", "us", "transferred", -1 });
+    } else if (his && leg->move.state == MOVE_ACCEPTED) {
+        transfer_tell(v->r, &v->ref, &v->t, "failed", "lost", v->c.call_id);
     } else if (!his || leg->move.state != MOVE_OVER) {
         transfer_tell(v->r, &v->ref, &v->t, strcmp(v->status, "completed") ? v->status : "refused",
                       NULL, v->c.call_id);
@@ -446,6 +487,7 @@ int transfer_routes(struct router *r)
         { "/v1/signalwire/accept/{call}", on_accept },
         { "/v1/signalwire/consult/{call}", on_consult },
         { "/v1/signalwire/consulted/{call}", on_consulted },
+        { "/v1/signalwire/joined/{call}", on_joined },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

@@ -212,14 +212,14 @@ static const char *base_of(const struct sw *sw, const char *host)
     return NULL;
 }
 
-static int invite(struct sw_call *c, const char *uri, int64_t timeout_ms)
+static int invite(struct sw_call *c, const char *uri, const char *from, int64_t timeout_ms)
 {
     struct pat_json *j = dbl_obj("uri", uri);
     PAT_AUTO_STR body = NULL;
     const char *headers[] = { "Content-Type: application/json", NULL };
     char url[512];
 
-    pat_json_set_str(j, "from", c->from);
+    pat_json_set_str(j, "from", from);
     pat_json_set_str(j, "call_id", c->sid.s);
     pat_json_set_take(j, "headers", sip_headers(uri));
     body = pat_json_print(j);
@@ -237,8 +237,10 @@ static int invite(struct sw_call *c, const char *uri, int64_t timeout_ms)
                           NULL, on_invite_answered, c, &c->http);
 }
 
-static void dial_sip(struct sw_call *c, const struct cxml_node *sip, int64_t timeout_ms)
+static void dial_sip(struct sw_call *c, const struct cxml_node *dial, const struct cxml_node *sip,
+                     int64_t timeout_ms)
 {
+    const char *from = cxml_attr(dial, "callerId");
     char host[128] = "";
     const char *base;
 
@@ -251,7 +253,7 @@ static void dial_sip(struct sw_call *c, const struct cxml_node *sip, int64_t tim
         return;
     }
     pat_strcpy(c->sip_base, sizeof c->sip_base, base);
-    if (invite(c, sip->text, timeout_ms))
+    if (invite(c, sip->text, *from ? from : c->from, timeout_ms))
         sw_leg_over(c, "failed", 503);
 }
 
@@ -292,7 +294,7 @@ static void play_dial(struct sw_call *c, const struct cxml_node *n)
     pat_json_set_str(j, "caller_id", cxml_attr(n, "callerId"));
     sw_note(c, "dial", j);
     if (sip)
-        dial_sip(c, sip, timeout_ms);
+        dial_sip(c, n, sip, timeout_ms);
     else if (number)
         dial_phone(c, n, number, timeout_ms);
     else

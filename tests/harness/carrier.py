@@ -139,6 +139,7 @@ class Phone:
 
     def __init__(self, status: int = 200):
         self.status, self.invites, self.over = status, [], Event()
+        self.dialogs: dict[str, Event] = {}
         phone = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -155,14 +156,16 @@ class Phone:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if self.path == "/sip/invite":
+                    dialog = f"d{len(phone.dialogs) + 1}"
+                    phone.dialogs[dialog] = Event()
                     phone.invites.append(json.loads(body))
-                    self.reply({"status": phone.status} | ({"dialog": "d1"} if phone.status == 200 else {}))
+                    self.reply({"status": phone.status} | ({"dialog": dialog} if phone.status == 200 else {}))
                 else:
-                    phone.over.set()
+                    phone.hang_up(self.path.split("/")[-2])
                     self.reply({})
 
             def do_GET(self):
-                phone.over.wait(60)
+                phone.dialogs[self.path.split("/")[-1]].wait(60)
                 self.reply({"reason": "hangup"})
 
             def log_message(self, *_):
@@ -177,7 +180,7 @@ class Phone:
         return self
 
     def __exit__(self, *_):
-        self.over.set()
+        self.hang_up()
         self.server.shutdown()
         self.server.server_close()
 
@@ -185,5 +188,9 @@ class Phone:
     def base(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
 
-    def hang_up(self) -> None:
+    def hang_up(self, dialog: str | None = None) -> None:
+        """One of its calls (d1 is the first), or all."""
+        for name, ended in list(self.dialogs.items()):
+            if dialog in (None, name):
+                ended.set()
         self.over.set()

@@ -248,7 +248,7 @@ def wait(condition, timeout_s: float, what: str):
 class SipGate:
     def __init__(self, url: str, key: str, secret: str, agent_name: str):
         self.url, self.key, self.secret, self.agent_name = url, key, secret, agent_name
-        self.legs: dict[str, Leg] = {}  # by call id; "<call id>/consult" for one called in
+        self.legs: dict[str, Leg] = {}  # by call id; "<call id>/<role>" for one called in
         self.dialogs: dict[str, Leg] = {}
         self.port = 0
         self.refuse_with: int | None = None  # SIP status of the next INVITEs
@@ -295,9 +295,10 @@ class SipGate:
         if self.refuse_with or not found:
             return web.json_response({"status": self.refuse_with or 404})
         leg = Leg(self, found[1], invite)
-        # Somebody who is called into the room is not the call's own leg.
-        role = (invite.get("headers") or {}).get("X-Pat-Role")
-        self.legs[f"{leg.call}/{role}" if role else leg.call] = leg
+        # Somebody who is called in is not the call's own leg, whichever room it is.
+        headers = invite.get("headers") or {}
+        role = headers.get("X-Pat-Role")
+        self.legs[f"{headers.get('X-Pat-Call', leg.call)}/{role}" if role else leg.call] = leg
         dialog = f"{leg.call}-{len(self.dialogs)}"
         self.dialogs[dialog] = leg
         answered = await leg.join()

@@ -266,25 +266,78 @@ def test_who_does_not_press_1_does_not_get_the_caller(stack, rita, phones, press
     rita.wait_dials(3)
 
 
-def test_a_warm_transfer_on_livekit_puts_the_other_phone_into_the_room(stack, leo, phones):
+def consulted(leo, phones) -> str:
+    """Somebody has taken the other phone, and is in the transfer's own room."""
     phones(status=200)
     id_ = uuid7()
     assert "result" in leo.transfer(mode="warm", transfer_id=id_, briefing="not for the carrier")
     leo.wait_outcome("answered")
-    wait(lambda: len(leo.room.invites) == 2, 20, "the other phone is dialled into the room")
-    caller, human = leo.room.invites
-    assert human["uri"].partition("@")[0] == f"sip:{leo.call}"
-    assert human["headers"]["X-Pat-Role"] == "consult" and human["headers"]["X-Pat-Transfer"] == id_
-    assert human["headers"]["X-Pat-Role-Sig"] and human["headers"]["X-Pat-Sig"] == caller["headers"]["X-Pat-Sig"]
+    wait(lambda: len(leo.room.invites) == 2, 20, "the other phone is dialled into a room")
+    return id_
+
+
+def joined(leo, phones) -> str:
+    """And wants the caller: both are in the call's room, as its agent says."""
+    id_ = consulted(leo, phones)
+    assert leo.ask("transfer_update", transfer_id=id_, action="accept")["result"]["state"] == "accepted"
+    leo.room.hang_up("d2")  # the agent closes the transfer's room
+    wait(lambda: len(leo.room.invites) == 3, 20, "he is dialled into the call's room")
+    assert leo.ask("transfer_update", transfer_id=id_, action="joined")["result"]["state"] == "bridged"
+    leo.wait_outcome("bridged")
+    return id_
+
+
+def test_a_warm_transfer_on_livekit_asks_the_other_phone_apart_and_then_joins_it(stack, leo, phones):
+    id_ = joined(leo, phones)
+    caller, human, with_caller = leo.room.invites
+    assert human["uri"].partition("@")[0] == f"sip:{id_}"  # a room the caller is not in
+    assert with_caller["uri"].partition("@")[0] == caller["uri"].partition("@")[0] == f"sip:{leo.call}"
+    for leg, role in (human, "consult"), (with_caller, "joined"):
+        assert leg["headers"]["X-Pat-Role"] == role and leg["headers"]["X-Pat-Transfer"] == id_
+        assert leg["headers"]["X-Pat-Sig"] == caller["headers"]["X-Pat-Sig"]
+        assert leg["from"] == SALES != caller["from"]  # never the caller's twin in the room
+    assert human["headers"]["X-Pat-Role-Sig"] != with_caller["headers"]["X-Pat-Role-Sig"]
     assert "X-Pat-Role" not in caller["headers"]
     assert leo.count("redirected") == 0  # the caller stays where he is
-    assert leo.ask("transfer_update", transfer_id=id_, action="accept")["result"]["state"] == "bridged"
-    leo.wait_outcome("bridged")
     assert leo.outcomes() == ["started", "ringing", "answered", "accepted", "bridged"]
     # The one who took the caller hangs up: nobody is left to speak with.
     stack.hang_up(leo.phone()["sid"])
     leo.room.hang_up()
     assert leo.ended()["outcome"] == "transferred"
+
+
+def test_when_the_caller_hangs_up_the_colleague_is_let_go(stack, leo, phones):
+    joined(leo, phones)
+    stack.hang_up(leo.sid)
+    wait(lambda: leo.phone()["state"] == "ended", 20, "the other phone is let go")
+    assert leo.ended()["outcome"] == "transferred"
+
+
+def test_a_caller_who_hangs_up_during_the_briefing_leaves_no_phone_behind(stack, leo, phones):
+    consulted(leo, phones)
+    stack.hang_up(leo.sid)
+    wait(lambda: leo.phone()["state"] == "ended", 20, "the other phone is let go")
+    leo.wait_outcome("failed")
+    assert leo.outcomes() == ["started", "ringing", "answered", "failed"]
+
+
+def test_nobody_joins_who_has_not_accepted(stack, leo, phones):
+    id_ = consulted(leo, phones)
+    assert leo.ask("transfer_update", transfer_id=id_, action="joined")["error"]["message"] == "no_leg"
+    leo.room.hang_up("d2")  # out of the transfer's room
+    wait(lambda: leo.phone()["state"] == "ended", 20, "that is the end")
+    leo.wait_outcome("refused")
+    assert len(leo.room.invites) == 2 and stack.look(leo.sid)["state"] == "bridged"
+
+
+def test_who_is_lost_on_the_way_to_the_caller_does_not_end_the_call(stack, leo, phones):
+    id_ = consulted(leo, phones)
+    assert leo.ask("transfer_update", transfer_id=id_, action="accept")["result"]["state"] == "accepted"
+    leo.room.status = 503
+    leo.room.hang_up("d2")
+    leo.wait_outcome("failed")
+    assert leo.outcomes() == ["started", "ringing", "answered", "accepted", "failed"]
+    assert stack.look(leo.sid)["state"] == "bridged"
 
 
 @pytest.mark.parametrize("action,outcome", [("refuse", "refused"), ("cancel", "failed")])
@@ -318,8 +371,9 @@ def test_somebody_who_hangs_up_during_the_briefing_has_refused(stack, leo, phone
     leo.transfer(mode="warm")
     leo.wait_outcome("answered")
     wait(lambda: leo.phone()["state"] == "bridged", 20, "he is in the room")
-    leo.room.hang_up()  # ends both dialogs of this simple room: the caller's too
+    stack.hang_up(leo.phone()["sid"])
     leo.wait_outcome("refused")
+    assert stack.look(leo.sid)["state"] == "bridged"
 
 
 # ---------------------------------------------------------------------- voicemail, hang-up, keys
