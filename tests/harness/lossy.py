@@ -36,7 +36,8 @@ class LossyNet(asyncio.DatagramProtocol):
         self.loss = 0.0
         self.delay_ms = self.jitter_ms = 0
         self.down = False
-        self.stats = {"up": 0, "down": 0, "up_lost": 0, "down_lost": 0, "up_voice": 0, "down_voice": 0}
+        self.stats = {"up": 0, "down": 0, "up_lost": 0, "down_lost": 0, "up_voice": 0, "down_voice": 0,
+                      "up_voice_lost": 0, "down_voice_lost": 0}
         self._clients: dict = {}
         self._waiting: dict = {}
 
@@ -78,9 +79,11 @@ class LossyNet(asyncio.DatagramProtocol):
     def pass_on(self, data, way, send):
         self.stats[way] += 1
         media = data[0] >= 128  # handshakes would only make the test slow
-        self.stats[way + "_voice"] += media and not 192 <= data[1] <= 223  # RFC 5761: those are RTCP
+        voice = media and not 192 <= data[1] <= 223  # RFC 5761: those are RTCP
+        self.stats[way + "_voice"] += voice
         if self.down or (media and self.random.random() < self.loss):
             self.stats[way + "_lost"] += 1
+            self.stats[way + "_voice_lost"] += voice
             return
         late = self.delay_ms + self.random.random() * self.jitter_ms
         if late:

@@ -22,8 +22,8 @@ def room_name(request):
 class Talk:
     """Our participant behind the bad network, the SDK on a good one; both say a tone and hear the other's."""
 
-    def __init__(self, lk, room):
-        self.lk, self.room = lk, room
+    def __init__(self, lk, room, red=False):
+        self.lk, self.room, self.red = lk, room, red
 
     async def __aenter__(self):
         self.net = await LossyNet(self.lk).start()
@@ -31,8 +31,9 @@ class Talk:
         self.probe = await off_loop(Probe.join, BUILD, self.net.url, token(self.lk, self.room, "probe"), 20000)
         await off_loop(self.probe.wait, "joined", 20)
         self.probe.send("tone 440")
-        await self.caller.say(660, red=False)  # as a telephone; with RED the server keeps no packets for asking
-        self.ear = Ear(await self.caller.track_of("probe"))
+        await self.caller.say(660, red=self.red)  # False: as a telephone
+        self.track = await self.caller.track_of("probe")
+        self.ear = Ear(self.track)
         await self.ear.wait_for_hz(440, 20)
         await self.received(20)
         return self
@@ -61,16 +62,41 @@ async def said(probe, line):
         await asyncio.sleep(0.1)
 
 
-def test_what_is_lost_on_the_way_up_is_sent_again(lk, room_name):
+async def concealed(track):
+    """How much of what the SDK has played it had to invent."""
+    for s in await track.get_stats():
+        if s.WhichOneof("stats") == "inbound_rtp":
+            return s.inbound_rtp.inbound.concealed_samples, s.inbound_rtp.inbound.total_samples_received
+    return 0, 0
+
+
+def test_what_is_lost_on_the_way_up_is_in_the_next_packet(lk, room_name):
     async def run():
         async with Talk(lk, room_name) as talk:
-            talk.net.loss, talk.net.delay_ms, talk.net.jitter_ms = 0.08, 10, 10
-            before, voice = await talk.stats(), talk.net.stats["up_voice"]
+            talk.net.loss, talk.net.delay_ms, talk.net.jitter_ms = 0.1, 10, 10
+            invented, heard = await concealed(talk.track)
             await talk.received(300)
-            after = await talk.stats()
-            again = talk.net.stats["up_voice"] - voice - (after["sent"] - before["sent"])
-            assert again >= 10, (before, after, talk.net.stats)
+            after = await concealed(talk.track)
+            share = (after[0] - invented) / (after[1] - heard)
+            assert share < 0.05, (share, talk.net.stats)  # a tenth without
             await talk.ear.wait_for_hz(440)
+    arun(run(), 100)
+
+
+@pytest.mark.parametrize("red, rtt_ms", [(True, 20), (False, 20), (False, 80)], ids=["red", "again_near", "again_far"])
+def test_what_is_lost_on_the_way_down_comes_after_all(lk, room_name, red, rtt_ms):
+    """A browser sends RED; what a telephone says is asked for again."""
+    async def run():
+        async with Talk(lk, room_name, red) as talk:
+            talk.net.loss, talk.net.delay_ms = 0.08, rtt_ms / 2
+            before, lost = await talk.stats(), talk.net.stats["down_voice_lost"]
+            await talk.received(400, 60)
+            talk.net.loss = 0
+            await talk.received(20)
+            after = await talk.stats()
+            lost = talk.net.stats["down_voice_lost"] - lost
+            assert lost >= 15
+            assert after["missing"] - before["missing"] <= 0.35 * lost, (before, after, talk.net.stats)
     arun(run(), 100)
 
 

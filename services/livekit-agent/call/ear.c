@@ -1,7 +1,8 @@
-/* ear.c - one timeline out of packets that come, come late, or do not come.
+/* ear.c - two timelines out of packets that come, come late, or do not come.
  *
- * The packet callback does all the work; a timer speaks up for packets that are not sent at all.
- * It keeps no samples.
+ * Whether somebody speaks is judged as packets arrive, and what is missing is made up for from its
+ * neighbours: barge-in waits for nobody. The recogniser gets them in order, and a gap may be filled
+ * meanwhile. A timer speaks up for packets that are not sent at all. It keeps no samples.
  */
 #include "ear.h"
 
@@ -20,7 +21,15 @@ enum {
     GAP_MS = 100,       /* no packet for so long: the sender is silent */
     MAX_LOSS_MS = 1000, /* a longer jump of the RTP clock is a new timeline */
     VAD_FRAME = 320,    /* 20 ms at 16 kHz */
+    CONCEAL_MS = 60,    /* of a gap made up for; behind that it is a pause */
     DENOISE_DB = 25,
+};
+
+/* Where a timeline has come to. */
+struct line {
+    bool begun;
+    uint32_t next_ts;
+    int64_t filled_ms; /* of the present gap, already told as silence */
 };
 
 struct ear {
@@ -35,9 +44,8 @@ struct ear {
     struct vad vad;
     struct order order;
     struct pat_timer gap, hold; /* hold: until what a gap delays goes on without it */
-    bool begun;
-    uint32_t next_ts;
-    int64_t filled_ms; /* of the present gap, already told as silence */
+    int64_t hold_us;            /* ... on the clock of the packets' arrival */
+    struct line judged, passed; /* as it arrives; in order */
     int64_t voiced_us;
 };
 
@@ -96,6 +104,7 @@ void ear_free(struct ear *e)
     drop_early(e);
     pat_timer_fini(&e->gap);
     pat_timer_fini(&e->hold);
+    order_fini(&e->order);
     opusio_dec_free(e->dec);
     denoise_free(e->denoise);
     vad_fini(&e->vad);
@@ -165,22 +174,46 @@ static void heard(struct ear *e, enum vad_event v, int64_t now_us)
         e->ev->voice_stopped(now_us - quiet_us, e->arg);
 }
 
-static void fill(struct ear *e, int64_t ms, int64_t now_us)
+static void pass_silence(struct ear *e, int64_t ms)
 {
-    for (; ms > 0; ms -= 20) {
+    for (; ms > 0; ms -= 20)
         pass_on(e, NULL, 0, OPUSIO_FRAME);
-        heard(e, vad_silence(&e->vad, 20), now_us);
-    }
 }
 
-/* DTX or a gap in the network: the recogniser hears silence meanwhile. */
+static void judge_silence(struct ear *e, int64_t ms, int64_t now_us)
+{
+    for (; ms > 0; ms -= 20)
+        heard(e, vad_silence(&e->vad, 20), now_us);
+}
+
+/* DTX or a gap in the network: the recogniser hears silence meanwhile, unless something waits for
+ * what was lost before it. */
 static void on_gap(void *arg)
 {
     struct ear *e = arg;
 
-    fill(e, GAP_MS, pat_now_us());
-    e->filled_ms += GAP_MS;
+    judge_silence(e, GAP_MS, pat_now_us());
+    e->judged.filled_ms += GAP_MS;
+    if (!order_due_us(&e->order)) {
+        pass_silence(e, GAP_MS);
+        e->passed.filled_ms += GAP_MS;
+    }
     pat_timer_start(&e->gap, GAP_MS);
+}
+
+/* How much is missing before this packet, not told yet; the line goes on behind it. */
+static int64_t missing(struct line *l, uint32_t timestamp, uint32_t samples)
+{
+    int64_t ms = l->begun ? (int64_t)(int32_t)(timestamp - l->next_ts) / PER_MS - l->filled_ms : 0;
+
+    *l = (struct line){ .begun = true, .next_ts = timestamp + samples };
+    return ms > 0 && ms <= MAX_LOSS_MS ? ms : 0;
+}
+
+static void judge_samples(struct ear *e, const int16_t *pcm, int n, int64_t now_us)
+{
+    for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
+        heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), now_us);
 }
 
 /* True: it has gone on without its noise, and the detector has heard it. */
@@ -195,15 +228,29 @@ static bool clean(struct ear *e, const struct rtc_packet *p, uint32_t samples)
     pass_on(e, opus, (size_t)len, samples);
     if (n > 0 && e->ev->sound)
         e->ev->sound(pcm, n, e->arg);
-    for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
-        heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
+    judge_samples(e, pcm, n, p->received_us);
     return true;
+}
+
+/* What was lost before this packet. */
+static void judge_lost(struct ear *e, const struct rtc_packet *p, int64_t ms)
+{
+    int16_t pcm[OPUSIO_MAX_16K];
+    int n = 0;
+
+    if (!ms)
+        return;
+    if (ms <= CONCEAL_MS && p->audio_level < 0)
+        n = opusio_recover(e->dec, p->opus, p->len, (uint32_t)ms * PER_MS, pcm);
+    if (n > 0)
+        judge_samples(e, pcm, n, p->received_us);
+    else
+        judge_silence(e, ms, p->received_us);
 }
 
 static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
 {
     int16_t pcm[OPUSIO_MAX_16K];
-    int n;
 
     if (p->audio_level >= 0) {
         heard(e, vad_level(&e->vad, p->audio_level, (int)(samples / PER_MS)), p->received_us);
@@ -213,53 +260,76 @@ static void judge(struct ear *e, const struct rtc_packet *p, uint32_t samples)
         heard(e, vad_silence(&e->vad, (int)(samples / PER_MS)), p->received_us);
         return;
     }
-    n = opusio_decode(e->dec, p->opus, p->len, samples, pcm);
-    for (int at = 0; at + VAD_FRAME <= n; at += VAD_FRAME)
-        heard(e, vad_samples(&e->vad, pcm + at, VAD_FRAME), p->received_us);
+    judge_samples(e, pcm, opusio_decode(e->dec, p->opus, p->len, samples, pcm), p->received_us);
 }
 
 static void on_ordered(const struct rtc_packet *p, void *arg)
 {
     struct ear *e = arg;
     uint32_t samples = opusio_samples(p->opus, p->len);
-    int64_t missing_ms;
+    int64_t lost_ms;
 
     if (!samples)
         return;
-    missing_ms = e->begun ? (int64_t)(int32_t)(p->timestamp - e->next_ts) / PER_MS : 0;
-    if (e->begun && missing_ms - e->filled_ms > 0 && missing_ms - e->filled_ms <= MAX_LOSS_MS)
-        fill(e, missing_ms - e->filled_ms, p->received_us);
-    e->begun = true;
-    e->filled_ms = 0;
-    e->next_ts = p->timestamp + samples;
-    pat_timer_start(&e->gap, GAP_MS);
-    if (e->denoise && clean(e, p, samples))
+    lost_ms = missing(&e->passed, p->timestamp, samples);
+    pass_silence(e, lost_ms);
+    if (!e->denoise) {
+        pass_on(e, p->opus, p->len, samples);
         return;
-    pass_on(e, p->opus, p->len, samples);
+    }
+    judge_silence(e, lost_ms, p->received_us);
+    if (!clean(e, p, samples))
+        pass_on(e, p->opus, p->len, samples);
+}
+
+/* On arrival. What comes late says nothing new about who speaks now. */
+static void on_arrived(struct ear *e, const struct rtc_packet *p)
+{
+    uint32_t samples = opusio_samples(p->opus, p->len);
+
+    if (!samples || (e->judged.begun && (int32_t)(p->timestamp - e->judged.next_ts) < 0 &&
+                     (int32_t)(p->timestamp - e->judged.next_ts) > -MAX_LOSS_MS * PER_MS))
+        return;
+    pat_timer_start(&e->gap, GAP_MS);
+    int64_t lost_ms = missing(&e->judged, p->timestamp, samples);
+    if (e->denoise)
+        return; /* judged when its noise is gone */
+    judge_lost(e, p, lost_ms);
     judge(e, p, samples);
+}
+
+static void set_hold(struct ear *e, int64_t now_us)
+{
+    int64_t due_us = order_due_us(&e->order);
+
+    if (!due_us)
+        pat_timer_stop(&e->hold);
+    else if (!pat_timer_running(&e->hold) || due_us != e->hold_us)
+        pat_timer_start(&e->hold, due_us > now_us ? (due_us - now_us) / 1000 : 0);
+    e->hold_us = due_us;
 }
 
 static void on_hold(void *arg)
 {
     struct ear *e = arg;
 
-    order_release(&e->order, on_ordered, e);
+    int64_t now_us = e->hold_us;
+    order_release(&e->order, now_us, on_ordered, e);
+    set_hold(e, now_us);
 }
 
 void ear_packet(struct ear *e, const struct rtc_packet *p)
 {
-    if (!order_put(&e->order, p, on_ordered, e))
-        pat_timer_stop(&e->hold);
-    else if (!pat_timer_running(&e->hold))
-        pat_timer_start(&e->hold, ORDER_MS);
+    on_arrived(e, p);
+    order_put(&e->order, p, on_ordered, e);
+    set_hold(e, p->received_us);
 }
 
 void ear_restart(struct ear *e)
 {
     order_restart(&e->order);
     pat_timer_stop(&e->hold);
-    e->begun = false;
-    e->filled_ms = 0;
+    e->judged = e->passed = (struct line){ 0 };
 }
 
 int64_t ear_voiced_us(const struct ear *e)

@@ -1,6 +1,8 @@
 /* ear.h - the caller's side: packets to the recogniser as they came, and is somebody speaking?
  *
- * Gaps (loss, DTX) become silence of the same length for both. What comes before a recogniser is
+ * Who speaks is judged on arrival, short gaps made up for; the recogniser gets packets in order,
+ * behind a gap up to ORDER_US later, and what is lost for good as silence of the same length, as
+ * what was never sent (DTX). What comes before a recogniser is
  * there waits, at most 5 s. Decoding is done only for voice activity, and only when the packets
  * carry no level. Life: ear_new -> ear_free. Thread: the loop's; nothing blocks.
  */
@@ -25,7 +27,7 @@ int ear_new(struct ear **out, struct pat_loop *l, const struct ear_events *ev,
 void ear_free(struct ear *e);
 /* Against the noise where the caller is. off, low, medium: how strict the detector of voices is;
  * the packets are not touched. high: the noise is taken away, for the detector and the recogniser,
- * which costs a decoder and an encoder. */
+ * which costs a decoder and an encoder; both wait behind a gap then. */
 enum ear_noise { EAR_NOISE_OFF, EAR_NOISE_LOW, EAR_NOISE_MEDIUM, EAR_NOISE_HIGH };
 /* Where it cannot be had (no memory) things stay as they are. */
 int ear_set_noise(struct ear *e, enum ear_noise noise);

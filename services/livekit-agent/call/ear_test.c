@@ -173,6 +173,23 @@ static void test_ear__fills_what_was_lost_with_silence(void **state)
     assert_int_equal(r->stt.silence, 3);
 }
 
+static void test_ear__who_speaks_is_judged_though_a_packet_is_missing(void **state)
+{
+    struct rig *r = *state;
+    int64_t at = packets(r, 25, false, 1000000, -1), began = at;
+
+    ear_attach(r->ear, &r->stt);
+    int before = r->stt.packets;
+    for (int i = 0; i < 6 && !r->started; i++, at += 40000) { /* every other one is lost */
+        packet(r, true, at, -1);
+        r->ts += OPUSIO_FRAME;
+        r->seq++;
+    }
+    assert_int_equal(r->started, 1);
+    assert_in_range(at - began, 40000, 200000);
+    assert_int_equal(r->stt.packets - before, 1); /* the others wait */
+}
+
 static void test_ear__what_comes_after_all_is_heard_in_its_place(void **state)
 {
     struct rig *r = *state;
@@ -256,6 +273,7 @@ int main(void)
         EAR_TEST(test_ear__tells_when_a_voice_begins_and_ends),
         EAR_TEST(test_ear__believes_the_senders_level),
         EAR_TEST(test_ear__fills_what_was_lost_with_silence),
+        EAR_TEST(test_ear__who_speaks_is_judged_though_a_packet_is_missing),
         EAR_TEST(test_ear__what_comes_after_all_is_heard_in_its_place),
         EAR_TEST(test_ear__drops_doubles_and_latecomers),
         EAR_TEST(test_ear__a_jump_of_the_clock_is_a_new_beginning),

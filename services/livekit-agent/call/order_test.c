@@ -27,14 +27,19 @@ static void on_packet(const struct rtc_packet *p, void *arg)
     o->seqs[o->n++ % (sizeof o->seqs - 1)] = (char)('0' + p->seq % 10);
 }
 
-static bool put(struct out *o, uint16_t seq)
+static bool put_at(struct out *o, uint16_t seq, int64_t at_us)
 {
     uint8_t byte = (uint8_t)seq;
-    const struct rtc_packet p = { .opus = &byte, .len = 1, .seq = seq };
-    bool waits = order_put(&o->order, &p, on_packet, o);
+    const struct rtc_packet p = { .opus = &byte, .len = 1, .seq = seq, .received_us = at_us };
 
+    order_put(&o->order, &p, on_packet, o);
     byte = (uint8_t)(seq + 1); /* what is held has its own bytes */
-    return waits;
+    return order_due_us(&o->order) > 0;
+}
+
+static bool put(struct out *o, uint16_t seq)
+{
+    return put_at(o, seq, 1);
 }
 
 static void puts_all(struct out *o, const char *seqs)
@@ -52,8 +57,8 @@ static void test_order__rows(void **state)
         { "0234", "0", "0234" },       { "0342", "0", "0234" },
         { "00112", "012", "012" },     { "0231", "0123", "0123" },
         { "0223", "0", "023" },        { "0245136", "0123456", "0123456" },
-        { "0987", "09", "09" }, /* too far ahead: no use in waiting */
-        { "0571", "01", "0157" },      { "3210", "3", "3" },
+        { "0987", "0", "0789" },       { "0571", "01", "0157" },
+        { "3210", "3", "3" },
     };
 
     (void)state;
@@ -62,9 +67,12 @@ static void test_order__rows(void **state)
 
         puts_all(&o, rows[i].in);
         assert_string_equal(o.seqs, rows[i].out);
-        order_release(&o.order, on_packet, &o);
+        order_release(&o.order, ORDER_US, on_packet, &o);
+        assert_string_equal(o.seqs, rows[i].out);
+        order_release(&o.order, 1 + ORDER_US, on_packet, &o);
         assert_string_equal(o.seqs, rows[i].released);
         assert_int_equal(o.order.n, 0);
+        order_fini(&o.order);
     }
 }
 
@@ -82,6 +90,44 @@ static void test_order__tells_whether_it_waits(void **state)
     order_restart(&o.order);
     o.n = 0;
     assert_false(put(&o, 500));
+    assert_false(put(&o, 600)); /* too far ahead: no use in waiting */
+    order_fini(&o.order);
+}
+
+static void test_order__each_gap_has_its_own_time(void **state)
+{
+    struct out o = { 0 };
+
+    (void)state;
+    (void)put_at(&o, 0, 0);
+    (void)put_at(&o, 2, 40000);
+    (void)put_at(&o, 4, 80000);
+    (void)put_at(&o, 5, 100000);
+    assert_true(order_due_us(&o.order) == 40000 + ORDER_US);
+    order_release(&o.order, 40000 + ORDER_US, on_packet, &o);
+    assert_string_equal(o.seqs, "02");
+    assert_true(order_due_us(&o.order) == 80000 + ORDER_US);
+    (void)put_at(&o, 3, 90000 + ORDER_US / 2);
+    assert_string_equal(o.seqs, "02345");
+    assert_true(order_due_us(&o.order) == 0);
+    order_fini(&o.order);
+}
+
+static void test_order__a_full_window_gives_up_its_first_gap_only(void **state)
+{
+    struct out o = { 0 };
+
+    (void)state;
+    (void)put(&o, 0);
+    for (uint16_t seq = 2; seq <= ORDER_HELD; seq++)
+        if (seq != 5)
+            (void)put(&o, seq);
+    assert_string_equal(o.seqs, "0");
+    (void)put(&o, ORDER_HELD + 1);
+    assert_string_equal(o.seqs, "0234");
+    (void)put(&o, 5);
+    assert_int_equal(o.n, ORDER_HELD + 1);
+    order_fini(&o.order);
 }
 
 static void test_order__a_long_packet_is_not_held(void **state)
@@ -92,8 +138,10 @@ static void test_order__a_long_packet_is_not_held(void **state)
 
     (void)state;
     puts_all(&o, "02");
-    assert_false(order_put(&o.order, &p, on_packet, &o));
+    order_put(&o.order, &p, on_packet, &o);
+    assert_true(order_due_us(&o.order) == 0);
     assert_string_equal(o.seqs, "023");
+    order_fini(&o.order);
 }
 
 static void test_order__any_mess_keeps_its_promises(void **state)
@@ -108,9 +156,10 @@ static void test_order__any_mess_keeps_its_promises(void **state)
         (void)put(&o, (uint16_t)(at - rand() % 12));
         assert_in_range(o.order.n, 0, ORDER_HELD - 1);
         if (rand() % 50 == 0)
-            order_release(&o.order, on_packet, &o);
+            order_release(&o.order, INT64_MAX, on_packet, &o);
     }
     assert_true(o.n > 1000);
+    order_fini(&o.order);
 }
 
 int main(void)
@@ -118,6 +167,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order__rows),
         cmocka_unit_test(test_order__tells_whether_it_waits),
+        cmocka_unit_test(test_order__each_gap_has_its_own_time),
+        cmocka_unit_test(test_order__a_full_window_gives_up_its_first_gap_only),
         cmocka_unit_test(test_order__a_long_packet_is_not_held),
         cmocka_unit_test(test_order__any_mess_keeps_its_promises),
     };

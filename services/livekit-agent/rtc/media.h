@@ -1,11 +1,15 @@
 /* media.h - the sound of one peer connection: our packets out, everybody's in, RTCP for both.
  *
- * Allocation-free after media_init. Owns the SRTP keys. It sends through a callback and has no
+ * Against loss, each of our packets carries its predecessor along where the peer takes RED, two of
+ * them while it reports much of it; else what was sent is kept for being asked for. What is
+ * lost on the way to us is taken from RED, or asked for (gaps.h): it then comes late, out of order.
+ * Allocation-free after media_codec. Owns the SRTP keys. It sends through a callback and has no
  * clock of its own: media_report is called every MEDIA_REPORT_MS. Thread: the loop's.
  */
 #ifndef RTC_MEDIA_H
 #define RTC_MEDIA_H
 
+#include "red.h"
 #include "rtp.h"
 #include "srtp.h"
 #include "tracks.h"
@@ -23,7 +27,10 @@ struct media {
     void *arg;
     struct srtp_pair *srtp; /* NULL: not connected */
     struct tracks tracks;
-    struct rtp_history *sent;
+    struct rtp_history *sent; /* NULL: in RED nobody asks */
+    struct red_past past;
+    bool red;
+    int64_t lossy_until_us; /* the peer has reported much loss */
     uint32_t ssrc;
     uint16_t seq;
     uint32_t timestamp; /* of the next packet */
@@ -31,11 +38,15 @@ struct media {
     uint32_t packets;
     uint32_t octets;
     uint64_t lost;    /* packets asked for again, both ways */
+    uint64_t mended;  /* lost ones that came in RED or late, to us */
     uint64_t refused; /* packets that did not decrypt or belong to nobody */
 };
 
 int media_init(struct media *m, const struct media_events *ev, void *arg) PAT_MUST_CHECK;
 void media_fini(struct media *m);
+/* What the peer agreed to: Opus in RED, or bare. Before the first packet; again, it changes
+ * nothing. */
+int media_codec(struct media *m, bool red) PAT_MUST_CHECK;
 /* Keys are there: packets may flow. Takes srtp over. */
 void media_connect_take(struct media *m, struct srtp_pair *srtp);
 int media_send(struct media *m, const uint8_t *opus, size_t len, uint32_t samples, bool marker,

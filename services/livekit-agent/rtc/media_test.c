@@ -38,7 +38,9 @@ struct end {
     struct end *other;
     int received;
     int sent;
-    int lose_nth; /* this one does not arrive */
+    int lose_nth; /* from this one on ... */
+    int lose_n;   /* ... so many do not arrive */
+    uint16_t seqs[600];
     struct rtp_packet last;
     const struct track *track;
     uint8_t payload[64];
@@ -50,7 +52,8 @@ static void on_send(const uint8_t *data, size_t len, void *arg)
     uint8_t copy[MEDIA_PACKET_MAX];
 
     assert_true(len <= sizeof copy);
-    if (++e->sent == e->lose_nth)
+    ++e->sent;
+    if (e->sent >= e->lose_nth && e->sent < e->lose_nth + e->lose_n)
         return;
     memcpy(copy, data, len);
     media_input(&e->other->media, copy, len, e->sent * 20000);
@@ -61,7 +64,7 @@ static void on_packet(const struct rtp_packet *p, struct track *t, int64_t recei
     struct end *e = arg;
 
     (void)received_us;
-    e->received++;
+    e->seqs[e->received++] = p->seq;
     e->last = *p;
     e->track = t;
     memcpy(e->payload, p->payload, p->len < 64 ? p->len : 64);
@@ -69,16 +72,16 @@ static void on_packet(const struct rtp_packet *p, struct track *t, int64_t recei
 
 static struct end a, b;
 
-static int setup(void **state)
+static int set_up(bool red)
 {
     static const struct media_events events = { on_send, on_packet };
     static const uint8_t keys[SRTP_MATERIAL_MAX] = { 1, 2, 3 };
     struct srtp_pair *pair;
 
-    (void)state;
     a = (struct end){ .other = &b };
     b = (struct end){ .other = &a };
-    if (media_init(&a.media, &events, &a) || media_init(&b.media, &events, &b))
+    if (media_init(&a.media, &events, &a) || media_init(&b.media, &events, &b) ||
+        media_codec(&a.media, red) || media_codec(&b.media, red))
         return -1;
     if (srtp_pair_new(&pair, 7, keys, true))
         return -1;
@@ -87,8 +90,20 @@ static int setup(void **state)
         return -1;
     media_connect_take(&b.media, pair);
     b.media.tracks.list[1].bound = true; /* as an answer would say */
-    b.media.tracks.list[1].ssrc = a.media.ssrc;
+    b.media.tracks.list[1].ssrc = b.media.tracks.list[1].source.ssrc = a.media.ssrc;
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return set_up(false);
+}
+
+static int setup_red(void **state)
+{
+    (void)state;
+    return set_up(true);
 }
 
 static int teardown(void **state)
@@ -122,11 +137,64 @@ static void test_media__a_lost_packet_comes_again(void **state)
 {
     (void)state;
     a.lose_nth = 3;
+    a.lose_n = 1;
     for (int i = 0; i < 5; i++)
         assert_int_equal(say("x"), PAT_OK);
-    assert_int_equal(b.received, 5);
+    assert_int_equal(b.received, 4); /* it may only be late */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(say("x"), PAT_OK);
+    assert_int_equal(b.received, 10);
     assert_int_equal(a.media.lost, 1); /* asked of us */
     assert_int_equal(b.media.lost, 1); /* asked by them */
+    assert_int_equal(b.media.mended, 1);
+}
+
+static void in_order(const struct end *e)
+{
+    for (int i = 1; i < e->received; i++)
+        assert_int_equal((uint16_t)(e->seqs[i] - e->seqs[i - 1]), 1);
+}
+
+static void test_media__a_lost_packet_is_in_the_next_one(void **state)
+{
+    (void)state;
+    a.lose_nth = 3;
+    a.lose_n = 1;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(say("sound"), PAT_OK);
+    assert_int_equal(b.received, 20);
+    in_order(&b);
+    assert_int_equal(b.last.len, 5);
+    assert_memory_equal(b.payload, "sound", 5);
+    assert_int_equal(b.media.mended, 1);
+    assert_int_equal(b.media.lost, 0); /* nobody had to ask */
+}
+
+static void test_media__two_in_a_row_are_mended_once_the_peer_reports_loss(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 2; n++) {
+        int before = b.received;
+        a.lose_nth = a.sent + 3;
+        a.lose_n = 2;
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(say("sound"), PAT_OK);
+        assert_int_equal(b.received - before, n ? 10 : 9);
+        media_report(&b.media, 1000000, 5000000);
+    }
+}
+
+static void test_media__what_is_too_long_for_red_goes_alone(void **state)
+{
+    static const uint8_t big[RED_PAST_LEN * 4];
+
+    (void)state;
+    assert_int_equal(say("sound"), PAT_OK);
+    assert_int_equal(media_send(&a.media, big, sizeof big, 960, false, 0), PAT_OK);
+    assert_int_equal(b.last.len, sizeof big);
+    assert_int_equal(say("sound"), PAT_OK);
+    assert_int_equal(b.received, 3);
+    assert_int_equal(b.last.len, 5);
 }
 
 static void test_media__time_goes_on_in_silence(void **state)
@@ -223,9 +291,14 @@ static void test_tracks__an_answer_names_and_unnames(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define R(f) cmocka_unit_test_setup_teardown(f, setup_red, teardown)
     const struct CMUnitTest tests[] = {
         T(test_media__sound_passes_without_an_allocation),
         T(test_media__a_lost_packet_comes_again),
+        R(test_media__sound_passes_without_an_allocation),
+        R(test_media__a_lost_packet_is_in_the_next_one),
+        R(test_media__two_in_a_row_are_mended_once_the_peer_reports_loss),
+        R(test_media__what_is_too_long_for_red_goes_alone),
         T(test_media__time_goes_on_in_silence),
         T(test_media__nothing_is_sent_before_there_are_keys),
         T(test_media__oversized_and_forged_packets_are_refused),

@@ -190,6 +190,8 @@ static void count_losses(struct peer *p)
 {
     if (p->rtc->metrics.lost_packets)
         pat_counter_add(p->rtc->metrics.lost_packets, (double)p->media.lost);
+    if (p->rtc->metrics.mended_packets)
+        pat_counter_add(p->rtc->metrics.mended_packets, (double)p->media.mended);
     if (p->rtc->metrics.refused_packets)
         pat_counter_add(p->rtc->metrics.refused_packets, (double)p->media.refused);
 }
@@ -291,6 +293,8 @@ int peer_answer(struct peer *p, const char *sdp, size_t len)
         err = apply_transport(p, &a);
     if (!err)
         err = tracks_apply(&p->media.tracks, &a);
+    if (!err)
+        err = media_codec(&p->media, a.sections[0].red);
     for (size_t i = 0; !err && i < a.n_candidates; i++)
         ice_candidate(p->ice, &a.candidates[i]);
     return err;

@@ -93,7 +93,6 @@ static int connect_first(struct rtc_room *r, Livekit__JoinRequest *join)
     track.name = r->track_name;
     track.type = LIVEKIT__TRACK_TYPE__AUDIO;
     track.source = LIVEKIT__TRACK_SOURCE__MICROPHONE;
-    track.disable_red = true;
     track.audio_features = &feature;
     track.n_audio_features = 1;
     offer.type = "offer";

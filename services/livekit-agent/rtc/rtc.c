@@ -29,6 +29,9 @@ static void find_metrics(struct rtc_metrics *x, struct pat_metrics *m)
         x->left[i] = count(m, "rtc_left_total", "Rooms left, by reason.", reasons[i]);
     x->lost_packets = count(m, "rtc_packets_lost_total",
                             "Voice packets asked for again, in both directions.", NULL);
+    x->mended_packets = count(
+        m, "rtc_packets_mended_total",
+        "Voice packets to us that were lost or late and came after all, in RED or again.", NULL);
     x->refused_packets = count(m, "rtc_packets_refused_total",
                                "Packets that did not decrypt or belong to no track.", NULL);
     x->rooms = m ? pat_gauge(m, "rtc_rooms", "Rooms we are in or on the way to.", NULL) : NULL;

@@ -13,6 +13,7 @@ struct rtc_metrics {
     struct pat_counter *reconnected;
     struct pat_counter *left[RTC_LEFT_UNREACHABLE + 1]; /* by reason */
     struct pat_counter *lost_packets;
+    struct pat_counter *mended_packets;
     struct pat_counter *refused_packets;
     struct pat_gauge *rooms;
 };

@@ -9,7 +9,6 @@
 
 enum { PT_SR = 200, PT_RR = 201, PT_SDES = 202, PT_RTPFB = 205 };
 enum { FMT_NACK = 1 };
-#define MAX_GAP 16
 
 uint64_t rtcp_ntp(int64_t unix_us)
 {
@@ -91,24 +90,19 @@ static void source_jitter(struct rtcp_source *s, uint32_t timestamp, int64_t now
     s->transit = transit;
 }
 
-size_t rtcp_source_packet(struct rtcp_source *s, uint16_t seq, uint32_t timestamp, int64_t now_us,
-                          uint16_t *from)
+void rtcp_source_packet(struct rtcp_source *s, uint16_t seq, uint32_t timestamp, int64_t now_us)
 {
     if (!s->started)
         source_start(s, seq);
     uint16_t ahead = (uint16_t)(seq - s->max_seq);
-    size_t missing = 0;
 
     s->received++;
     if (ahead && ahead < 0x8000) {
-        missing = ahead - 1u <= MAX_GAP ? ahead - 1u : 0;
-        *from = (uint16_t)(s->max_seq + 1);
         if (seq < s->max_seq)
             s->cycles += 0x10000;
         s->max_seq = seq;
         source_jitter(s, timestamp, now_us);
     }
-    return missing;
 }
 
 void rtcp_source_report(struct rtcp_source *s, uint64_t ntp, int64_t now_us)
@@ -183,14 +177,25 @@ int rtcp_build(uint8_t *out, size_t cap, const struct rtcp_sender *me, struct rt
     return (int)(at + write_sdes(out + at, me));
 }
 
-int rtcp_build_nack(uint8_t *out, size_t cap, uint32_t me, uint32_t ssrc, uint16_t first, size_t n)
+int rtcp_build_nack(uint8_t *out, size_t cap, uint32_t me, uint32_t ssrc, const uint16_t *seqs,
+                    size_t n)
 {
-    if (cap < 16 || !n || n > MAX_GAP + 1)
+    size_t at = 12;
+
+    for (size_t i = 0; i < n; at += 4) {
+        uint16_t first = seqs[i++], mask = 0;
+
+        if (at + 4 > cap)
+            return PAT_E2BIG;
+        for (; i < n && (uint16_t)(seqs[i] - first - 1) < 16; i++)
+            mask |= (uint16_t)(1u << (uint16_t)(seqs[i] - first - 1));
+        put16(out + at, first);
+        put16(out + at + 2, mask);
+    }
+    if (at == 12)
         return PAT_E2BIG;
-    write_header(out, FMT_NACK, PT_RTPFB, 16);
+    write_header(out, FMT_NACK, PT_RTPFB, at);
     put32(out + 4, me);
     put32(out + 8, ssrc);
-    put16(out + 12, first);
-    put16(out + 14, (uint16_t)((1u << (n - 1)) - 1));
-    return 16;
+    return (int)at;
 }

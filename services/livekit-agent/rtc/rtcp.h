@@ -48,10 +48,7 @@ struct rtcp_source {
     int64_t lsr_at_us;
 };
 
-/* The packets missing right before this one (at most 16: a longer gap is an outage), first in
- * *from; 0 when it came in order. */
-size_t rtcp_source_packet(struct rtcp_source *s, uint16_t seq, uint32_t timestamp, int64_t now_us,
-                          uint16_t *from);
+void rtcp_source_packet(struct rtcp_source *s, uint16_t seq, uint32_t timestamp, int64_t now_us);
 void rtcp_source_report(struct rtcp_source *s, uint64_t ntp, int64_t now_us);
 
 #define RTCP_REPORTS 8
@@ -60,8 +57,8 @@ void rtcp_source_report(struct rtcp_source *s, uint64_t ntp, int64_t now_us);
  * or PAT_E2BIG. */
 int rtcp_build(uint8_t *out, size_t cap, const struct rtcp_sender *me, struct rtcp_source *sources,
                size_t n, int64_t now_us) PAT_MUST_CHECK;
-/* Asks for n packets (at most 17) beginning with first. */
-int rtcp_build_nack(uint8_t *out, size_t cap, uint32_t me, uint32_t ssrc, uint16_t first,
+/* Asks for n packets, ascending. The length, or PAT_E2BIG (also for none). */
+int rtcp_build_nack(uint8_t *out, size_t cap, uint32_t me, uint32_t ssrc, const uint16_t *seqs,
                     size_t n) PAT_MUST_CHECK;
 
 /* NTP's 32.32 format of a wall clock time in microseconds. */

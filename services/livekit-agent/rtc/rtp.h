@@ -34,9 +34,9 @@ int rtp_parse(struct rtp_packet *out, const uint8_t *data, size_t len) PAT_MUST_
 int rtp_build(uint8_t *out, size_t cap, const struct rtp_packet *p) PAT_MUST_CHECK;
 
 /* The last packets as they went out, to be sent again when the peer asks (RFC 4585 section 6.2.1).
- * 200 is what LiveKit itself keeps; packets over RTP_KEPT_LEN (an Opus rate no voice uses) are not
- * kept. */
-#define RTP_KEPT     200
+ * 64 are 1.3 s: nobody plays what comes later. Packets over RTP_KEPT_LEN (an Opus rate no voice
+ * uses) are not kept. */
+#define RTP_KEPT     64
 #define RTP_KEPT_LEN 320
 
 struct rtp_history {

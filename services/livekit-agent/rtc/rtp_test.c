@@ -94,7 +94,7 @@ static void test_rtp_parse__two_byte_extensions_are_read(void **state)
     assert_int_equal(p.len, 1);
 }
 
-static void test_rtp_history__holds_the_last_two_hundred(void **state)
+static void test_rtp_history__holds_the_last_ones(void **state)
 {
     static struct rtp_history h;
     size_t len;
@@ -132,7 +132,7 @@ int main(void)
         cmocka_unit_test(test_rtp_build__refuses_what_does_not_fit),
         cmocka_unit_test(test_rtp_parse__table_of_odd_packets),
         cmocka_unit_test(test_rtp_parse__two_byte_extensions_are_read),
-        cmocka_unit_test(test_rtp_history__holds_the_last_two_hundred),
+        cmocka_unit_test(test_rtp_history__holds_the_last_ones),
         cmocka_unit_test(test_rtp_history__leaves_big_packets_out),
     };
 

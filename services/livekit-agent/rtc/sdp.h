@@ -1,7 +1,7 @@
 /* sdp.h - the session descriptions of one LiveKit peer connection: our offer out, its answer in.
  *
  * Pure. Sections keep their order and their mids for ever; new ones are added at the end (RFC 8829
- * section 5.2.2). Mid n is the n-th section. One Opus payload type, no RED, rtcp-mux, BUNDLE.
+ * section 5.2.2). Mid n is the n-th section. Opus alone or in RED, rtcp-mux, BUNDLE.
  */
 #ifndef RTC_SDP_H
 #define RTC_SDP_H
@@ -15,6 +15,7 @@
 #define SDP_CANDIDATES  16
 #define SDP_MAX_LEN     (64 * 1024)
 #define SDP_PT_OPUS     111
+#define SDP_PT_RED      63 /* RFC 2198; LiveKit's number too */
 #define SDP_EXT_LEVEL   1  /* urn:ietf:params:rtp-hdrext:ssrc-audio-level, RFC 6464 */
 #define SDP_EXT_MID     4  /* urn:ietf:params:rtp-hdrext:sdes:mid, RFC 9143 */
 #define SDP_FINGERPRINT 95 /* "AB:..." of a SHA-256 */
@@ -53,6 +54,7 @@ struct sdp_section {
     char mid[16];
     bool audio;
     bool sends;      /* the peer may send in it now */
+    bool red;        /* RED is what it would rather have */
     uint32_t ssrc;   /* 0: not told */
     char stream[64]; /* first token of the msid: "PA_...|TR_..." */
     char track[64];  /* second token: the track's sid */

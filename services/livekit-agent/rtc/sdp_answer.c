@@ -1,6 +1,6 @@
 /* sdp_answer.c - reads an answer: credentials, fingerprint, candidates, and what each section
  * holds. How: line by line over the borrowed text, never past len; each attribute has its own small
- * reader. It does not check codecs: we offer one, and an answer cannot add any. */
+ * reader. Of the codecs only the first counts: an answer cannot add any. */
 #include "sdp.h"
 
 #include <arpa/inet.h>
@@ -226,11 +226,14 @@ static void read_transport_line(struct sdp_answer *a, struct span line)
 static void open_section(struct sdp_section *s, struct span line, bool *refused)
 {
     struct span rest = after(line, 2);
-    struct span media = word(&rest), port = word(&rest);
+    struct span media = word(&rest), port = word(&rest), profile = word(&rest);
+    uint64_t pt;
 
+    (void)profile;
     memset(s, 0, sizeof *s);
     s->audio = is(media, "audio");
     s->sends = true;
+    s->red = s->audio && number(word(&rest), 127, &pt) && pt == SDP_PT_RED;
     *refused = is(port, "0");
 }
 

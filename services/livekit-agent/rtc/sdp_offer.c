@@ -25,7 +25,7 @@ static void add_transport(struct pat_buf *out, const struct sdp_offer *o, size_t
 
 static void add_audio(struct pat_buf *out, const struct sdp_offer *o, size_t mid, bool send)
 {
-    pat_buf_addf(out, "m=audio 9 UDP/TLS/RTP/SAVPF %d\r\n", SDP_PT_OPUS);
+    pat_buf_addf(out, "m=audio 9 UDP/TLS/RTP/SAVPF %d %d\r\n", SDP_PT_OPUS, SDP_PT_RED);
     add_transport(out, o, mid);
     pat_buf_addf(out,
                  "a=extmap:%d urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n"
@@ -38,8 +38,10 @@ static void add_audio(struct pat_buf *out, const struct sdp_offer *o, size_t mid
         pat_buf_adds(out, "a=recvonly\r\n");
     pat_buf_addf(out,
                  "a=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:%d opus/48000/2\r\n"
-                 "a=rtcp-fb:%d nack\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n",
-                 SDP_PT_OPUS, SDP_PT_OPUS, SDP_PT_OPUS);
+                 "a=rtcp-fb:%d nack\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n"
+                 "a=rtpmap:%d red/48000/2\r\na=fmtp:%d %d/%d\r\n",
+                 SDP_PT_OPUS, SDP_PT_OPUS, SDP_PT_OPUS, SDP_PT_RED, SDP_PT_RED, SDP_PT_OPUS,
+                 SDP_PT_OPUS);
 }
 
 static void add_data(struct pat_buf *out, const struct sdp_offer *o, size_t mid)

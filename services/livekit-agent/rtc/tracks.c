@@ -45,6 +45,8 @@ static void bind_ssrc(struct track *s, uint32_t ssrc)
     s->bound = true;
     s->ssrc = ssrc;
     s->source = (struct rtcp_source){ .ssrc = ssrc };
+    s->gaps = (struct gaps){ 0 };
+    s->red = false;
 }
 
 static void clear(struct tracks *t, struct track *s)

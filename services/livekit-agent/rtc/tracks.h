@@ -7,6 +7,7 @@
 #ifndef RTC_TRACKS_H
 #define RTC_TRACKS_H
 
+#include "gaps.h"
 #include "rtcp.h"
 #include "rtp.h"
 #include "sdp.h"
@@ -20,6 +21,8 @@ struct track {
     char sid[64];   /* the track's; "" while unknown */
     char owner[64]; /* the participant's sid, from the msid; "" while unknown */
     struct rtcp_source source;
+    struct gaps gaps;
+    bool red; /* its packets bring their predecessors along */
 };
 
 struct tracks {

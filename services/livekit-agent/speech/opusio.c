@@ -94,6 +94,19 @@ int opusio_decode(struct opusio_dec *d, const uint8_t *packet, size_t len, uint3
     return n < 0 ? PAT_EPROTO : n;
 }
 
+int opusio_recover(struct opusio_dec *d, const uint8_t *next, size_t len, uint32_t samples,
+                   int16_t *out)
+{
+    int most = d->rate == RATE_IN ? OPUSIO_MAX_16K : OPUSIO_MAX_48K;
+    uint32_t wanted = samples / (uint32_t)(RATE_OUT / d->rate);
+    int n;
+
+    if (!len || len > INT32_MAX || !wanted || wanted > (uint32_t)most)
+        return PAT_EPROTO;
+    n = opus_decode(d->opus, next, (opus_int32)len, out, (int)wanted, 1);
+    return n < 0 ? PAT_EPROTO : n;
+}
+
 struct effort {
     int application, bitrate, complexity, bandwidth;
     bool fec;

@@ -39,6 +39,11 @@ void opusio_dec_free(struct opusio_dec *d);
 int opusio_decode(struct opusio_dec *d, const uint8_t *packet, size_t len, uint32_t samples,
                   int16_t *out) PAT_MUST_CHECK;
 
+/* The sound of `samples` (at 48 kHz) lost ones, from what the packet after them says of them
+ * (in-band FEC, RFC 6716 section 4.2.5), else concealed. As opusio_decode. */
+int opusio_recover(struct opusio_dec *d, const uint8_t *next, size_t len, uint32_t samples,
+                   int16_t *out) PAT_MUST_CHECK;
+
 /* What is encoded for whom. DTX is off everywhere: the caller decides what silence is sent. Costs
  * and spectral distances are in docs/audio.md, from tests/bench/opus_bench.c. */
 enum opusio_use {
