@@ -77,7 +77,7 @@ static void let_go(struct pat_kv_watch *w)
 
 static void again(struct pat_kv_watch *w, const char *why)
 {
-    pat_log(PAT_DEBUG, "bus.watch", PAT_S("bucket", w->bucket), PAT_S("reason", why));
+    pat_log(PAT_INFO, "bus.watch_again", PAT_S("bucket", w->bucket), PAT_S("reason", why));
     let_go(w);
     pat_timer_start(&w->tick, pat_retry_next_ms(&w->retry, pat_random32()));
 }

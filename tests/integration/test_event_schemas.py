@@ -23,6 +23,7 @@ EXAMPLES = {
     "call.answered": CALL_OF | {"stack": "retell", "greeting_ms": None},
     "call.taken_over": CALL_OF | {"stack": "livekit", "room": "call_" + CALL, "epoch": 2, "state": "listening",
                                   "turns": 3},
+    "call.reaped": CALL_OF | {"what": "offered"},
     "call.failed_over": CALL_OF | {"from": "livekit", "to": "retell", "reason": "no_answer"},
     "call.transfer": CALL_OF | {"transfer_id": CALL, "attempt": 1, "mode": "warm", "label": "sales", "to": "+*******0142",
                                 "outcome": "no_answer", "reason": None, "carrier_leg_id": None},

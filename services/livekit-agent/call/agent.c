@@ -169,6 +169,8 @@ int agent_start(struct agent **out, struct pat_daemon *d)
         err = agent_serve_rpc(a);
     if (!err)
         err = agent_lease_start(a);
+    if (!err)
+        err = agent_reap_start(a);
     if (err)
         return err;
     if (env_mouth(&a->canned_mouth, &a->env, NULL) == PAT_OK)
@@ -215,6 +217,7 @@ void agent_drain_step(struct agent *a)
     a->closing = true;
     pat_timer_stop(&a->drain_timer);
     agent_drop_prepared(a);
+    agent_reap_stop(a);
     agent_lease_stop(a);
     if (a->env.recorder)
         recorder_close(a->env.recorder, RECORDER_MS, recorder_closed, a);
@@ -257,6 +260,7 @@ void agent_free(struct agent *a)
     if (!a)
         return;
     agent_stop_rpc(a);
+    agent_reap_stop(a);
     agent_lease_stop(a);
     agent_drop_calls(a);
     agent_drop_prepared(a);

@@ -7,6 +7,7 @@
  *   agent_question.c what we have asked and must not forget
  *   agent_lease.c    heartbeat; who serves which call; whether ours are still ours
  *   agent_takeover.c calls of others become ours, ours become others'
+ *   agent_reap.c     rooms, legs and callers left behind
  */
 #ifndef CALL_AGENT_INT_H
 #define CALL_AGENT_INT_H
@@ -103,6 +104,7 @@ struct agent {
     struct pat_timer beat;
     int64_t beat_sent_ms, beat_stored_us;
     struct taking *takings;
+    struct reaper *reaper; /* NULL: switched off */
     struct load load;
     int64_t late_before; /* late packets of calls that are over */
     bool was_sound;
@@ -168,6 +170,10 @@ void agent_takings_drop(struct agent *a);
 void agent_hand_over(struct agent *a, int64_t now_ms);
 void agent_meet_ghost(struct agent *a, struct call *c, int epoch);
 void agent_ghosts_step(struct agent *a, int64_t now_ms);
+
+/* agent_reap.c */
+int agent_reap_start(struct agent *a) PAT_MUST_CHECK;
+void agent_reap_stop(struct agent *a);
 
 /* agent_question.c */
 struct question *question_new(struct agent *a, const char *call_id_text, enum question_of of);

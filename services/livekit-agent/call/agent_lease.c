@@ -281,6 +281,7 @@ void agent_lease_over(struct agent *a, const struct served *s)
         return;
     }
     m.over = true;
+    m.over_ms = pat_unix_ms();
     if (agent_put_mark(a, call_id(s->call), &m, s->revision, NULL, NULL))
         pat_log(PAT_INFO, "agent.kv_put", PAT_S("call", call_id(s->call)));
     (void)snprintf(key, sizeof key, "%.36s.state.%d", call_id(s->call), call_epoch(s->call));

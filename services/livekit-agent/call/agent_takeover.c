@@ -154,6 +154,7 @@ static void begin(struct agent *a, struct taking *t)
         drop(a, t);
         return;
     }
+    leases_begun(&a->leases, t->call_id);
     pat_counter_add(a->env.taken_over, 1);
     s->revision = t->revision;
     s->confirmed = true;
@@ -251,6 +252,8 @@ static void on_taken(int err, uint64_t revision, const char *data, size_t len, v
     if (!t)
         return;
     if (err || agent_served(a, t->call_id)) { /* another agent was faster, or LiveKit's job */
+        pat_log(PAT_INFO, "agent.not_taken", PAT_S("call", t->call_id),
+                PAT_I("epoch", t->mine.epoch), PAT_ERR(err));
         drop(a, t);
         return;
     }
@@ -282,6 +285,7 @@ static void give_up(struct agent *a, const struct lease_call *lc)
     pat_log(PAT_ERROR, "call.kills_agents", PAT_S("call", lc->id), PAT_I("epoch", m.epoch),
             PAT_I("deaths", m.deaths));
     m.over = true;
+    m.over_ms = pat_unix_ms();
     if (agent_put_mark(a, lc->id, &m, lc->revision, NULL, NULL))
         pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", lc->id));
     if (q && roomapi_delete(a->env.rooms, m.room, DELETE_MS, on_room_deleted, q))
@@ -314,7 +318,9 @@ void agent_take(struct agent *a, const struct lease_call *lc)
     pat_strcpy(t->mine.agent, sizeof t->mine.agent, a->id.s);
     t->mine.to[0] = 0;
     t->mine.epoch++;
-    t->mine.deaths = t->was.epoch && t->was.agent[0] ? t->was.deaths + 1 : t->was.deaths;
+    t->mine.deaths = t->was.deaths;
+    if (t->was.epoch && t->was.agent[0] && strcmp(t->was.agent, a->id.s) != 0)
+        t->mine.deaths++;
     t->next = a->takings;
     a->takings = t;
     if (agent_put_mark(a, t->call_id, &t->mine, lc->revision, on_taken, q)) {

@@ -24,6 +24,7 @@ int lease_mark_parse(struct lease_mark *out, const char *data, size_t len)
         return PAT_EPROTO;
     out->epoch = (int)epoch;
     out->deaths = (int)pat_json_int_or(j, "deaths", 0);
+    out->over_ms = pat_json_int_or(j, "over_ms", 0);
     return PAT_OK;
 }
 
@@ -40,6 +41,8 @@ char *lease_mark_print(const struct lease_mark *m)
         pat_json_set_int(j, "deaths", m->deaths);
     if (m->over)
         pat_json_set_bool(j, "over", true);
+    if (m->over_ms)
+        pat_json_set_int(j, "over_ms", m->over_ms);
     return pat_json_print(j);
 }
 
@@ -80,6 +83,43 @@ void leases_fini(struct leases *l)
 {
     leases_forget_calls(l);
     leases_forget_agents(l);
+}
+
+static struct lease_try *try_of(struct leases *l, const char *id)
+{
+    for (size_t i = 0; i < l->n_tries; i++)
+        if (strcmp(l->tries[i].call_id, id) == 0)
+            return &l->tries[i];
+    return NULL;
+}
+
+static void forget_try(struct leases *l, struct lease_try *t)
+{
+    size_t after = l->n_tries - (size_t)(t - l->tries) - 1;
+
+    memmove(t, t + 1, after * sizeof *t);
+    l->n_tries--;
+}
+
+static void note_try(struct leases *l, const struct lease_call *c)
+{
+    struct lease_try *t = try_of(l, c->id);
+
+    if (!t) {
+        if (l->n_tries == LEASE_TRIES)
+            forget_try(l, l->tries);
+        t = &l->tries[l->n_tries++];
+        pat_strcpy(t->call_id, sizeof t->call_id, c->id);
+    }
+    t->epoch = c->mark.epoch + 1;
+}
+
+void leases_begun(struct leases *l, const char *call_id)
+{
+    struct lease_try *t = try_of(l, call_id);
+
+    if (t)
+        forget_try(l, t);
 }
 
 static struct lease_call **call_at(struct leases *l, const char *id)
@@ -124,6 +164,12 @@ int leases_put_call(struct leases *l, const char *id, const struct lease_mark *m
     c->mark = *m;
     c->revision = revision;
     c->tried_ms = 0;
+    if (l->n_tries && (m->over || strcmp(m->agent, l->self) != 0)) {
+        struct lease_try *t = try_of(l, id);
+
+        if (t && m->epoch >= t->epoch) /* another one was it */
+            forget_try(l, t);
+    }
     return PAT_OK;
 }
 
@@ -212,6 +258,18 @@ bool leases_alive(const struct leases *l, const char *agent_id, int64_t now)
     return alive(find_agent(l, agent_id), now);
 }
 
+bool leases_first(const struct leases *l, int64_t now)
+{
+    const struct lease_agent *self = find_agent(l, l->self);
+
+    if (!l->sound_ms || !alive(self, now) || self->draining)
+        return false;
+    for (const struct lease_agent *a = l->agents; a; a = a->next)
+        if (alive(a, now) && !a->draining && strcmp(a->id, l->self) < 0)
+            return false;
+    return true;
+}
+
 /* Weighted rendezvous: the higher, the sooner. Full agents come after all that are not. */
 static double score(const char *call_id, const struct lease_agent *a)
 {
@@ -269,14 +327,25 @@ static int64_t orphaned_ms(const struct leases *l, const struct lease_call *c, i
     return heard + LEASE_MS;
 }
 
+/* It names us because of a try that we had no answer to. */
+static bool in_doubt(const struct leases *l, const struct lease_call *c)
+{
+    for (size_t i = 0; i < l->n_tries; i++)
+        if (l->tries[i].epoch == c->mark.epoch && strcmp(l->tries[i].call_id, c->id) == 0)
+            return !c->mark.over;
+    return false;
+}
+
 int64_t leases_due_ms(const struct leases *l, const struct lease_call *c, int64_t now)
 {
     const struct lease_agent *self = find_agent(l, l->self);
     bool own = c->mark.epoch > 0 && strcmp(c->mark.agent, l->self) == 0;
     int64_t since;
 
-    if (!l->sound_ms || own || !alive(self, now) || self->draining)
+    if (!l->sound_ms || !alive(self, now) || self->draining)
         return INT64_MAX;
+    if (own)
+        return in_doubt(l, c) ? c->seen_ms + LEASE_AGAIN_MS : INT64_MAX;
     since = orphaned_ms(l, c, now);
     return since == INT64_MAX ? since : since + (int64_t)rank(l, c, now) * LEASE_STEP_MS;
 }
@@ -287,6 +356,7 @@ const struct lease_call *leases_next_due(struct leases *l, int64_t now)
         if ((!c->tried_ms || now - c->tried_ms >= LEASE_AGAIN_MS) &&
             leases_due_ms(l, c, now) <= now) {
             c->tried_ms = now;
+            note_try(l, c);
             return c;
         }
     return NULL;

@@ -33,9 +33,10 @@ struct lease_mark {
     char agent[PAT_ID_LEN + 1]; /* "" : given up, anybody's */
     char to[PAT_ID_LEN + 1];    /* given up in favour of this one; "" : nobody in particular */
     char room[LEASE_ROOM_MAX + 1];
-    int epoch;  /* 0: prepared, not served yet */
-    int deaths; /* agents in a row that died soon after they had taken it */
-    bool over;  /* the call has ended */
+    int epoch;       /* 0: prepared, not served yet */
+    int deaths;      /* agents in a row that died soon after they had taken it */
+    bool over;       /* the call has ended */
+    int64_t over_ms; /* then; unix, 0: not said */
 };
 /* PAT_EPROTO: not ours. */
 int lease_mark_parse(struct lease_mark *out, const char *data, size_t len) PAT_MUST_CHECK;
@@ -61,12 +62,22 @@ struct lease_agent {
     int64_t seen_ms;
 };
 
+/* A call we have tried to take, whose answer we may not have had. */
+#define LEASE_TRIES 256
+
+struct lease_try {
+    char call_id[PAT_ID_LEN + 1];
+    int epoch; /* we would be */
+};
+
 struct leases {
     struct lease_call *calls;
     struct lease_agent *agents;
     char self[PAT_ID_LEN + 1];
     /* Both listings are complete, and our own heartbeat has been stored, ever since. 0: no. */
     int64_t sound_ms;
+    struct lease_try tries[LEASE_TRIES]; /* the latest last */
+    size_t n_tries;
 };
 
 void leases_init(struct leases *l, const char *self);
@@ -84,12 +95,18 @@ void leases_drop_agent(struct leases *l, const char *id);
 void leases_sweep(struct leases *l, int64_t now);
 
 const struct lease_call *leases_find(const struct leases *l, const char *call_id);
+/* Are we the one who does what one of the team does? Alive, and the first of those by id. While
+ * agents do not agree there may be two, or none. */
+bool leases_first(const struct leases *l, int64_t now);
 bool leases_alive(const struct leases *l, const char *agent_id, int64_t now);
 /* The best to hand call_id to: alive, not us, with room. NULL: nobody. */
 const struct lease_agent *leases_heir(const struct leases *l, const char *call_id, int64_t now);
 /* From when on it is ours to try; INT64_MAX: never. */
 int64_t leases_due_ms(const struct leases *l, const struct lease_call *c, int64_t now);
-/* The next call to try at this moment, marked as tried; NULL: none. */
+/* The next call to try at this moment, marked as tried; NULL: none. A mark that names us, but comes
+ * from a try whose answer was lost, is due again: nobody else would ever take that call. */
 const struct lease_call *leases_next_due(struct leases *l, int64_t now);
+/* We serve it now: the try is over, and the mark means what it says. */
+void leases_begun(struct leases *l, const char *call_id);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "test/cmocka.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +185,86 @@ static void test_mark__travels_as_text(void **state)
     assert_false(lease_call_of_key("x.served", id));
 }
 
+/* The write was stored, and its answer lost: the mark names us, so nobody else will take it. */
+static void test_lease__of_a_try_without_an_answer_is_tried_again(void **state)
+{
+    struct leases l;
+
+    (void)state;
+    begin(&l);
+    put(&l, CALL, A, 1, 1000); /* of an agent never heard of */
+    beat(&l, ME, 10, 4000);
+    assert_non_null(leases_next_due(&l, 4000));
+    put(&l, CALL, ME, 2, 4500);
+    beat(&l, ME, 10, 5000);
+    assert_null(leases_next_due(&l, 5000)); /* an answer may still come */
+    leases_forget_calls(&l);                /* a new listing */
+    put(&l, CALL, ME, 2, 5100);
+    beat(&l, ME, 10, 6200);
+    assert_non_null(leases_next_due(&l, 6200));
+    put(&l, CALL, ME, 3, 6300);
+    leases_begun(&l, CALL);
+    beat(&l, ME, 10, 9000);
+    assert_null(leases_next_due(&l, 9000)); /* it is served */
+    leases_fini(&l);
+}
+
+static void test_lease__of_a_try_that_another_won_is_his(void **state)
+{
+    struct leases l;
+
+    (void)state;
+    begin(&l);
+    put(&l, CALL, A, 1, 1000);
+    beat(&l, ME, 10, 4000);
+    assert_non_null(leases_next_due(&l, 4000));
+    beat(&l, B, 10, 4200);
+    put(&l, CALL, B, 2, 4200);
+    assert_int_equal(l.n_tries, 0);
+    /* Calls of our own are never due, whatever we have tried before. */
+    put(&l, CALL, ME, 4, 4300);
+    beat(&l, ME, 10, 9000);
+    assert_null(leases_next_due(&l, 9000));
+    leases_fini(&l);
+}
+
+static void test_lease__forgets_the_oldest_of_too_many_tries(void **state)
+{
+    struct leases l;
+    char id[PAT_ID_LEN + 1];
+
+    (void)state;
+    begin(&l);
+    for (int i = 0; i < LEASE_TRIES + 10; i++) {
+        (void)snprintf(id, sizeof id, "01934d8e-5a00-7000-8000-%012x", (unsigned)i);
+        put(&l, id, A, 1, 1000);
+        beat(&l, ME, 10, 4000);
+        assert_non_null(leases_next_due(&l, 4000));
+    }
+    assert_int_equal(l.n_tries, LEASE_TRIES);
+    assert_string_equal(l.tries[LEASE_TRIES - 1].call_id, id);
+    leases_fini(&l);
+}
+
+static void test_leases__one_of_the_team_is_the_first(void **state)
+{
+    struct leases l;
+
+    (void)state;
+    begin(&l);
+    assert_true(leases_first(&l, 1500));
+    beat(&l, A, 10, 1500); /* ids after ours */
+    beat(&l, B, 10, 1500);
+    assert_true(leases_first(&l, 1600));
+    beat(&l, "01934d8e-5a00-7000-8000-000000000001", 0, 1500);
+    assert_false(leases_first(&l, 1600));
+    beat(&l, ME, 10, 4000);
+    assert_true(leases_first(&l, 4000)); /* that one is silent */
+    l.sound_ms = 0;
+    assert_false(leases_first(&l, 4000));
+    leases_fini(&l);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -194,6 +275,10 @@ int main(void)
         cmocka_unit_test(test_lease__calls_of_a_dead_agent_are_spread_by_room),
         cmocka_unit_test(test_lease__an_older_mark_changes_nothing),
         cmocka_unit_test(test_mark__travels_as_text),
+        cmocka_unit_test(test_lease__of_a_try_without_an_answer_is_tried_again),
+        cmocka_unit_test(test_lease__of_a_try_that_another_won_is_his),
+        cmocka_unit_test(test_lease__forgets_the_oldest_of_too_many_tries),
+        cmocka_unit_test(test_leases__one_of_the_team_is_the_first),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* roomapi.c - LiveKit's Twirp services over HTTP, protobuf bodies.
  * How: every call is one POST with its own short token; outstanding ones stand in a list, so that
- * roomapi_free leaves nothing behind. Answers are not decoded: that they are 200 is what counts,
- * but for REFER's, whose request and answer are JSON (its timeout is a message of Google's). */
-#include "roomapi.h"
+ * roomapi_free leaves nothing behind. Answers to what is done are not decoded: that they are 200 is
+ * what counts, but for REFER's, whose request and answer are JSON (its timeout is a message of
+ * Google's). What is listed is decoded by roomapi_list.c. */
+#include "roomapi_int.h"
 
 #include "livekit.pb-c.h"
 #include "pb.h"
@@ -23,7 +24,9 @@ struct call {
     const char *method;
     roomapi_fn *done;
     roomapi_refer_fn *referred; /* instead of done */
-    roomapi_id number;          /* of a REFER */
+    roomapi_read_fn *read;      /* or: gives fn what was listed */
+    roomapi_any_fn *fn;
+    roomapi_id number; /* of a REFER */
     void *arg;
 };
 
@@ -136,6 +139,8 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
     free(arg);
     if (c.referred)
         c.referred(err, sip_status, c.arg);
+    else if (c.read)
+        c.read(err, res ? res->body : NULL, res ? res->len : 0, c.fn, c.arg);
     else
         c.done(err, c.arg);
 }
@@ -143,7 +148,7 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
 struct body {
     const char *type;
     const void *data;
-    size_t len;
+    size_t len, max_answer;
 };
 
 /* Takes token_take and c_take, also when it fails. */
@@ -156,7 +161,8 @@ static int post(struct call *c_take, char *token_take, const struct body *b, int
                                 .headers = headers,
                                 .body = b->data,
                                 .body_len = b->len,
-                                .timeout_ms = timeout_ms };
+                                .timeout_ms = timeout_ms,
+                                .max_body = b->max_answer };
     struct pat_buf url;
     int err;
 
@@ -176,29 +182,60 @@ static int post(struct call *c_take, char *token_take, const struct body *b, int
     return PAT_OK;
 }
 
-/* Takes grant_take, the rights this call needs. */
-static int call(struct roomapi *a, const char *method, struct pat_json *grant_take,
-                const ProtobufCMessage *m, int64_t timeout_ms, roomapi_fn *done, void *arg)
+/* Takes c_take and grant_take, the rights this call needs. */
+static int send_message(struct call *c_take, struct pat_json *grant_take, const ProtobufCMessage *m,
+                        size_t max_answer, int64_t timeout_ms)
 {
-    struct call *c = calloc(1, sizeof *c);
-    char *token = token_sign(a->key, a->secret, NULL, NULL, TOKEN_S, grant_take);
-    struct body b = { .type = "Content-Type: application/protobuf" };
+    const struct roomapi *a = c_take ? c_take->api : NULL;
+    char *token = NULL;
+    struct body b = { .type = "Content-Type: application/protobuf", .max_answer = max_answer };
     uint8_t *packed;
-    int err = c && token ? pb_pack(m, &packed, &b.len) : PAT_ENOMEM;
+    int err;
 
+    if (!a) {
+        pat_json_free(grant_take);
+        return PAT_ENOMEM;
+    }
+    token = token_sign(a->key, a->secret, NULL, NULL, TOKEN_S, grant_take);
+    err = token ? pb_pack(m, &packed, &b.len) : PAT_ENOMEM;
     if (err) {
         free(token);
-        free(c);
+        free(c_take);
         return err;
     }
-    *c = (struct call){ .api = a, .method = method, .done = done, .arg = arg };
     b.data = packed;
-    err = post(c, token, &b, timeout_ms);
+    err = post(c_take, token, &b, timeout_ms);
     free(packed);
     return err;
 }
 
-static struct pat_json *grant(const char *right, const char *room)
+static struct call *call_new(const struct call *as)
+{
+    struct call *c = calloc(1, sizeof *c);
+
+    if (c)
+        *c = *as;
+    return c;
+}
+
+/* Takes grant_take. */
+static int call(struct roomapi *a, const char *method, struct pat_json *grant_take,
+                const ProtobufCMessage *m, int64_t timeout_ms, roomapi_fn *done, void *arg)
+{
+    const struct call as = { .api = a, .method = method, .done = done, .arg = arg };
+
+    return send_message(call_new(&as), grant_take, m, 0, timeout_ms);
+}
+
+int roomapi_ask(struct roomapi *a, const struct roomapi_question *q, int64_t timeout_ms,
+                roomapi_any_fn *fn, void *arg)
+{
+    const struct call as = { .api = a, .method = q->method, .read = q->read, .fn = fn, .arg = arg };
+
+    return send_message(call_new(&as), q->grant, q->m, q->max_body, timeout_ms);
+}
+
+struct pat_json *roomapi_grant(const char *right, const char *room)
 {
     struct pat_json *video = pat_json_obj();
 
@@ -232,8 +269,8 @@ int roomapi_create(struct roomapi *a, const struct roomapi_room *room, int64_t t
         m.agents = agents;
         m.n_agents = 1;
     }
-    return call(a, "/twirp/livekit.RoomService/CreateRoom", grant("roomCreate", NULL), &m.base,
-                timeout_ms, done, arg);
+    return call(a, "/twirp/livekit.RoomService/CreateRoom", roomapi_grant("roomCreate", NULL),
+                &m.base, timeout_ms, done, arg);
 }
 
 int roomapi_dispatch(struct roomapi *a, const char *room, const char *agent_name,
@@ -244,8 +281,8 @@ int roomapi_dispatch(struct roomapi *a, const char *room, const char *agent_name
     m.room = text(room);
     m.agent_name = text(agent_name);
     m.metadata = text(metadata);
-    return call(a, "/twirp/livekit.AgentDispatchService/CreateDispatch", grant("roomAdmin", room),
-                &m.base, timeout_ms, done, arg);
+    return call(a, "/twirp/livekit.AgentDispatchService/CreateDispatch",
+                roomapi_grant("roomAdmin", room), &m.base, timeout_ms, done, arg);
 }
 
 int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, roomapi_fn *done,
@@ -254,8 +291,8 @@ int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, room
     Livekit__DeleteRoomRequest m = LIVEKIT__DELETE_ROOM_REQUEST__INIT;
 
     m.room = text(room);
-    return call(a, "/twirp/livekit.RoomService/DeleteRoom", grant("roomCreate", NULL), &m.base,
-                timeout_ms, done, arg);
+    return call(a, "/twirp/livekit.RoomService/DeleteRoom", roomapi_grant("roomCreate", NULL),
+                &m.base, timeout_ms, done, arg);
 }
 
 int roomapi_remove(struct roomapi *a, const char *room, const char *identity, int64_t timeout_ms,
@@ -265,7 +302,7 @@ int roomapi_remove(struct roomapi *a, const char *room, const char *identity, in
 
     m.room = text(room);
     m.identity = text(identity);
-    return call(a, "/twirp/livekit.RoomService/RemoveParticipant", grant("roomAdmin", room),
+    return call(a, "/twirp/livekit.RoomService/RemoveParticipant", roomapi_grant("roomAdmin", room),
                 &m.base, timeout_ms, done, arg);
 }
 
@@ -288,12 +325,14 @@ int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refe
     struct call *c = calloc(1, sizeof *c);
     struct pat_json *sip = pat_json_obj();
     PAT_AUTO_STR json = refer_body(x);
-    struct body b = { "Content-Type: application/json", json, json ? strlen(json) : 0 };
+    struct body b = { .type = "Content-Type: application/json",
+                      .data = json,
+                      .len = json ? strlen(json) : 0 };
     char *token;
     int err;
 
     pat_json_set_bool(sip, "call", true);
-    token = token_sign_sip(a->key, a->secret, TOKEN_S, grant("roomAdmin", x->room), sip);
+    token = token_sign_sip(a->key, a->secret, TOKEN_S, roomapi_grant("roomAdmin", x->room), sip);
     if (!c || !json || !token) {
         free(c);
         free(token);
@@ -323,7 +362,7 @@ void roomapi_cancel(struct roomapi *a, roomapi_id id)
 
 char *roomapi_token(struct roomapi *a, const char *room, const char *identity, int64_t ttl_s)
 {
-    struct pat_json *video = grant("roomJoin", room);
+    struct pat_json *video = roomapi_grant("roomJoin", room);
 
     if (!video)
         return NULL;

@@ -7,6 +7,7 @@
 #define RTC_ROOMAPI_H
 
 #include "pat.h"
+#include "rtc.h"
 
 struct roomapi;
 typedef void roomapi_fn(int err, void *arg);
@@ -45,6 +46,30 @@ int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refe
                   void *arg, roomapi_id *id) PAT_MUST_CHECK;
 /* done will not run. What was asked for may happen all the same. */
 void roomapi_cancel(struct roomapi *a, roomapi_id id);
+
+/* What the server has. Lists are borrowed until fn returns; they may lag by a second or two. */
+struct roomapi_listed {
+    const char *name;
+    unsigned people; /* as the server counts them */
+};
+typedef void roomapi_rooms_fn(int err, const struct roomapi_listed *rooms, size_t n, void *arg);
+/* Of all that use this server's keys, not only ours. */
+int roomapi_rooms(struct roomapi *a, int64_t timeout_ms, roomapi_rooms_fn *fn,
+                  void *arg) PAT_MUST_CHECK;
+
+struct roomapi_person {
+    const char *identity;
+    enum rtc_kind kind;
+    int64_t joined_ms;          /* unix, in whole seconds; 0: not told */
+    const char *const *details; /* attributes: name, value, name, ... */
+    size_t n_details;           /* of both together */
+};
+/* "" when there is none of that name. */
+const char *roomapi_detail(const struct roomapi_person *p, const char *name);
+typedef void roomapi_people_fn(int err, const struct roomapi_person *people, size_t n, void *arg);
+int roomapi_people(struct roomapi *a, const char *room, int64_t timeout_ms, roomapi_people_fn *fn,
+                   void *arg) PAT_MUST_CHECK;
+
 /* A token to join room as identity, of kind "agent" (claims of LiveKit's access tokens). Yours to
  * free. */
 char *roomapi_token(struct roomapi *a, const char *room, const char *identity,
