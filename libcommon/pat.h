@@ -7,7 +7,7 @@
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
- *   phone passcode schema tz tools instructions
+ *   phone passcode prices schema tz tools instructions
  *   journal health daemon what every daemon is made of
  */
 #ifndef PAT_H
@@ -34,6 +34,7 @@
 #include "object_store.h"
 #include "passcode.h"
 #include "phone.h"
+#include "prices.h"
 #include "retry.h"
 #include "rpc.h"
 #include "schema.h"

@@ -19,6 +19,7 @@ struct calls {
     struct relay *r;
     struct pat_consumer *call_events;
     struct pat_consumer *turn_events;
+    struct pat_consumer *usage_events;
     bool closing;
     int waiting; /* queries under way */
 };
@@ -59,7 +60,8 @@ static void on_projected(int err, const struct pat_db_result *const *results, si
 static int project(struct calls *c, const struct pat_msg *m)
 {
     static const char sql[] = "select patchbay.project_call($1), "
-                              "exists (select from patchbay.call_events where id = $2)";
+                              "exists (select from patchbay.call_events where id = $2) or "
+                              "exists (select from patchbay.usage where id = $2)";
     PAT_AUTO_JSON event = NULL;
     struct told *t;
     const char *params[2];
@@ -69,6 +71,8 @@ static int project(struct calls *c, const struct pat_msg *m)
         err = pat_json_get_id(event, "data.call_id", &params[0], NULL);
     if (!err)
         err = pat_json_get_id(event, "id", &params[1], NULL);
+    if (!err && strcmp(pat_json_str_or(event, "data.leg", "livekit"), "livekit") != 0)
+        err = PAT_EINVAL; /* what Retell bills comes by its webhook */
     if (err)
         return err;
     t = calloc(1, sizeof *t);
@@ -109,6 +113,11 @@ int calls_new(struct calls **out, struct relay *r)
                                        .filter = "pat.turn.v1.>",
                                        .batch = 64,
                                        .ack_wait_ms = 30000 };
+    struct pat_consumer_opts usage = { .stream = "USAGE",
+                                       .durable = "webhook-relay",
+                                       .filter = "pat.usage.v1.>",
+                                       .batch = 64,
+                                       .ack_wait_ms = 30000 };
     struct calls *c = calloc(1, sizeof *c);
     int err;
 
@@ -118,6 +127,8 @@ int calls_new(struct calls **out, struct relay *r)
     err = pat_consumer_new(&c->call_events, r->d->bus, &calls, on_event, c);
     if (!err)
         err = pat_consumer_new(&c->turn_events, r->d->bus, &turns, on_event, c);
+    if (!err)
+        err = pat_consumer_new(&c->usage_events, r->d->bus, &usage, on_event, c);
     if (err) {
         calls_free(c);
         return err;
@@ -132,6 +143,7 @@ void calls_free(struct calls *c)
         return;
     pat_consumer_close(c->call_events);
     pat_consumer_close(c->turn_events);
+    pat_consumer_close(c->usage_events);
     c->closing = true;
     if (!c->waiting)
         free(c);

@@ -37,6 +37,7 @@ EXAMPLES = {
     "call.callback": CALL_OF | {"callback_id": CALL, "number": "+15550100055", "due_at": "2026-11-24T09:00:00.000Z",
                                 "time_zone": "Europe/Berlin", "local_time": "2026-11-24T10:00"},
     "call.dtmf": CALL_OF | {"direction": "in", "count": 4},
+    "call.limit": CALL_OF | {"limit": "cost", "used": 510000, "max": 500000},
     "call.machine": CALL_OF | {"action": "hang_up", "beep": True, "phrases": 2, "speech_ms": 6200},
     "turn.user": CALL_OF | {"turn": 1, "text": "hello", "started_ms": 1200, "ended_ms": 1900, "language": "en-US"},
     "turn.agent": CALL_OF | {"turn": 1, "text": "Hi there.", "heard": "Hi", "interrupted": True, "timings": TIMINGS},

@@ -68,6 +68,7 @@ static void on_progress(void *arg)
     struct call *c = arg;
 
     call_tick(c);
+    call_look_at_cost(c);
     if (c->turn.state == TURN_SPEAKING) /* how far we have been heard */
         checkpoint_touch(c);
     pat_timer_start(&c->progress, PROGRESS_MS);
@@ -249,6 +250,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     c->made_us = c->began_us = pat_now_us();
     c->began_ms = pat_unix_ms();
     c->bye = PROMPT_GOODBYE;
+    c->segment = 1;
     c->epoch = s->epoch;
     c->keep.saved = s->saved ? pat_json_dup(s->saved) : NULL;
     pat_strcpy(c->id, sizeof c->id, s->call_id);

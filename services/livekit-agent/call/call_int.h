@@ -7,6 +7,7 @@
  *   call_reply.c  replies: begun, heard, cut; the voice's and the player's news
  *   call_announce.c  texts of our own
  *   call_figures.c what a turn took and used
+ *   call_usage.c  what the call uses, of whom, and its limit in money
  *   call_record.c what of it is recorded
  *   call_report.c events and usage
  *   call_resume.c going on with a call another agent has begun; whose it is
@@ -30,6 +31,7 @@
 #include "transcript.h"
 #include "turn.h"
 #include "turn_log.h"
+#include "usage.h"
 
 enum { CALL_QUEUE = 32 };
 #define CALL_BUCKET "pat_calls" /* what agents leave for each other; docs/rpc.md */
@@ -63,11 +65,11 @@ struct call_keep {
     struct pat_json *saved; /* until there is a context to load it with */
     struct resume_plan plan;
     bool resumed;
-    int waited;         /* for the caller to finish what we shall ask for again */
-    char *heard_before; /* of the reply we go on with */
-    int64_t stt_ms, chars, heard_since_us; /* added to our own */
-    unsigned hush;                         /* CALL_HUSH_...: not a packet leaves */
-    int64_t turn_print;                    /* of what was last touched */
+    int waited;             /* for the caller to finish what we shall ask for again */
+    char *heard_before;     /* of the reply we go on with */
+    int64_t heard_since_us; /* the caller's leg */
+    unsigned hush;          /* CALL_HUSH_...: not a packet leaves */
+    int64_t turn_print;     /* of what was last touched */
 };
 
 struct call {
@@ -154,7 +156,10 @@ struct call {
     char reason[64];
     int64_t told_chars, told_saved; /* of the voice, in turns told already */
     int64_t prompt_tokens, cached_tokens, completion_tokens;
-    char model[64];
+    struct usage used;      /* what is not counted elsewhere, and what those before us used */
+    int segment;            /* of the call: how often the caller came into a room of ours */
+    int64_t cost_looked_us; /* at what it costs */
+    bool unpriced_told;
 };
 
 /* call.c */
@@ -209,6 +214,8 @@ void call_tick(void *arg); /* while we speak */
 void call_limits_start(struct call *c);
 void call_on_limit(void *call); /* the timer's */
 void call_idle(struct call *c); /* TURN_IDLE */
+/* "cost" in millionths of a dollar, or "tokens": with an event, and a goodbye that says so. */
+void call_limit_reached(struct call *c, const char *what, int64_t used, int64_t max);
 
 /* call_machine.c */
 void call_machine_start(struct call *c);
@@ -266,6 +273,16 @@ void report_user(struct call *c, const char *text);
 void report_partial(struct call *c, const char *text);
 void report_agent(struct call *c, const char *text, const char *heard, bool cut);
 void report_turn_figures(struct call *c);
+/* What is told at most once: its id, and the event under it. */
+struct pat_id report_id(const struct call *c, const char *what);
+void report_once(struct call *c, const char *area, const char *name, const struct pat_id *id,
+                 struct pat_json *data_take, const struct pat_db_stmt *stmt);
+
+/* call_usage.c */
+void call_used(const char *model, const struct llm_usage *u, void *call); /* reply_events.used */
 void report_usage(struct call *c);
+void call_look_at_cost(struct call *c);                 /* now and then */
+struct pat_json *call_usage_save(const struct call *c); /* a part of the checkpoint */
+void call_usage_load(struct call *c, const struct pat_json *saved);
 
 #endif

@@ -57,6 +57,23 @@ void call_on_limit(void *call)
     }
 }
 
+void call_limit_reached(struct call *c, const char *what, int64_t used, int64_t max)
+{
+    struct pat_json *data = pat_json_obj();
+
+    pat_log(PAT_WARN, "call.limit", PAT_S("call", c->id), PAT_S("limit", what), PAT_I("used", used),
+            PAT_I("max", max));
+    pat_json_set_str(data, "limit", what);
+    pat_json_set_int(data, "used", used);
+    pat_json_set_int(data, "max", max);
+    report_event(c, "call", "limit", data);
+    (void)snprintf(c->reason, sizeof c->reason, "%s_limit", what);
+    c->bye = PROMPT_LIMIT;
+    c->limit_step = NOW;
+    pat_timer_start(&c->limit, BYE_MS);
+    call_turn_kind(c, TURN_HANG_UP, 2);
+}
+
 void call_idle(struct call *c)
 {
     pat_log(PAT_INFO, "call.idle", PAT_S("call", c->id), PAT_I("asked", c->turn.idled),

@@ -66,6 +66,64 @@ static void test_limits__a_goodbye_that_never_ends_is_cut(void **state)
     turn_until(r, is_over, 5000);
 }
 
+static bool has_usage(struct rig *r)
+{
+    return r->over && fake_event("usage.recorded");
+}
+
+static void test_limits__a_call_may_cost_only_so_much(void **state)
+{
+    static const char book[] =
+        "[{\"provider\":\"elevenlabs\",\"component\":\"tts_chars\",\"model\":\"\","
+        "\"valid_from_ms\":0,\"price_microusd\":5000,\"per\":1}]";
+    struct rig *r = *state;
+    struct pat_json *rows;
+
+    assert_int_equal(pat_json_parse(&rows, book, strlen(book), NULL), PAT_OK);
+    assert_int_equal(price_book_new(&r->env.prices, r->loop, NULL), PAT_OK);
+    assert_int_equal(price_book_put(r->env.prices, rows), PAT_OK);
+    pat_json_free(rows);
+    r->conf.max_call_cents = 1; /* two characters */
+    greeted(r);
+    turn_until(r, has_usage, 10000);
+    assert_non_null(strstr(fake.tts_said, "reached its limit"));
+    assert_int_equal(int_in(fake_event("call.limit"), "max"), 10000);
+    assert_true(int_in(fake_event("call.limit"), "used") >= 10000);
+    price_book_free(r->env.prices);
+    r->env.prices = NULL;
+}
+
+static void test_limits__without_prices_there_is_none_in_money(void **state)
+{
+    struct rig *r = *state;
+
+    r->conf.max_call_cents = 1;
+    greeted(r);
+    call_hang_up(r->call, "enough", false);
+    turn_until(r, has_usage, 5000);
+    assert_null(fake_event("call.limit"));
+}
+
+static void test_usage__is_told_once_of_each_kind(void **state)
+{
+    static const char *const told[] = { "\"stt\"", "\"stt_audio\"", "\"tts_chars\"", "\"agent\"",
+                                        "\"sip\"" };
+    struct rig *r = *state;
+
+    greeted(r);
+    fake_speak(10, false);
+    call_hang_up(r->call, "enough", false);
+    turn_until(r, has_usage, 5000);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        int n = 0;
+
+        for (int k = 0; k < fake.events; k++)
+            n += strcmp(fake.event[k].name, "usage.recorded") == 0 &&
+                 strstr(fake.event[k].data, told[i]) != NULL;
+        assert_int_equal(n, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +131,9 @@ int main(void)
         CALL_TEST(test_limits__in_the_agents_language),
         CALL_TEST(test_limits__the_end_is_announced),
         CALL_TEST(test_limits__a_goodbye_that_never_ends_is_cut),
+        CALL_TEST(test_limits__a_call_may_cost_only_so_much),
+        CALL_TEST(test_limits__without_prices_there_is_none_in_money),
+        CALL_TEST(test_usage__is_told_once_of_each_kind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

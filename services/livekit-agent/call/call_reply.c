@@ -57,7 +57,11 @@ static void on_tools(void *arg)
 }
 
 static const struct reply_events reply_events = {
-    .tools = on_tools, .made = on_made, .failed = on_failed, .provider_failed = call_provider_failed
+    .tools = on_tools,
+    .made = on_made,
+    .failed = on_failed,
+    .used = call_used,
+    .provider_failed = call_provider_failed,
 };
 
 static struct reply_opts begin(struct call *c)
@@ -135,9 +139,8 @@ void call_think(struct call *c)
         think(c, said);
         return;
     }
-    pat_log(PAT_WARN, "call.tokens_spent", PAT_S("call", c->id));
-    pat_strcpy(c->reason, sizeof c->reason, "token_limit");
-    call_turn_kind(c, TURN_HANG_UP, 2);
+    call_limit_reached(c, "tokens", c->prompt_tokens + c->completion_tokens,
+                       c->env->conf->max_call_tokens);
 }
 
 void call_say_text(struct call *c, const char *text)
@@ -245,26 +248,23 @@ void call_open(struct call *c)
  * about four bytes are a token. */
 static void estimate_usage(struct call *c, size_t written)
 {
-    int64_t in = (int64_t)(c->asked_bytes + 3) / 4, out = (int64_t)(written + 3) / 4;
+    struct llm_usage u = { .prompt_tokens = (int64_t)(c->asked_bytes + 3) / 4,
+                           .completion_tokens = (int64_t)(written + 3) / 4 };
+    const char *model;
 
-    c->prompt_tokens += in;
-    c->completion_tokens += out;
-    pat_log(PAT_DEBUG, "call.usage_estimated", PAT_S("call", c->id), PAT_I("prompt_tokens", in),
-            PAT_I("completion_tokens", out));
+    if (!reply_asks(c->reply, &u.provider, &model))
+        return;
+    pat_log(PAT_DEBUG, "call.usage_estimated", PAT_S("call", c->id),
+            PAT_I("prompt_tokens", u.prompt_tokens),
+            PAT_I("completion_tokens", u.completion_tokens));
+    call_used(model, &u, c);
 }
 
 static void count_usage(struct call *c, size_t written)
 {
-    const struct llm_usage *u = reply_usage(c->reply);
-
-    if (c->model_runs && !u->prompt_tokens)
+    if (c->model_runs)
         estimate_usage(c, written);
     c->model_runs = false;
-    c->prompt_tokens += u->prompt_tokens;
-    c->cached_tokens += u->cached_tokens;
-    c->completion_tokens += u->completion_tokens;
-    if (*reply_model(c->reply))
-        pat_strcpy(c->model, sizeof c->model, reply_model(c->reply));
 }
 
 /* It had a sentence for so long and no sound: an apology in that voice would not be heard either.

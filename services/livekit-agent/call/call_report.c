@@ -1,4 +1,4 @@
-/* call_report.c - what happened, for the record: events through the journal, figures, usage.
+/* call_report.c - what happened, for the record: events through the journal, figures.
  *
  * Everything goes through the journal, which never makes anybody wait; live text alone is
  * published at once and kept by nobody. People's words are in events, never in the log.
@@ -12,7 +12,7 @@
 static const char source[] = "/patchbay/livekit-agent";
 
 /* The same event told again by a retry keeps its id. */
-static struct pat_id id_for(const struct call *c, const char *what)
+struct pat_id report_id(const struct call *c, const char *what)
 {
     struct pat_buf b;
     uint8_t hash[32] = { 0 };
@@ -30,8 +30,8 @@ static void add_whose(const struct call *c, struct pat_json *data)
     pat_json_set_str(data, "user_id", c->ctx ? c->ctx->user_id : NULL);
 }
 
-static void put(struct call *c, const char *area, const char *name, const struct pat_id *id,
-                struct pat_json *data_take, const struct pat_db_stmt *stmt)
+void report_once(struct call *c, const char *area, const char *name, const struct pat_id *id,
+                 struct pat_json *data_take, const struct pat_db_stmt *stmt)
 {
     struct pat_event e = { .area = area,
                            .name = name,
@@ -53,7 +53,7 @@ void report_event_with(struct call *c, const char *area, const char *name,
                        struct pat_json *data_take, const struct pat_db_stmt *stmt)
 {
     if (c->ctx)
-        put(c, area, name, NULL, data_take, stmt);
+        report_once(c, area, name, NULL, data_take, stmt);
     else
         pat_json_free(data_take); /* nobody's call */
 }
@@ -107,8 +107,8 @@ void report_answered(struct call *c, int64_t greeting_ms)
     text = pat_json_print(row);
     const char *params[] = { text };
     struct pat_db_stmt stmt = { "put_call", "select patchbay.put_call($1::jsonb)", 1, params };
-    struct pat_id id = id_for(c, "answered");
-    put(c, "call", "answered", &id, data, text ? &stmt : NULL);
+    struct pat_id id = report_id(c, "answered");
+    report_once(c, "call", "answered", &id, data, text ? &stmt : NULL);
     free(text);
     pat_json_free(row);
 }
@@ -126,8 +126,8 @@ void report_taken_over(struct call *c, const char *state)
     pat_json_set_int(data, "turns", c->turns);
     pat_buf_init(&what, 64);
     pat_buf_addf(&what, "taken_over.%d", c->epoch);
-    id = id_for(c, what.data ? what.data : "taken_over");
-    put(c, "call", "taken_over", &id, data, NULL);
+    id = report_id(c, what.data ? what.data : "taken_over");
+    report_once(c, "call", "taken_over", &id, data, NULL);
     pat_buf_fini(&what);
 }
 
@@ -147,7 +147,7 @@ void report_user(struct call *c, const char *text)
     pat_json_set_int(data, "started_ms", c->said_at_ms);
     pat_json_set_int(data, "ended_ms", ended_ms > c->said_at_ms ? ended_ms : call_ms(c));
     pat_json_set_str(data, "language", pat_language_code(c->ctx->language, code));
-    put(c, "turn", "user", NULL, data, NULL);
+    report_once(c, "turn", "user", NULL, data, NULL);
 }
 
 void report_partial(struct call *c, const char *text)
@@ -241,12 +241,12 @@ void report_agent(struct call *c, const char *text, const char *heard, bool cut)
     }
     pat_json_set_take(data, "timings", timings(c));
     figures_add(c, data);
-    put(c, "turn", "agent", NULL, data, NULL);
+    report_once(c, "turn", "agent", NULL, data, NULL);
     if (cut) {
         data = pat_json_obj();
         pat_json_set_int(data, "turn", c->turns);
         pat_json_set_int(data, "heard_ms", reply_heard_ms(c->reply));
-        put(c, "turn", "interrupted", NULL, data, NULL);
+        report_once(c, "turn", "interrupted", NULL, data, NULL);
     }
 }
 
@@ -265,44 +265,4 @@ void report_turn_figures(struct call *c)
             PAT_I("stt_ms", (c->times.final_us - c->times.voiced_us) / 1000),
             PAT_I("llm_ms", (r->sentence_us - r->asked_us) / 1000),
             PAT_I("tts_ms", (r->sound_us - r->sentence_us) / 1000));
-}
-
-static void usage(struct call *c, const char *component, const char *unit, double quantity,
-                  const char *provider, const char *model)
-{
-    struct pat_json *data;
-    struct pat_id id = id_for(c, component);
-
-    if (quantity <= 0)
-        return;
-    data = pat_json_obj();
-    pat_json_set_str(data, "leg", "livekit");
-    pat_json_set_int(data, "segment", 1);
-    pat_json_set_str(data, "component", component);
-    pat_json_set_str(data, "unit", unit);
-    pat_json_set_num(data, "quantity", quantity);
-    pat_json_set_str(data, "provider", provider);
-    pat_json_set_str(data, "model", model);
-    put(c, "usage", "recorded", &id, data, NULL);
-}
-
-void report_usage(struct call *c)
-{
-    if (!c->ctx)
-        return;
-    if (c->stt)
-        usage(c, "stt", "second", (double)(c->keep.stt_ms + stt_audio_ms(c->stt)) / 1000,
-              "deepgram", stt_model(c->stt));
-    usage(c, "llm_in", "token", (double)(c->prompt_tokens - c->cached_tokens), "openai", c->model);
-    usage(c, "llm_cached", "token", (double)c->cached_tokens, "openai", c->model);
-    usage(c, "llm_out", "token", (double)c->completion_tokens, "openai", c->model);
-    if (c->mouth)
-        usage(c, "tts_chars", "character", (double)(c->keep.chars + mouth_characters(c->mouth)),
-              mouth_provider(c->mouth), mouth_model(c->mouth));
-    if (c->mouth) /* nobody bills these: they are here to be seen */
-        usage(c, "tts_cached_chars", "character", (double)mouth_saved(c->mouth), "patchbay", NULL);
-    int64_t since_us = c->keep.heard_since_us ? c->keep.heard_since_us : c->hears_us;
-    if (since_us)
-        usage(c, "room", "second", (double)((pat_now_us() - since_us) / 1000) / 1000, "livekit",
-              NULL);
 }

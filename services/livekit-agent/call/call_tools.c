@@ -194,6 +194,7 @@ static void ask_model(struct call_tools *t)
     int err;
 
     t->steps++;
+    c->model_runs = true;
     req.no_tools = !call_tools_may(t);
     err = reply_go_on(c->reply, c->env->llm, &req);
     if (err) {

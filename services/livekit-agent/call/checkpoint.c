@@ -19,6 +19,7 @@ enum {
 /* In the order loaded. */
 static const struct checkpoint_part checkpoint_parts[] = {
     { "recording", call_record_save, call_record_load },
+    { "used", call_usage_save, call_usage_load },
     { NULL, NULL, NULL },
 };
 
@@ -59,9 +60,6 @@ static struct pat_json *usage_of(const struct call *c)
     pat_json_set_int(o, "prompt_tokens", c->prompt_tokens);
     pat_json_set_int(o, "cached_tokens", c->cached_tokens);
     pat_json_set_int(o, "completion_tokens", c->completion_tokens);
-    pat_json_set_str(o, "model", c->model);
-    pat_json_set_int(o, "stt_ms", c->keep.stt_ms + (c->stt ? stt_audio_ms(c->stt) : 0));
-    pat_json_set_int(o, "tts_chars", c->keep.chars + (c->mouth ? mouth_characters(c->mouth) : 0));
     return o;
 }
 
@@ -285,9 +283,6 @@ static void load_usage(struct call *c, const struct pat_json *u)
     c->prompt_tokens = pat_json_int_or(u, "prompt_tokens", 0);
     c->cached_tokens = pat_json_int_or(u, "cached_tokens", 0);
     c->completion_tokens = pat_json_int_or(u, "completion_tokens", 0);
-    pat_strcpy(c->model, sizeof c->model, pat_json_str_or(u, "model", ""));
-    c->keep.stt_ms = pat_json_int_or(u, "stt_ms", 0);
-    c->keep.chars = pat_json_int_or(u, "tts_chars", 0);
 }
 
 /* What was heard of a reply that is not gone on with belongs to the history. */

@@ -48,6 +48,9 @@ const struct pat_conf_row agent_rows[] = {
         "what is left there, after its tone"),
     NUM("PAT_AGENT_MAX_CALLS", PAT_CONF_INT, max_calls, "100", 1, 5000,
         "calls served at once; more are refused"),
+    NUM("PAT_AGENT_MAX_CALL_CENTS", PAT_CONF_INT, max_call_cents, "0", 0, 1000000,
+        "a call that costs so many US cents by the book of prices is ended with a goodbye; a user's own limit "
+        "may be lower; 0: no limit"),
     NUM("PAT_AGENT_MAX_CALL_MS", PAT_CONF_MS, max_call_ms, "90m", 1000, 86400000,
         "a call this long is ended with a goodbye, and a warning a minute before"),
     NUM("PAT_AGENT_MAX_CALL_TOKENS", PAT_CONF_INT, max_call_tokens, "2000000", 0, 1 << 30,

@@ -24,7 +24,7 @@ struct agent_conf {
     } second[3];         /* deepgram-2, elevenlabs-2, openai-2 */
     char *transfer_countries, *time_zone, *transfer_by, *refer_uri;
     bool tool_private_nets;
-    int64_t max_tool_calls, max_call_tokens;
+    int64_t max_tool_calls, max_call_tokens, max_call_cents;
     char *voice_fallback, *event_log_dir, *spool_file;
     int64_t idle_ms, idle_prompts, connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms,
         first_token_ms, handover_ms, reap_grace_ms, reap_ms, refused_ms;

@@ -144,6 +144,8 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->max_tokens = (int)within((double)pat_json_int_or(s, "max_tokens", 0), 0, 4000);
     read_voice(c, pat_json_at(s, "voice"));
     c->record = wants_recording(s);
+    c->max_call_cents =
+        (int64_t)within(pat_json_num_or(s, "stack_config.livekit.max_call_cents", 0), 0, 1e6);
     rc = settings_read(c, s);
     return rc ? rc : read_tools(c, s);
 }

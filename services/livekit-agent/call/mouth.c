@@ -214,6 +214,11 @@ int64_t mouth_saved(const struct mouth *m)
     return m->saved;
 }
 
+size_t mouth_used(const struct mouth *m, struct provider_used *out, size_t max)
+{
+    return tts_used(m->tts, out, max);
+}
+
 int64_t mouth_hits(const struct mouth *m)
 {
     return m->hits;

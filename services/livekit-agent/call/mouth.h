@@ -69,6 +69,7 @@ void mouth_count_hit(struct mouth *m, const char *text);
 int64_t mouth_characters(const struct mouth *m); /* billed so far */
 int64_t mouth_saved(const struct mouth *m);      /* characters spoken out of the cache */
 int64_t mouth_hits(const struct mouth *m);
+size_t mouth_used(const struct mouth *m, struct provider_used *out, size_t max); /* tts_used */
 /* Who speaks now: vendor, account of the chain, model of the user's own voice, voice. */
 const char *mouth_provider(const struct mouth *m);
 const char *mouth_account(const struct mouth *m);

@@ -24,6 +24,7 @@ static const struct {
         "Thank you. Your message has been saved. Goodbye.", "Are you still there?",
         "I can't hear anybody any more, so I'll hang up now. Goodbye.",
         "Just so you know: our time is almost up, and this call will end shortly.",
+        "I'm sorry, this call has reached its limit. Goodbye.",
         "I'm sorry, we can't take your call right now. If you hear a tone after this, please leave "
         "a message. Goodbye." } },
     { "de",
@@ -36,6 +37,7 @@ static const struct {
         "Danke. Ihre Nachricht ist gespeichert. Auf Wiederhören.", "Sind Sie noch da?",
         "Ich höre niemanden mehr und lege jetzt auf. Auf Wiederhören.",
         "Nur zur Information: Unsere Zeit ist fast um, das Gespräch endet gleich.",
+        "Es tut mir leid, dieses Gespräch hat seine Grenze erreicht. Auf Wiederhören.",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Wenn Sie gleich einen Ton "
         "hören, hinterlassen Sie bitte eine Nachricht. Auf Wiederhören." } },
     { "es",
@@ -47,6 +49,7 @@ static const struct {
         "Gracias. Su mensaje se ha guardado. Adiós.", "¿Sigue ahí?",
         "Ya no oigo a nadie, así que voy a colgar. Adiós.",
         "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve.",
+        "Lo siento, esta llamada ha llegado a su límite. Adiós.",
         "Lo siento, ahora no podemos atender su llamada. Si oye un tono, deje un mensaje. Adiós." } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
@@ -58,6 +61,7 @@ static const struct {
         "Merci. Votre message est enregistré. Au revoir.", "Êtes-vous toujours là ?",
         "Je n'entends plus personne, je raccroche donc. Au revoir.",
         "Pour information : notre temps est presque écoulé, l'appel va bientôt prendre fin.",
+        "Désolé, cet appel a atteint sa limite. Au revoir.",
         "Désolé, nous ne pouvons pas prendre votre appel. Si vous entendez un bip, laissez un "
         "message. Au revoir." } },
 };

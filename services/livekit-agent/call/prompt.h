@@ -20,6 +20,7 @@ enum prompt_phrase {
     PROMPT_STILL_THERE,   /* the caller has been silent for long */
     PROMPT_NOBODY_THERE,  /* and stays so; goodbye */
     PROMPT_TIME_IS_UP,    /* the call ends soon */
+    PROMPT_LIMIT,         /* the call has used what it may; goodbye */
     PROMPT_AFTER_TONE,    /* we cannot serve the call; there may be a tone, and then a recording */
     PROMPT_PHRASES
 };

@@ -230,6 +230,7 @@ static void add_usage(struct reply *r, const struct llm_usage *u)
     r->usage.prompt_tokens += before.prompt_tokens;
     r->usage.cached_tokens += before.cached_tokens;
     r->usage.completion_tokens += before.completion_tokens;
+    r->usage.lost_provider = r->usage.lost_model = NULL; /* told, and gone */
 }
 
 static void on_llm_done(int err, const char *finish_reason, const char *model,
@@ -241,8 +242,11 @@ static void on_llm_done(int err, const char *finish_reason, const char *model,
     r->run = NULL;
     if (model)
         pat_strcpy(r->model, sizeof r->model, model);
-    if (u)
+    if (u) {
         add_usage(r, u);
+        if (r->events->used)
+            r->events->used(model ? model : "", u, r->arg);
+    }
     if (err)
         r->failed = r->unwritten = true;
     sentence_end(&r->splitter);
@@ -503,6 +507,13 @@ const struct llm_usage *reply_usage(const struct reply *r)
 const char *reply_provider(const struct reply *r)
 {
     return r->usage.provider ? r->usage.provider : "";
+}
+
+bool reply_asks(const struct reply *r, const char **account, const char **model)
+{
+    if (r->run)
+        llm_asked(r->run, account, model);
+    return r->run != NULL;
 }
 
 bool reply_unwritten(const struct reply *r)

@@ -23,6 +23,9 @@ struct reply_events {
     /* The model has stopped to call tools (reply_calls). The reply is not over: reply_go_on,
      * reply_add and reply_end say how it goes on. NULL: their calls are as good as not made. */
     void (*tools)(void *arg);
+    /* A run of a model came to its end (there may be several in a reply): what it used. May be
+     * NULL. */
+    void (*used)(const char *model, const struct llm_usage *u, void *arg);
     /* A language model failed; another may go on. May be NULL. */
     void (*provider_failed)(const struct provider_failure *f, void *arg);
 };
@@ -89,6 +92,8 @@ const struct reply_times *reply_times(const struct reply *r);
 const struct llm_usage *reply_usage(const struct reply *r);
 const char *reply_model(const struct reply *r);    /* "" : none answered */
 const char *reply_provider(const struct reply *r); /* likewise */
+/* A model is being asked, or writes: which; false: none. Until the next callback. */
+bool reply_asks(const struct reply *r, const char **account, const char **model);
 /* No language model could write it, or not to its end. */
 bool reply_unwritten(const struct reply *r);
 

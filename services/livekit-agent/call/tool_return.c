@@ -55,8 +55,10 @@ static void on_kept(int err, uint64_t revision, const char *data, size_t len, vo
         return_free(b);
         return;
     }
-    if (!err && pat_json_parse(&b->state, data, len, NULL) == PAT_OK)
+    if (!err && pat_json_parse(&b->state, data, len, NULL) == PAT_OK) {
+        b->c->segment = (int)pat_json_int_or(b->state, "segment", 1) + 1;
         remember(b->c);
+    }
 }
 
 void call_came_back(struct call *c, const char *outcome)
@@ -72,6 +74,7 @@ void call_came_back(struct call *c, const char *outcome)
     pat_log(PAT_INFO, "call.came_back", PAT_S("call", c->id), PAT_S("outcome", outcome));
     b->c = c;
     c->came_back = b;
+    c->segment = 2; /* at least; what was kept knows better */
     (void)snprintf(key, sizeof key, "%.36s.transfer", c->id);
     b->asked =
         c->env->bus && pat_kv_get(c->env->bus, CALL_BUCKET, key, KV_MS, on_kept, b) == PAT_OK;

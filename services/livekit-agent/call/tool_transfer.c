@@ -130,6 +130,7 @@ static void keep(const struct transfer *x)
 
     pat_json_set_str(state, "transfer_id", x->id.s);
     pat_json_set_str(state, "label", x->to.label);
+    pat_json_set_int(state, "segment", c->segment);
     pat_json_set_take(state, "said", history_transcript(c->history));
     text = pat_json_print(state);
     (void)snprintf(key, sizeof key, "%.36s.transfer", c->id);

@@ -58,6 +58,7 @@ struct llm_run {
     struct ask *answers;
     bool hedged;
     int64_t hedge_prompts;  /* requests whose prompt was paid for in vain */
+    int hedge_step;         /* the last one of them */
     struct pat_timer timer; /* the second request, or the pause between rounds */
     bool pausing;
     struct pat_buf said; /* of the answer, before it broke off */
@@ -111,6 +112,14 @@ static const char *model_of(const struct llm_run *r, int step)
     return step == OWN ? r->own_model : chain_of(r)->at[step]->model;
 }
 
+void llm_asked(const struct llm_run *r, const char **account, const char **model)
+{
+    int step = r->answers ? r->answers->step : r->ask[0].step;
+
+    *account = provider_of(r, step)->name;
+    *model = model_of(r, step);
+}
+
 /* The last callback: everything it reads outlives the run. */
 static void run_done(struct llm_run *r, int err)
 {
@@ -118,10 +127,15 @@ static void run_done(struct llm_run *r, int err)
     void *arg = r->arg;
     const struct chat *chat = r->answers ? llm_request_chat(r->answers->q) : NULL;
     struct llm_usage usage = chat ? chat->usage : (struct llm_usage){ 0 };
-    char finish[32], model[80] = "";
+    char finish[32], model[80] = "", lost[80] = "";
 
     usage.provider = r->answers ? provider_of(r, r->answers->step)->name : "";
-    usage.prompt_tokens += usage.prompt_tokens * r->hedge_prompts;
+    if (r->hedge_prompts) {
+        pat_strcpy(lost, sizeof lost, model_of(r, r->hedge_step));
+        usage.lost_tokens = usage.prompt_tokens * r->hedge_prompts;
+        usage.lost_provider = provider_of(r, r->hedge_step)->name;
+        usage.lost_model = lost;
+    }
     pat_strcpy(finish, sizeof finish, err || !chat ? "error" : chat->finish);
     if (r->answers)
         pat_strcpy(model, sizeof model, model_of(r, r->answers->step));
@@ -406,6 +420,7 @@ static void on_begun(struct llm_request *q, void *arg)
         return;
     pat_counter_add(a == &r->ask[1] ? r->llm->hedge_won : r->llm->hedge_lost, 1);
     r->hedge_prompts++;
+    r->hedge_step = loser->step;
     llm_request_free(loser->q);
     loser->q = NULL;
 }

@@ -15,9 +15,11 @@ struct llm;     /* one per process */
 struct llm_run; /* one answer */
 
 struct llm_usage {
-    /* What a second one asked at once (hedging) was billed for is in it. */
     int64_t prompt_tokens, cached_tokens, completion_tokens;
     const char *provider; /* who answered ("openai-2"); "": nobody. Lives with the chain */
+    /* Of one asked at once (hedging) that was not waited for: what it had been given to read. */
+    int64_t lost_tokens;
+    const char *lost_provider, *lost_model; /* the model until the callback returns */
 };
 
 struct llm_events {
@@ -62,6 +64,8 @@ struct llm_req {
 };
 int llm_start(struct llm_run **out, struct llm *m, const struct llm_req *req,
               const struct llm_events *ev, void *arg) PAT_MUST_CHECK;
+/* Who answers, or is asked (the first one, of two): account and model, until the next callback. */
+void llm_asked(const struct llm_run *r, const char **account, const char **model);
 /* No further callback. NULL is fine; after done the run is gone already. */
 void llm_cancel(struct llm_run *r);
 

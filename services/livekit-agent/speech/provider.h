@@ -68,6 +68,14 @@ struct provider_failure {
     const struct provider *next; /* who goes on; NULL: nobody */
 };
 
+/* What a call has used of one of them. Borrowed. */
+struct provider_used {
+    const struct provider *by;
+    const char *model; /* asked for */
+    int64_t quantity;  /* ms of sound sent, characters given */
+    int64_t open_ms;   /* connected; of a recogniser only */
+};
+
 struct providers;
 
 /* A step's breaker opened (up false) or closed. */

@@ -65,6 +65,10 @@ void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
 /* Flush what is in flight, or end the turn: a transcript with is_final follows. */
 void stt_finalize(struct stt *s);
 int64_t stt_audio_ms(const struct stt *s); /* sent so far: what is billed */
+/* The same, told apart by who was given it: at most max of them, and how many there are. Models of
+ * a language of many ("multi") are billed apart: their name ends so, behind a colon. */
+#define STT_USED_MAX (3 * PROVIDER_STEPS)
+size_t stt_used(const struct stt *s, struct provider_used *out, size_t max);
 /* Does who listens judge turns, or only pauses? May change with each connection. */
 bool stt_judges(const struct stt *s);
 /* The model that listens. */

@@ -31,7 +31,9 @@ enum {
 struct wish {
     char *url;
     bool flux;
-    char what[48]; /* for the record: "flux-general-en", "de-CH" */
+    char what[48];            /* for the record: "flux-general-en", "de-CH" */
+    char model[80];           /* as it is billed */
+    int64_t samples, open_us; /* used */
 };
 struct address {
     struct wish wish[WISHES];
@@ -65,12 +67,18 @@ struct stt {
     int64_t silence;       /* samples of silence not yet a whole frame */
     int64_t conn_samples;  /* sent on this connection */
     int64_t total_samples; /* sent on all of them */
+    int64_t open_us;       /* this connection, since; 0: there is none */
     int64_t base_ms;       /* stream time of the connection's 0 */
     bool sent_lately;      /* since the last tick */
     bool bad_json_told;
 };
 
 static void connect_now(struct stt *s);
+
+static struct wish *wish_now(struct stt *s)
+{
+    return &s->at[s->step].wish[s->at[s->step].now];
+}
 
 static const struct wish *wish(const struct stt *s)
 {
@@ -154,6 +162,7 @@ static bool send_bytes(struct stt *s, const uint8_t *data, size_t len, uint32_t 
         return false; /* the queue is full or it is closing: the ring has it */
     s->conn_samples += samples;
     s->total_samples += samples;
+    wish_now(s)->samples += samples;
     s->sent_lately = true;
     return true;
 }
@@ -222,6 +231,7 @@ static void on_open(struct pat_ws *ws, void *arg)
 
     (void)ws;
     s->open = true;
+    s->open_us = pat_now_us();
     s->answered = false;
     s->sent_lately = false;
     s->conn_samples = 0;
@@ -318,6 +328,13 @@ static bool ask_for_less(struct stt *s, int status)
     return true;
 }
 
+static void closed_now(struct stt *s)
+{
+    if (s->open_us)
+        wish_now(s)->open_us += pat_now_us() - s->open_us;
+    s->open_us = 0;
+}
+
 static void on_closed(struct pat_ws *ws, int err, int status, int code, const char *reason,
                       void *arg)
 {
@@ -327,6 +344,7 @@ static void on_closed(struct pat_ws *ws, int err, int status, int code, const ch
     (void)ws;
     s->ws = NULL;
     s->open = false;
+    closed_now(s);
     if (status && status != 101)
         snprintf(why, sizeof why, "HTTP %d %.150s", status, reason ? reason : "");
     else
@@ -370,6 +388,8 @@ static int add_wish(struct address *a, const struct provider *p, const struct st
     pat_buf_fini(&b);
     w->flux = flux;
     pat_strcpy(w->what, sizeof w->what, what);
+    (void)snprintf(w->model, sizeof w->model, "%.70s%s", flux ? what : p->model,
+                   !flux && o->language && !strcmp(o->language, "multi") ? ":multi" : "");
     a->n += w->url != NULL;
     return err || w->url ? err : PAT_ENOMEM;
 }
@@ -469,6 +489,23 @@ const struct provider *stt_listens(const struct stt *s)
 int64_t stt_audio_ms(const struct stt *s)
 {
     return s->total_samples / SAMPLES_PER_MS;
+}
+
+size_t stt_used(const struct stt *s, struct provider_used *out, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->chain->n && i < PROVIDER_STEPS; i++)
+        for (int k = 0; k < s->at[i].n; k++) {
+            const struct wish *w = &s->at[i].wish[k];
+            int64_t open_us =
+                w->open_us + (w == wish(s) && s->open_us ? pat_now_us() - s->open_us : 0);
+
+            if ((open_us || w->samples) && n < max)
+                out[n++] = (struct provider_used){ s->chain->at[i], w->model,
+                                                   w->samples / SAMPLES_PER_MS, open_us / 1000 };
+        }
+    return n;
 }
 
 /* The socket ends on its own; nobody listens to it any more. */

@@ -124,7 +124,10 @@ void tts_give(struct tts *t, struct utterance *u)
             tts_later(t);
             return;
         }
-        u->characters += (int64_t)pat_utf8_count(u->text.data + u->given, len);
+        int64_t characters = (int64_t)pat_utf8_count(u->text.data + u->given, len);
+
+        u->characters += characters;
+        t->used[t->hop] += characters;
         u->given = u->text.len;
     }
     if (u->ended && u->given)
@@ -370,6 +373,17 @@ static struct utterance *utterance_new(struct tts *t, uint32_t id)
         at = &(*at)->next;
     *at = u;
     return u;
+}
+
+size_t tts_used(const struct tts *t, struct provider_used *out, size_t max)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->hops.n; i++)
+        if (t->used[i] && n < max)
+            out[n++] =
+                (struct provider_used){ t->hops.at[i].by, t->hops.at[i].by->model, t->used[i], 0 };
+    return n;
 }
 
 const struct tts_hop *tts_speaks(const struct tts *t)

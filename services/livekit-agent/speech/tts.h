@@ -66,6 +66,8 @@ void tts_end(struct tts *t, uint32_t utterance);
 void tts_cancel(struct tts *t, uint32_t utterance);
 /* Who speaks now, and with which voice. Borrowed until it closes. */
 const struct tts_hop *tts_speaks(const struct tts *t);
+/* Characters given to each of them, said to the end or not: at most max, and how many there are. */
+size_t tts_used(const struct tts *t, struct provider_used *out, size_t max);
 void tts_close(struct tts *t); /* NULL is fine */
 
 #endif

@@ -34,9 +34,10 @@ struct tts {
     char *language; /* a copy of o's */
     struct tts_provider *provider;
     struct tts_hops hops;
-    int hop;     /* that speaks, or spoke last */
-    bool worked; /* since it was opened */
-    bool gone;   /* none is left */
+    int hop;                /* that speaks, or spoke last */
+    int64_t used[TTS_HOPS]; /* characters given to each */
+    bool worked;            /* since it was opened */
+    bool gone;              /* none is left */
     struct utterance *first;
     struct pat_timer timer; /* of the first utterance */
     int busy;               /* inside callbacks of the provider or of ours */

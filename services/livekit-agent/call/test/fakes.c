@@ -280,6 +280,16 @@ const struct provider *stt_listens(const struct stt *s)
     return &by;
 }
 
+size_t stt_used(const struct stt *s, struct provider_used *out, size_t max)
+{
+    int64_t ms = stt_audio_ms(s);
+
+    if (!ms || !max)
+        return 0;
+    out[0] = (struct provider_used){ stt_listens(s), "nova-3", ms, ms + 500 };
+    return 1;
+}
+
 int64_t stt_audio_ms(const struct stt *s)
 {
     (void)s;
@@ -323,6 +333,13 @@ int llm_start(struct llm_run **out, struct llm *m, const struct llm_req *req,
     return PAT_OK;
 }
 
+void llm_asked(const struct llm_run *r, const char **account, const char **model)
+{
+    (void)r;
+    *account = "fake";
+    *model = "a-model";
+}
+
 void llm_cancel(struct llm_run *r)
 {
     if (r) {
@@ -346,7 +363,7 @@ void fake_model_calls(const char *id, const char *name, const char *arguments)
 void fake_model_done(int err)
 {
     const struct llm_events *ev = fake.llm;
-    struct llm_usage u = { 100, 40, 10, "fake" };
+    struct llm_usage u = { 100, 40, 10, .provider = "fake" };
 
     fake.llm = NULL;
     if (ev)
@@ -428,6 +445,15 @@ const struct tts_hop *tts_speaks(const struct tts *t)
 
     (void)t;
     return &hop;
+}
+
+size_t tts_used(const struct tts *t, struct provider_used *out, size_t max)
+{
+    if (!fake.tts_texts || !max)
+        return 0;
+    out[0] =
+        (struct provider_used){ tts_speaks(t)->by, "a-model", (int64_t)strlen(fake.tts_said), 0 };
+    return 1;
 }
 
 void tts_close(struct tts *t)
