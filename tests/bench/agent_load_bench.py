@@ -8,6 +8,7 @@ speaks about half of the time. The recogniser answers from a script (what is mea
 are the doubles.
 
 cpu        ms of CPU per second of a call, the agent's process only; 1000 / cpu calls would fill a core
+sent       by the agent's own clock: the share of its packets that left within 5 ms of their time; where 99.9 % lie
 late       how much longer than 20 ms after its predecessor a packet of the agent's came (its share of packets in the name)
 response   from the caller's last voiced packet to the agent's first, the vendors' delays included
 """
@@ -87,12 +88,16 @@ class Bench:
             list(pool.map(self.agent.prepare, [uuid7() for _ in range(calls)]))
         self.load.tell("wait")
         time.sleep(self.args.period)  # every caller has begun
+        frames = self.agent.frames_by_lateness()
         before, began = self.agent.used(), time.monotonic()
         figures = self.load.tell(f"measure {self.args.seconds}")
         after, took = self.agent.used(), time.monotonic() - began
+        sent = {le: n - frames[le] for le, n in self.agent.frames_by_lateness().items()}
         cpu = (after[0] - before[0]) * 1000 / took / calls
         return figures | {"cpu_ms_per_call_second": round(cpu, 2), "calls_per_core": round(1000 / cpu),
                           "agent_core_share": round((after[0] - before[0]) / took, 2),
+                          "sent_within_5ms": round(sent[0.005] / max(1, sent[float("inf")]), 5),
+                          "sent_late_999_ms": next(le for le, n in sorted(sent.items()) if n >= 0.999 * sent[float("inf")]) * 1000,
                           "pss_idle_mib": round(idle[1], 1), "pss_per_call_mib": round((after[1] - idle[1]) / calls, 2)}
 
 
@@ -109,6 +114,7 @@ def main():
     p.add_argument("--detection", choices=("endpointing", "flux"), default="endpointing", help="who says that a turn is over")
     p.add_argument("--responsiveness", type=float, default=1.0)
     p.add_argument("--sensitivity", type=float, default=1.0)
+    p.add_argument("--realtime", type=int, default=0, help="PAT_AGENT_REALTIME")
     p.add_argument("--database", default="postgres://nobody@127.0.0.1:9/none")
     p.add_argument("--keep", action="store_true", help="say where the logs are")
     p.add_argument("--json", type=Path)

@@ -7,8 +7,10 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
+import urllib.request
 import uuid
 from pathlib import Path
 
@@ -63,17 +65,25 @@ class Ours(Contender):
     def __init__(self, bench):
         self.bench = bench
         self.nats_url = bench.nats.url
+        self.admin = f"127.0.0.1:{free_port()}"
         self.process = Process("agent", [bench.args.build / "bin/patchbay-livekit-agent"], bench.folder / "agent.log", {
             "PAT_NATS_URL": bench.nats.url, "PAT_DATABASE_URL": bench.args.database, "PAT_LOG_FORMAT": "text",
-            "PAT_ADMIN_LISTEN": f"127.0.0.1:{free_port()}", "PAT_LIVEKIT_URL": bench.livekit.url,
+            "PAT_ADMIN_LISTEN": self.admin, "PAT_LIVEKIT_URL": bench.livekit.url,
             "PAT_LIVEKIT_API_KEY": bench.livekit.key, "PAT_LIVEKIT_API_SECRET": bench.livekit.secret,
             "PAT_CALL_SECRET": "secret", "PAT_DEEPGRAM_URL": bench.double("deepgram", "ws"), "PAT_DEEPGRAM_API_KEY": "k",
             "PAT_OPENAI_URL": bench.double("openai", "http") + "/v1", "PAT_OPENAI_API_KEY": "k",
             "PAT_ELEVENLABS_URL": bench.double("elevenlabs", "ws"), "PAT_ELEVENLABS_API_KEY": "k",
-            "PAT_AGENT_MAX_CALLS": "400", "PAT_TURN_DETECTION": bench.args.detection,
+            "PAT_AGENT_MAX_CALLS": "400", "PAT_AGENT_REALTIME": str(getattr(bench.args, "realtime", 0)),
+            "PAT_TURN_DETECTION": bench.args.detection,
             "PAT_EVENT_LOG_DIR": str(bench.folder)}).start()
         # Postgres may be away: the worker's registration is what counts here.
         self.process.wait_until(lambda: "agent.registered" in self.process.log.read_text(), 20)
+
+    def frames_by_lateness(self) -> dict[float, int]:
+        """Packets of speech sent so far, by how far behind their time at most (seconds), as the agent itself saw them."""
+        text = urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=5).read().decode()
+        found = re.findall(r'pat_agent_frame_late_seconds_bucket\{le="([^"]+)"\} (\d+)', text)
+        return {float(le): int(n) for le, n in found}
 
     def prepare(self, call: str) -> None:
         settings = {"user_name": "Leo", "greeting_template": "Hello, this is the assistant of {name}. How can I help you?",

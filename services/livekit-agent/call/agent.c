@@ -7,6 +7,7 @@
 
 #include "chains.h"
 #include "health_report.h"
+#include "realtime.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,9 @@ static int make_worker(struct agent *a, const struct agent_conf *f)
 
 static void make_metrics(struct env *e)
 {
+    static const double frame_s[] = {
+        0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.05
+    };
     size_t n = sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0];
     struct pat_metrics *m = e->metrics;
 
@@ -62,6 +66,9 @@ static void make_metrics(struct env *e)
     e->own_s = pat_histogram(m, "pat_agent_own_seconds",
                              "Of a response, what was not waiting for a provider", NULL,
                              pat_buckets_latency_s, n);
+    e->frame_late_s = pat_histogram(m, "pat_agent_frame_late_seconds",
+                                    "How far behind its time a packet of speech was sent", NULL,
+                                    frame_s, sizeof frame_s / sizeof frame_s[0]);
 }
 
 /* The phrases for the worst case, one after the other, in the fallback voice. */
@@ -157,6 +164,7 @@ int agent_start(struct agent **out, struct pat_daemon *d)
                            .deleted = on_deleted,
                            .deleted_arg = a };
     make_metrics(&a->env);
+    realtime_begin((int)a->env.conf->realtime);
     *out = a;
     err = pat_health_check(d->health, "livekit", true);
     if (!err)

@@ -128,7 +128,8 @@ static int make_player(struct call *c)
                              .sink = &call_player_sink,
                              .events = &call_player_events,
                              .arg = c,
-                             .gain = c->ctx ? c->ctx->volume : 1 };
+                             .gain = c->ctx ? c->ctx->volume : 1,
+                             .late = c->env->frame_late_s };
 
     return player_new(&c->player, &o);
 }

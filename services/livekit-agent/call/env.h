@@ -51,7 +51,7 @@ struct env {
     void *deleted_arg;
     struct pat_gauge *calls, *load;
     struct pat_counter *answered, *taken_over, *failed, *interruptions, *late_frames;
-    struct pat_histogram *greeting_s, *response_s, *own_s;
+    struct pat_histogram *greeting_s, *response_s, *own_s, *frame_late_s;
 };
 
 /* The process has just stood still (SIGSTOP, a frozen machine) for longer than a lease: others may

@@ -11,9 +11,10 @@
 #include "../rtc/rtc.h"
 
 #define ORDER_HELD 16
-#define ORDER_US   160000 /* what is lost is surely asked for after 100 ms (rtc/gaps.h), and a path \
-                           */
-#define ORDER_LEN 400     /* a longer packet (160 kb/s) is never held */
+#define ORDER_US                                                                                   \
+    160000            /* what is lost is surely asked for after 100 ms (rtc/gaps.h), and a path    \
+                       */
+#define ORDER_LEN 400 /* a longer packet (160 kb/s) is never held */
 
 struct order {
     struct order_held {

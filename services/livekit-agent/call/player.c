@@ -43,6 +43,7 @@ struct player {
     int64_t due_us;   /* of the next packet */
     int64_t media_us; /* the end of what was sent, on the wall clock */
     int64_t late;
+    struct pat_histogram *lateness;
 };
 
 static void on_tick(void *arg);
@@ -60,6 +61,7 @@ int player_new(struct player **out, const struct player_opts *o)
     p->events = o->events;
     p->arg = o->arg;
     p->gain = o->gain;
+    p->lateness = o->late;
     err = opusio_enc_for(&p->enc, p->use);
     if (err)
         goto fail;
@@ -503,6 +505,8 @@ static void on_tick(void *arg)
         pat_timer_start_at(&p->timer, p->due_us);
         return;
     }
+    if (p->talking)
+        pat_histogram_observe(p->lateness, (double)(now - p->due_us) / 1e6);
     if (!send_speech(p)) {
         /* Nothing to say just now; a piece in its middle keeps the phase and the rhythm. */
         send_silence(p);

@@ -12,6 +12,7 @@
 
 #include "../speech/opusio.h"
 #include "ambience.h"
+#include "metrics.h"
 #include "pacer.h"
 #include "phrase.h"
 
@@ -38,8 +39,9 @@ struct player_opts {
     struct pacer *pacer;
     const struct player_sink *sink;
     const struct player_events *events;
-    void *arg;   /* of both */
-    double gain; /* of samples; phrases and packets have theirs already */
+    void *arg;                  /* of both */
+    double gain;                /* of samples; phrases and packets have theirs already */
+    struct pat_histogram *late; /* of packets of speech: how far behind their time; may be NULL */
 };
 
 int player_new(struct player **out, const struct player_opts *o) PAT_MUST_CHECK;
