@@ -95,6 +95,12 @@ void pat_json_add_take(struct pat_json *arr, struct pat_json *child);
 void pat_json_add_str(struct pat_json *arr, const char *s);
 struct pat_json *pat_json_dup(const struct pat_json *j);
 
+/* The same value, whatever the order of members; 1 and 1.0 are the same. NULL is only NULL. */
+bool pat_json_same(const struct pat_json *a, const struct pat_json *b);
+/* The members of `to` that `from` does not have the same, and null for those it lacks: what a PATCH
+ * has to say. Yours; {} when there is nothing. */
+struct pat_json *pat_json_changes(const struct pat_json *from, const struct pat_json *to);
+
 #define PAT_JSON_PRINT_MAX ((size_t)16 << 20) /* far above any message; stops a runaway */
 /* Compact text, yours to free(). NULL: out of memory now or while building. */
 char *pat_json_print(const struct pat_json *j) PAT_MUST_CHECK;

@@ -229,9 +229,57 @@ static void test_json__text_is_put_in_as_it_is(void **state)
     pat_json_free(j);
 }
 
+static bool same(const char *a, const char *b)
+{
+    PAT_AUTO_JSON x = NULL;
+    PAT_AUTO_JSON y = NULL;
+
+    assert_int_equal(pat_json_parse(&x, a, strlen(a), NULL), PAT_OK);
+    assert_int_equal(pat_json_parse(&y, b, strlen(b), NULL), PAT_OK);
+    assert_int_equal(pat_json_same(x, y), pat_json_same(y, x));
+    return pat_json_same(x, y);
+}
+
+static void test_json__same_is_the_value_not_the_spelling(void **state)
+{
+    (void)state;
+    assert_true(same("{\"a\":1,\"b\":[true,null,\"x\"]}", "{\"b\":[true,null,\"x\"],\"a\":1.0}"));
+    assert_false(same("{\"a\":1}", "{\"a\":1,\"b\":null}"));
+    assert_false(same("{\"a\":1}", "{\"b\":1}"));
+    assert_false(same("[1,2]", "[2,1]"));
+    assert_false(same("[1]", "[1,1]"));
+    assert_false(same("true", "false"));
+    assert_false(same("0", "false"));
+    assert_false(same("\"1\"", "1"));
+    assert_true(pat_json_same(NULL, NULL));
+}
+
+static void test_json__changes_are_what_a_patch_says(void **state)
+{
+    static const char from[] = "{\"same\":{\"a\":[1]},\"other\":1,\"gone\":true}";
+    static const char to[] = "{\"other\":2,\"same\":{\"a\":[1.0]},\"new\":\"x\"}";
+    PAT_AUTO_JSON a = NULL;
+    PAT_AUTO_JSON b = NULL;
+    PAT_AUTO_JSON c = NULL;
+    PAT_AUTO_JSON all = NULL;
+    PAT_AUTO_JSON none = NULL;
+
+    (void)state;
+    assert_int_equal(pat_json_parse(&a, from, strlen(from), NULL), PAT_OK);
+    assert_int_equal(pat_json_parse(&b, to, strlen(to), NULL), PAT_OK);
+    c = pat_json_changes(a, b);
+    assert_prints(c, "{\"other\":2,\"new\":\"x\",\"gone\":null}");
+    all = pat_json_changes(NULL, b);
+    assert_true(pat_json_same(all, b));
+    none = pat_json_changes(b, b);
+    assert_prints(none, "{}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json__same_is_the_value_not_the_spelling),
+        cmocka_unit_test(test_json__changes_are_what_a_patch_says),
         cmocka_unit_test(test_json__builds_in_the_order_of_the_sets),
         cmocka_unit_test(test_json__a_set_replaces),
         cmocka_unit_test(test_json__prints_only_json),

@@ -7,12 +7,13 @@
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
- *   phone passcode prices schema tz tools instructions
+ *   agentcfg instructions phone passcode prices schema tz tools
  *   journal health daemon what every daemon is made of
  */
 #ifndef PAT_H
 #define PAT_H
 
+#include "agentcfg.h"
 #include "breaker.h"
 #include "buf.h"
 #include "bus.h"

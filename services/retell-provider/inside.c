@@ -1,6 +1,6 @@
-/* inside.c - retell.register_call over RPC, and the same over HTTP for when NATS is away.
+/* inside.c - retell.register_call over HTTP, for when NATS is away.
  *
- * The inside port trusts its network as far as PAT_INSIDE_TOKEN says.
+ * The port trusts its network as far as PAT_INSIDE_TOKEN says.
  */
 #include "register.h"
 
@@ -9,36 +9,6 @@
 #include <string.h>
 
 #define PATIENCE_MS 3000
-
-static struct pat_json *result_json(const struct register_result *res)
-{
-    struct pat_json *j = pat_json_obj();
-
-    pat_json_set_str(j, "retell_call_id", res->retell_call);
-    return j;
-}
-
-/* ------------------------------------------------------------------ RPC */
-
-static void on_rpc_done(const struct register_result *res, void *arg)
-{
-    struct pat_rpc_req *r = arg;
-
-    if (res->err)
-        pat_rpc_fail(r, res->err, res->field, res->message);
-    else
-        pat_rpc_reply(r, result_json(res));
-}
-
-static void on_rpc(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
-{
-    int err = register_call(arg, params, pat_rpc_left_ms(r), on_rpc_done, r);
-
-    if (err)
-        pat_rpc_fail(r, err, NULL, pat_err_text(err));
-}
-
-/* ------------------------------------------------------------------ HTTP */
 
 static bool admitted(const struct provider *p, const struct pat_httpd_req *r)
 {
@@ -62,7 +32,7 @@ static void on_http_done(const struct register_result *res, void *arg)
         return;
     }
     body = pat_json_obj();
-    pat_json_set_take(body, "result", result_json(res));
+    pat_json_set_take(body, "result", register_json(res));
     pat_httpd_reply_json(r, 200, body);
     pat_json_free(body);
 }
@@ -103,5 +73,5 @@ int inside_serve(struct provider *p)
     if (err)
         return err;
     pat_daemon_set_port(p->d, "http", pat_httpd_port(p->httpd));
-    return pat_rpc_serve(p->d->bus, &p->register_sub, "retell", "register_call", on_rpc, p);
+    return PAT_OK;
 }

@@ -1,6 +1,12 @@
 /* main.c - the retell-provider: settings, parts in order up, parts in order down. */
 #include "provider.h"
 
+#include "api.h"
+#include "sync.h"
+#include "voices.h"
+
+#include <stdio.h>
+
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
         .name = env, .kind = type, .offset = offsetof(struct provider_conf, field), .def = value,  \
@@ -14,10 +20,37 @@ static const struct pat_conf_row rows[] = {
         .flags = PAT_CONF_REQUIRED),
     ROW("PAT_RETELL_API_TIMEOUT", PAT_CONF_MS, api_timeout_ms, "2900ms",
         "longest wait for Retell while a caller waits", .min = 100, .max = 10000),
+    ROW("PAT_RETELL_AGENT_MAX_CALL", PAT_CONF_MS, max_call_ms, "1h",
+        "longest call of an agent there", .min = 60000, .max = 7200000),
+    ROW("PAT_RETELL_AGENT_SILENCE", PAT_CONF_MS, silence_ms, "60s",
+        "a caller who says nothing is hung up on after", .min = 10000, .max = 3600000),
     ROW("PAT_RETELL_API_URL", PAT_CONF_URL, api_url, "https://api.retellai.com", "Retell's API",
         .arg = "http,https"),
+    ROW("PAT_RETELL_CHECK_EVERY", PAT_CONF_MS, check_ms, "6h",
+        "how often an agent is compared with what was published", .min = 1000, .max = 604800000),
+    ROW("PAT_RETELL_DRIFT", PAT_CONF_ENUM, drift, "report",
+        "an agent somebody else changed at Retell: told, written again, or taken as it is",
+        .arg = "report,repair,adopt"),
+    ROW("PAT_RETELL_MODEL", PAT_CONF_STR, model, "gpt-4.1-mini",
+        "model of agents whose own Retell does not have"),
     ROW("PAT_RETELL_PROVIDER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8081",
         "inside port: calls are registered here while NATS is away"),
+    ROW("PAT_RETELL_REQUESTS_PER_S", PAT_CONF_INT, requests_per_s, "5",
+        "budget of requests about agents and voices; calls do not count", .min = 1, .max = 1000),
+    ROW("PAT_RETELL_SETTLE", PAT_CONF_MS, settle_ms, "2s", "changes of settings are gathered for",
+        .min = 1, .max = 600000),
+    ROW("PAT_RETELL_SWEEP_EVERY", PAT_CONF_MS, sweep_ms, "1m",
+        "how often agents are looked for that no event told of", .min = 100, .max = 3600000),
+    ROW("PAT_RETELL_TOOLS_URL", PAT_CONF_STR, tools_url, "",
+        "where Retell calls the tools, https://host/v1/retell/tools; empty: agents have none"),
+    ROW("PAT_RETELL_TRANSFER_PREFIXES", PAT_CONF_STR, transfer_prefixes, "",
+        "prefixes that may be transferred to, like +1,+44; empty: any"),
+    ROW("PAT_RETELL_VOICES_EVERY", PAT_CONF_MS, voices_ms, "24h",
+        "how often Retell's list of voices is looked up", .min = 100, .max = 604800000),
+    ROW("PAT_RETELL_WEBHOOK_URL", PAT_CONF_STR, webhook_url, "",
+        "where our agents send their webhooks, https://host/v1/hooks/retell; empty: the account's"),
+    ROW("PAT_RETELL_TIME_ZONE", PAT_CONF_STR, time_zone, "UTC",
+        "of users whose settings name none"),
 };
 
 static int start(struct pat_daemon *d, void *arg)
@@ -27,16 +60,27 @@ static int start(struct pat_daemon *d, void *arg)
 
     p->d = d;
     p->conf = d->conf;
+    snprintf(p->instance, sizeof p->instance, "retell-provider-%s", pat_id_new().s);
     pat_breaker_init(&p->breaker, 5, 10000);
     p->register_s = pat_histogram(
         d->metrics, "pat_retell_register_seconds", "Time Retell takes to register a call", NULL,
         pat_buckets_latency_s, sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
     p->register_failed = pat_counter(d->metrics, "pat_retell_register_failed_total",
                                      "Calls Retell did not register", NULL);
+    p->agents_failed = pat_counter(d->metrics, "pat_retell_agents_failed_total",
+                                   "Tries to bring an agent there into order that failed", NULL);
     err = pat_journal_new(&p->journal, d->loop, d->db, d->bus,
                           &(struct pat_journal_opts){ .metrics = d->metrics });
     if (!err)
         err = events_start(p);
+    if (!err)
+        err = api_new(&p->api, p);
+    if (!err)
+        err = sync_new(&p->sync, p);
+    if (!err)
+        err = voices_new(&p->voices, p);
+    if (!err)
+        err = rpc_serve(p);
     return err ? err : inside_serve(p);
 }
 
@@ -62,8 +106,11 @@ static void drain(struct pat_daemon *d, void *arg)
     (void)d;
     pat_consumer_close(p->webhooks);
     p->webhooks = NULL;
-    pat_bus_unsubscribe(p->register_sub);
-    p->register_sub = NULL;
+    voices_free(p->voices);
+    sync_free(p->sync);
+    p->sync = NULL;
+    api_free(p->api);
+    rpc_stop(p);
     pat_httpd_drain(p->httpd, p->d->drain_ms / 2, answered, p);
 }
 

@@ -1,9 +1,9 @@
 /* provider.h - the retell-provider's parts and what they share.
  *
- * In: RPC retell.register_call and its twin on the inside port (inside.c), Retell's webhooks as the
- * relay stored them (events.c). Out: Retell's REST (register.c), call.answered and usage.recorded.
- * Truth is in Postgres; only the breaker is in memory. Thread: the loop's, everywhere in this
- * folder.
+ * In: RPC retell.* and the inside port (rpc.c, inside.c), config events (sync.c), Retell's webhooks
+ * as the relay stored them (events.c). Out: Retell's REST (register.c for calls, api.c for agents
+ * and voices), events. Truth is in Postgres; only breaker and budget are in memory. Thread: the
+ * loop's, everywhere in this folder.
  */
 #ifndef PROVIDER_H
 #define PROVIDER_H
@@ -15,23 +15,43 @@ struct provider_conf {
     char *api_key;
     char *listen;
     char *inside_token;
+    char *tools_url, *webhook_url;
+    char *model;
+    char *time_zone;
+    char *transfer_prefixes;
     int64_t api_timeout_ms;
+    int64_t requests_per_s;
+    int64_t max_call_ms, silence_ms;
+    int64_t settle_ms, sweep_ms, check_ms, voices_ms;
+    char *drift; /* report, repair or adopt: an agent that somebody else changed at Retell */
 };
+
+struct api;
+struct sync;
+struct voices;
 
 struct provider {
     struct pat_daemon *d;
     const struct provider_conf *conf;
+    char instance[PAT_ID_LEN + 32]; /* names this process in claims */
     struct pat_breaker breaker;
     struct pat_httpd *httpd;
     struct pat_journal *journal;
+    struct api *api;
+    struct sync *sync;
+    struct voices *voices;
     struct pat_consumer *webhooks;
-    struct pat_sub *register_sub;
+    struct pat_sub *subs[8]; /* RPC */
     struct pat_histogram *register_s;
     struct pat_counter *register_failed;
+    struct pat_counter *agents_failed;
 };
 
-/* inside.c: the same method over RPC and over HTTP. */
+/* inside.c: calls are registered over HTTP, for when NATS is away. */
 int inside_serve(struct provider *p) PAT_MUST_CHECK;
+/* rpc.c: everything that is asked by RPC. */
+int rpc_serve(struct provider *p) PAT_MUST_CHECK;
+void rpc_stop(struct provider *p);
 /* events.c: what Retell says happened becomes our events. */
 int events_start(struct provider *p) PAT_MUST_CHECK;
 

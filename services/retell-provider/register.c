@@ -1,6 +1,8 @@
 /* register.c - registers a call with Retell: see register.h. */
 #include "register.h"
 
+#include "api.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,26 +38,6 @@ static void finish(struct run *r, const struct register_result *result)
     free(r);
 }
 
-static int error_of_status(int status)
-{
-    switch (status) {
-    case 400:
-        return PAT_EINVAL;
-    case 401:
-        return PAT_EAUTH;
-    case 402:
-    case 403:
-        return PAT_EPERM;
-    case 404:
-    case 422: /* "asset not found under this key" */
-        return PAT_ENOENT;
-    case 429:
-        return PAT_EAGAIN;
-    default:
-        return PAT_EUPSTREAM;
-    }
-}
-
 /* Only what says that Retell itself is in trouble; a wrong agent id is ours. */
 static bool is_outage(int err)
 {
@@ -77,9 +59,9 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
             return;
     }
     if (!err && pat_json_parse(&body, res->body, res->len, NULL))
-        err = res->status / 100 == 2 ? PAT_EPROTO : error_of_status(res->status);
+        err = res->status / 100 == 2 ? PAT_EPROTO : api_status_err(res->status);
     else if (!err && res->status / 100 != 2)
-        err = error_of_status(res->status);
+        err = api_status_err(res->status);
     if (!err && pat_json_get_str(body, "call_id", &id, NULL))
         err = PAT_EPROTO;
     if (is_outage(err))
@@ -115,6 +97,19 @@ static int send(struct run *r)
                           NULL, on_answer, r, &id);
 }
 
+/* What the instructions of our agents leave open (build.c). */
+static struct pat_json *variables(const struct pat_json *params)
+{
+    struct pat_json *v = pat_json_obj();
+    char now[PAT_TIME_LEN + 1];
+
+    pat_time_format(pat_unix_ms(), now);
+    now[16] = 0; /* "2026-11-22T10:00" */
+    pat_json_set_str(v, "caller_number", pat_json_str_or(params, "from", "withheld"));
+    pat_json_set_str(v, "call_began", now);
+    return v;
+}
+
 static int write_body(struct run *r, const struct pat_json *params, struct pat_json_err *why)
 {
     const char *call, *user, *agent, *to;
@@ -143,6 +138,7 @@ static int write_body(struct run *r, const struct pat_json *params, struct pat_j
     pat_json_set_str(body, "to_number", to);
     pat_json_set_str(body, "direction", "inbound");
     pat_json_set_take(body, "metadata", meta);
+    pat_json_set_take(body, "retell_llm_dynamic_variables", variables(params));
     r->body = pat_json_print(body);
     pat_json_free(body);
     return r->body ? PAT_OK : PAT_ENOMEM;
@@ -183,4 +179,12 @@ int register_call(struct provider *p, const struct pat_json *params, int64_t lef
     if (r->early.err)
         pat_loop_next_turn(p->d->loop, &r->task, finish_early, r);
     return PAT_OK;
+}
+
+struct pat_json *register_json(const struct register_result *result)
+{
+    struct pat_json *j = pat_json_obj();
+
+    pat_json_set_str(j, "retell_call_id", result->retell_call);
+    return j;
 }

@@ -25,5 +25,7 @@ typedef void register_fn(const struct register_result *result, void *arg);
  * left_ms: the caller's patience. */
 int register_call(struct provider *p, const struct pat_json *params, int64_t left_ms,
                   register_fn *done, void *arg) PAT_MUST_CHECK;
+/* {"retell_call_id"}: the result as RPC and HTTP give it. Yours. */
+struct pat_json *register_json(const struct register_result *result);
 
 #endif

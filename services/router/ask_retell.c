@@ -123,14 +123,17 @@ static void on_second_way(void *arg)
                 PAT_I("after_ms", SECOND_WAY_AFTER_MS));
 }
 
-static struct pat_json *params_of(const struct callref *c, const char *agent)
+static struct pat_json *params_of(const struct callref *c, const struct retell_agent *agent)
 {
     struct pat_json *p = pat_json_obj();
 
     pat_json_set_str(p, "call_id", c->call.s);
     pat_json_set_str(p, "user_id", c->user);
-    pat_json_set_str(p, "agent_id", agent);
-    pat_json_set_null(p, "agent_version");
+    pat_json_set_str(p, "agent_id", agent->id);
+    if (agent->version >= 0)
+        pat_json_set_int(p, "agent_version", agent->version);
+    else
+        pat_json_set_null(p, "agent_version");
     pat_json_set_str(p, "from", *c->from ? c->from : NULL);
     pat_json_set_str(p, "to", c->to);
     return p;
@@ -148,8 +151,8 @@ static int start(struct ask *a)
     return PAT_OK;
 }
 
-int ask_retell(struct router *r, const struct callref *c, const char *agent, ask_retell_fn *done,
-               void *arg)
+int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
+               ask_retell_fn *done, void *arg)
 {
     struct ask *a = calloc(1, sizeof *a);
     int err;

@@ -7,13 +7,14 @@
 #define ROUTER_ASK_RETELL_H
 
 #include "callref.h"
+#include "routes.h"
 
 /* Retell's answer has to leave room for the carrier's own five seconds. */
 #define ASK_RETELL_MS 3000
 
 /* Runs once, on the loop. retell_call is borrowed, NULL on error. */
 typedef void ask_retell_fn(int err, const char *retell_call, void *arg);
-int ask_retell(struct router *r, const struct callref *c, const char *agent, ask_retell_fn *done,
-               void *arg) PAT_MUST_CHECK;
+int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
+               ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
 
 #endif

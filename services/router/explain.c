@@ -11,7 +11,7 @@ static struct pat_json *explain(const struct router *r, const char *number,
 
     if (route)
         d = decide(&(struct decide_in){ .own = route->stack,
-                                        .on_retell = *route->retell_agent,
+                                        .on_retell = *route->retell_agent.id,
                                         .on_livekit = route->on_livekit,
                                         .retell_open = r->retell.state == PAT_BREAKER_OPEN,
                                         .livekit_open = r->livekit.state == PAT_BREAKER_OPEN });

@@ -102,9 +102,10 @@ static int read_row(struct route *r, const struct pat_json *row)
     pat_strcpy(r->user, sizeof r->user, user);
     pat_strcpy(r->agent_config, sizeof r->agent_config,
                pat_json_str_or(row, "agent_config_id", ""));
-    if (!pat_strcpy(r->retell_agent, sizeof r->retell_agent,
+    if (!pat_strcpy(r->retell_agent.id, sizeof r->retell_agent.id,
                     pat_json_str_or(row, "retell_agent_id", "")))
-        r->retell_agent[0] = 0;
+        r->retell_agent.id[0] = 0;
+    r->retell_agent.version = pat_json_int_or(row, "retell_agent_version", -1);
     r->stack = stack_parse(pat_json_str_or(row, "stack", ""));
     r->version = pat_json_int_or(row, "version", 0);
     r->active =

@@ -14,12 +14,17 @@
 #include "number.h"
 #include "router.h"
 
+struct retell_agent {
+    char id[129];    /* "": none */
+    int64_t version; /* published, to be pinned; -1: Retell's newest */
+};
+
 /* Borrowed until the loop's next turn. */
 struct route {
     char number[NUMBER_MAX];
     char user[PAT_ID_LEN + 1];
     char agent_config[PAT_ID_LEN + 1]; /* "" when the user has none */
-    char retell_agent[129];            /* "" when there is none */
+    struct retell_agent retell_agent;
     enum stack stack;
     bool active;     /* number, agent and account */
     bool on_livekit; /* may be served there: own stack, or stack_config names it */
@@ -40,8 +45,9 @@ void routes_table_free(struct routes_table *t);
 const struct route *routes_table_find(const struct routes_table *t, const char *number);
 size_t routes_table_count(const struct routes_table *t);
 /* One row as the snapshot and the query give it:
- * {"number","user_id","agent_config_id","stack","retell_agent_id","is_active","version",
- * "settings":{...}|null}. Takes row over. Marks it as seen. PAT_ESTALE: an older version than the
+ * {"number","user_id","agent_config_id","stack","retell_agent_id",
+ * "retell_agent_version","is_active","version","settings":{...}|null}. Takes row over. Marks it as
+ * seen. PAT_ESTALE: an older version than the
  * one known. */
 int routes_table_put(struct routes_table *t, struct pat_json *row_take);
 /* Drops the rows of this user (NULL: of all) not seen since the last call of this kind for them. */

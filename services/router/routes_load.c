@@ -27,13 +27,16 @@
 
 #define QUERY                                                                                                     \
     "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, "  \
-    "'stack', r.stack, 'retell_agent_id', r.retell_agent_id, 'version', r.version, "                              \
+    "'stack', r.stack, 'retell_agent_id', case when t.agent_id is null then r.retell_agent_id end, "              \
+    "'retell_agent_version', p.version, 'version', r.version, "                                                   \
     "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s) || " \
     "case when exists (select from patchbay.user_tools t where t.user_id = s.user_id) then "                      \
     "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end || "      \
     "coalesce((select jsonb_build_object('record_calls', x.u -> 'record_calls') from (select to_jsonb(p) as u "   \
     "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}')) "                          \
-    "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id)"
+    "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "                         \
+    "left join patchbay.retell_tombstones t on t.agent_id = r.retell_agent_id "                                   \
+    "left join patchbay.retell_agents p on p.agent_config_id = r.agent_config_id and p.agent_id = r.retell_agent_id"
 
 struct waiting_user {
     char id[PAT_ID_LEN + 1];

@@ -33,7 +33,7 @@ struct attempt {
     struct serve s;
     struct decide_in in;
     struct decision d;
-    char retell_agent[129];
+    struct retell_agent retell_agent;
     char *settings; /* JSON */
     bool asked_outside;
 };
@@ -245,7 +245,7 @@ static void attempt_next(struct attempt *a)
     a->s.ref.stack = a->d.stack;
     if (a->d.stack == STACK_RETELL) {
         a->asked_outside = true;
-        err = ask_retell(a->r, &a->s.ref, a->retell_agent, on_registered, a);
+        err = ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
         if (err)
             on_registered(err, NULL, a);
         return;
@@ -258,9 +258,9 @@ static void attempt_next(struct attempt *a)
 static void know_user(struct attempt *a, const struct route *route)
 {
     a->in.own = route->stack;
-    a->in.on_retell = *route->retell_agent;
+    a->in.on_retell = *route->retell_agent.id;
     a->in.on_livekit = route->on_livekit;
-    pat_strcpy(a->retell_agent, sizeof a->retell_agent, route->retell_agent);
+    a->retell_agent = route->retell_agent;
     a->settings = route->settings ? strdup(route->settings) : NULL;
 }
 

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import ANY
 
 import nats
 import pytest
@@ -55,11 +56,15 @@ def params(agent: str, **change) -> dict:
 
 
 def rpc(stack, body, patience_ms: int = 3000, timeout_s: float = 10) -> dict:
+    return rpc_to(stack, SUBJECT, body, patience_ms, timeout_s)
+
+
+def rpc_to(stack, subject: str, body, patience_ms: int = 3000, timeout_s: float = 10) -> dict:
     async def ask():
         nc = await nats.connect(stack.nats.url)
         try:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            m = await nc.request(SUBJECT, data, timeout=timeout_s, headers={"Pat-Deadline-Ms": str(patience_ms)})
+            m = await nc.request(subject, data, timeout=timeout_s, headers={"Pat-Deadline-Ms": str(patience_ms)})
             return json.loads(m.data)
         finally:
             await nc.close()
@@ -88,7 +93,8 @@ def test_a_call_is_registered_by_rpc(stack, agent):
     entry, = registered(stack, p["call_id"])
     assert entry["call_id"] == id_
     assert entry["request"] == {"agent_id": agent, "from_number": "+15550109999", "to_number": RITA.number,
-                                "direction": "inbound", "metadata": {"call_id": p["call_id"], "user_id": str(RITA.id)}}
+                                "direction": "inbound", "metadata": {"call_id": p["call_id"], "user_id": str(RITA.id)},
+                                "retell_llm_dynamic_variables": {"caller_number": "+15550109999", "call_began": ANY}}
 
 
 def test_a_withheld_caller_and_a_version(stack, agent):

@@ -1,5 +1,4 @@
-/* settings.c - reads settings.h's fields out of the row, and knows what a column's default is.
- */
+/* settings.c - reads settings.h's fields out of the row. */
 #include "settings.h"
 
 #include <math.h>
@@ -7,28 +6,6 @@
 #include <string.h>
 
 enum { VETTING_MAX = 8 * 1024, UNSUPPORTED_MAX = 2 * 1024 };
-
-static double between(double v, double lo, double hi)
-{
-    return v < lo ? lo : v > hi ? hi : v;
-}
-
-/* The agent's, unless that is the default and the voice has one of its own. */
-static double number_of(const struct pat_json *s, const char *agent, const char *voice,
-                        double usual)
-{
-    double v = pat_json_num_or(s, agent, usual);
-
-    return between(v != usual ? v : pat_json_num_or(s, voice, usual), 0, 2);
-}
-
-static const char *text_of(const struct pat_json *s, const char *agent, const char *voice,
-                           const char *usual)
-{
-    const char *v = pat_json_str_or(s, agent, usual);
-
-    return strcmp(v, usual) != 0 ? v : pat_json_str_or(s, voice, usual);
-}
 
 static char *vetting_of(const struct pat_json *s)
 {
@@ -65,17 +42,13 @@ static char *unsupported_of(const struct pat_json *s, const struct context *c)
 
 int settings_read(struct context *c, const struct pat_json *s)
 {
-    const char *sound = text_of(s, "ambient_sound", "voice.ambient_sound", "off");
-    const char *own = pat_json_str_or(s, "ambient_sound", "off");
+    struct pat_ambient ambient = pat_agentcfg_ambient(s);
 
-    c->volume = number_of(s, "agent_volume", "voice.agent_volume", 1);
-    /* The volume belongs to the sound it was set for. */
-    c->ambient_volume = between(
-        pat_json_num_or(
-            s, strcmp(own, "off") != 0 ? "ambient_sound_volume" : "voice.ambient_sound_volume", 1),
-        0, 2);
-    c->ambient_sound = strndup(strcmp(sound, "off") != 0 && c->ambient_volume > 0 ? sound : "", 63);
-    c->noise = strndup(text_of(s, "noise_suppression", "voice.noise_suppression", "medium"), 15);
+    c->volume = pat_agentcfg_num(s, "agent_volume", "voice.agent_volume", 1, 0, 2);
+    c->ambient_volume = ambient.volume;
+    c->ambient_sound = strndup(ambient.sound, 63);
+    c->noise =
+        strndup(pat_agentcfg_text(s, "noise_suppression", "voice.noise_suppression", "medium"), 15);
     c->vetting = vetting_of(s);
     c->unsupported = unsupported_of(s, c);
     return c->ambient_sound && c->noise && c->vetting && c->unsupported ? PAT_OK : PAT_ENOMEM;
