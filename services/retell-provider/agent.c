@@ -1,4 +1,4 @@
-/* agent.c - a job's frame: the claim, the row, the end. The steps are in agent_steps.c. */
+/* agent.c - a job's frame: the claim, the row, the end. The work is in the files beside it. */
 #include "agent_int.h"
 
 #include <stdio.h>
@@ -189,6 +189,39 @@ void agent_save(struct agent_job *j, struct pat_json *fields_take,
     pat_json_free(fields_take);
     if (err)
         agent_finish(j, &(struct agent_result){ .err = err, .message = pat_err_text(err) });
+}
+
+/* ------------------------------------------------------------------ requests */
+
+static void on_answer(const struct api_answer *a, void *arg)
+{
+    struct agent_job *j = arg;
+
+    j->request = 0;
+    j->answered(j, a);
+}
+
+void agent_ask(struct agent_job *j, const char *method, const char *path,
+               struct pat_json *body_take,
+               void (*answered)(struct agent_job *j, const struct api_answer *a))
+{
+    int err;
+
+    j->answered = answered;
+    err = api_call(j->p->api, method, path, body_take, on_answer, j, &j->request);
+    if (err)
+        agent_fail(j, err, pat_err_text(err));
+}
+
+void agent_refused(struct agent_job *j, const struct api_answer *a)
+{
+    agent_fail(j, a->err, a->message);
+}
+
+void agent_set(struct pat_json **to, const struct pat_json *from)
+{
+    pat_json_free(*to);
+    *to = from ? pat_json_dup(from) : NULL;
 }
 
 /* ------------------------------------------------------------------ the end */

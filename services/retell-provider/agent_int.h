@@ -1,4 +1,4 @@
-/* agent_int.h - the inside of agent.c and agent_steps.c, and of nobody else. */
+/* agent_int.h - the inside of agent*.c, and of nobody else. */
 #ifndef PROVIDER_AGENT_INT_H
 #define PROVIDER_AGENT_INT_H
 
@@ -54,7 +54,31 @@ void agent_tell(struct agent_job *j, const char *state, const char *error,
                 struct pat_json *drift_take);
 struct pat_json *agent_fields(const struct agent_job *j);
 
-/* agent_steps.c: the next step towards what is wanted. */
+/* One request; answered runs when it is. */
+#define AGENT_PATH_MAX 400
+void agent_ask(struct agent_job *j, const char *method, const char *path,
+               struct pat_json *body_take,
+               void (*answered)(struct agent_job *j, const struct api_answer *a));
+/* agent_fail with what Retell said. */
+void agent_refused(struct agent_job *j, const struct api_answer *a);
+/* *to becomes a copy of from, or NULL. */
+void agent_set(struct pat_json **to, const struct pat_json *from);
+
+/* agent_steps.c: the next step towards what is wanted; the last one. */
 void agent_step(struct agent_job *j);
+void agent_settled(struct agent_job *j);
+void agent_ready(struct agent_job *j);
+
+/* agent_mend.c: somebody deleted it there ("agent", "llm", "version"); a 404 that may be the
+ * agent's or its voice's; what an earlier try made and could not note; an agent whose content is
+ * not known; is it as published? */
+void agent_lost(struct agent_job *j, const char *what);
+void agent_missed(struct agent_job *j, const struct api_answer *a);
+void agent_look(struct agent_job *j);
+void agent_read(struct agent_job *j);
+void agent_check(struct agent_job *j);
+
+/* agent_retire.c */
+void agent_retire(struct agent_job *j);
 
 #endif
