@@ -13,7 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DECODERS = 6 /* of each kind */, BATCH = 1600, MAX_WORDS = 120, FRAME_MS = 10 };
+enum {
+    MAX_DECODERS = 6 /* of each kind */,
+    BATCH = 1600,
+    MAX_WORDS = 120,
+    FRAME_MS = 10,
+    SAMPLES_PER_MS = 16
+};
 #define MAX_SAMPLES ((size_t)16000 * 60)
 #define MODEL       "/usr/share/pocketsphinx/model/en-us/"
 
@@ -41,6 +47,9 @@ struct asr_utt {
     int16_t *in; /* not yet given to a job */
     size_t n_in, cap_in;
     struct asr_utt *next;
+    bool is_told; /* nothing below but words is used then */
+    size_t n_told, n_shown;
+    int64_t fed;
     /* the job's */
     bool running, started, ending;
     int16_t *batch;
@@ -355,8 +364,51 @@ int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg)
     return PAT_OK;
 }
 
+int asr_begin_told(struct asr_utt **out, struct asr *a, const struct asr_word *words, size_t n,
+                   asr_fn *fn, void *arg)
+{
+    struct asr_utt *u;
+    int err = asr_begin(&u, a, fn, arg);
+
+    if (err)
+        return err;
+    u->is_told = true;
+    u->n_told = n < MAX_WORDS ? n : MAX_WORDS;
+    memcpy(u->words, words, u->n_told * sizeof *words);
+    *out = u;
+    return PAT_OK;
+}
+
+/* The words whose middle has passed. */
+static void told(struct asr_utt *u, bool final)
+{
+    int fed_ms = (int)(u->fed / SAMPLES_PER_MS);
+    struct asr_result r = { .text = u->text, .words = u->words, .final = final };
+    size_t at = 0;
+
+    *u->text = 0;
+    while (u->n_words < u->n_told &&
+           (u->words[u->n_words].start_ms + u->words[u->n_words].end_ms) / 2 <= fed_ms)
+        u->n_words++;
+    if (!final && u->n_words == u->n_shown)
+        return;
+    for (size_t i = 0; i < u->n_words && at < sizeof u->text; i++)
+        at += (size_t)snprintf(u->text + at, sizeof u->text - at, "%s%s", i ? " " : "",
+                               u->words[i].word);
+    u->n_shown = r.n_words = u->n_words;
+    r.written = u->text;
+    u->fn(&r, u->arg);
+    if (final)
+        utt_free(u);
+}
+
 void asr_feed(struct asr_utt *u, const int16_t *pcm, size_t n)
 {
+    if (u->is_told) {
+        u->fed += (int64_t)n;
+        told(u, false);
+        return;
+    }
     if (!n || u->finish || u->n_in + n > MAX_SAMPLES)
         return;
     if (u->n_in + n > u->cap_in) {
@@ -375,6 +427,10 @@ void asr_feed(struct asr_utt *u, const int16_t *pcm, size_t n)
 
 void asr_finish(struct asr_utt *u)
 {
+    if (u->is_told) {
+        told(u, true);
+        return;
+    }
     u->finish = true;
     kick(u);
 }

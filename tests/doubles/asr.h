@@ -3,7 +3,8 @@
  * Two ears: a language model that hears anything, nearly right, and a grammar of sentences that
  * hears only those, but right. An utterance is fed as its sound comes; each batch runs on a pool
  * thread, partial texts come back, and the final one shortly after asr_finish. Decoders are dear
- * (0.4 s, 100 MB): a few are kept and shared; utterances beyond wait. Thread: the loop's.
+ * (0.4 s, 100 MB): a few are kept and shared; utterances beyond wait. A third ear is told what is
+ * said. Thread: the loop's.
  */
 #ifndef DOUBLES_ASR_H
 #define DOUBLES_ASR_H
@@ -37,6 +38,10 @@ int asr_grammar(struct asr *a, const char *const *sentences, size_t n) PAT_MUST_
 void asr_warm(struct asr *a);
 
 int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg) PAT_MUST_CHECK;
+/* It hears these words (copied; times of the utterance, in order) as their time is fed, whatever
+ * the sound is. Costs nothing; fn runs inside asr_feed and asr_finish. */
+int asr_begin_told(struct asr_utt **out, struct asr *a, const struct asr_word *words, size_t n,
+                   asr_fn *fn, void *arg) PAT_MUST_CHECK;
 /* 16 kHz mono. */
 void asr_feed(struct asr_utt *u, const int16_t *pcm, size_t n);
 void asr_finish(struct asr_utt *u);

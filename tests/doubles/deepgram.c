@@ -8,7 +8,9 @@
  * the n-th utterance of a connection "is" the n-th text; an object
  *                                 {"text","at_ms","duration_ms"} is said at that audio time. null:
  *                                 really listen
- * Flux (v2) is in deepgram_v2.c. It does not know diarisation or containers. */
+ *   "told": {"keyterm","words":[{"word","start_ms","end_ms"}]}  what the connection with this
+ * keyterm hears from its next voice on, word by word; null: forget all Flux (v2) is in
+ * deepgram_v2.c. It does not know diarisation or containers. */
 #include "deepgram.h"
 
 #include <stdio.h>
@@ -255,6 +257,13 @@ const char *dg_read_encoding(struct pat_httpd_req *r, struct dg_options *o)
     return NULL;
 }
 
+void dg_read_keyterm(struct pat_httpd_req *r, struct dg_options *o)
+{
+    const char *keyterm = pat_httpd_query_param(r, "keyterm");
+
+    pat_strcpy(o->keyterm, sizeof o->keyterm, keyterm ? keyterm : "");
+}
+
 /* "multi" is for nova-2 and nova-3 alone. */
 static bool knows_language(const char *model, const char *language)
 {
@@ -284,6 +293,7 @@ static const char *read_options(struct pat_httpd_req *r, struct dg_options *o)
     if (!known || !knows_language(model ? model : "base", pat_httpd_query_param(r, "language")))
         return "Bad Request: no such model/language/tier combination found.";
     pat_strcpy(o->model, sizeof o->model, model ? model : "base");
+    dg_read_keyterm(r, o);
     o->interim = is_true(r, "interim_results");
     o->vad_events = is_true(r, "vad_events");
     o->smart_format = is_true(r, "smart_format");
@@ -320,7 +330,7 @@ static int conn_new(struct deepgram *g, struct pat_ws *ws, const struct dg_optio
         return err;
     }
     pat_ws_set(ws, &events, c);
-    if (!g->script)
+    if (!g->script && !dg_told_known(g, o->keyterm))
         asr_warm(g->asr); /* the first words come soon */
     return PAT_OK;
 }
@@ -375,6 +385,12 @@ static bool deepgram_control(struct dbl *d, const char *key, const struct pat_js
 
     if (!strcmp(key, "grammar"))
         return !set_grammar(g, v);
+    if (!strcmp(key, "told")) {
+        if (pat_json_kind(v) == PAT_JSON_OBJ)
+            return dg_told_set(g, v);
+        dg_told_clear(g);
+        return true;
+    }
     if (strcmp(key, "script") != 0)
         return false;
     pat_json_free(g->script);
@@ -388,6 +404,7 @@ static void deepgram_reset(struct dbl *d)
 
     pat_json_free(g->script);
     g->script = NULL;
+    dg_told_clear(g);
     if (asr_grammar(g->asr, NULL, 0))
         pat_log(PAT_WARN, "doubles.grammar");
 }
@@ -401,6 +418,7 @@ static void deepgram_stop(struct dbl *d)
         conn_free(g->conns);
     }
     dg_v2_stop(g);
+    dg_told_clear(g);
     pat_json_free(g->script);
     asr_close(g->asr);
     free(g);

@@ -9,10 +9,13 @@
 #include "asr.h"
 #include "doubles.h"
 
+enum { DG_KEYTERM_MAX = 64, DG_TOLD_MAX = 120 /* words of one telling */ };
+
 struct deepgram {
     struct dbl *d;
     struct asr *asr;
     struct pat_json *script; /* array; NULL: really listen */
+    struct dg_told *told;
     struct dg_conn *conns;
     struct dg_v2 *v2;
     int64_t next_request;
@@ -27,6 +30,7 @@ struct dg_options {
     int endpointing_ms;   /* 0: off */
     int utterance_end_ms; /* 0: off */
     char model[64];
+    char keyterm[DG_KEYTERM_MAX]; /* the first */
 };
 
 enum { DG_FRAME = 320 /* 20 ms at 16 kHz */, DG_FRAME_MS = 20 };
@@ -77,6 +81,19 @@ void dg_refuse(struct pat_httpd_req *r, int status, const char *code, const char
 /* encoding and sample_rate; NULL: fine, else what is wrong. */
 const char *dg_read_encoding(struct pat_httpd_req *r, struct dg_options *o);
 int dg_number(struct pat_httpd_req *r, const char *name, int fallback);
+void dg_read_keyterm(struct pat_httpd_req *r, struct dg_options *o);
+
+/* deepgram_told.c: what will be said by the connection with this keyterm, from its next voice on.
+ */
+bool dg_told_set(struct deepgram *g, const struct pat_json *v);
+void dg_told_clear(struct deepgram *g);
+bool dg_told_known(const struct deepgram *g, const char *keyterm);
+/* A voice begins. Those of its words not given yet, their times since start_ms: at most
+ * DG_TOLD_MAX. */
+size_t dg_told_voice(struct deepgram *g, const char *keyterm, int64_t voice_ms, int64_t start_ms,
+                     struct asr_word *words);
+/* n of them were heard for good. */
+void dg_told_given(struct deepgram *g, const char *keyterm, size_t n);
 
 /* deepgram_v2.c: Flux's route and sockets. */
 int dg_v2_route(struct deepgram *g) PAT_MUST_CHECK;

@@ -29,6 +29,7 @@ struct utterance {
     int16_t *pcm;         /* until its turn */
     size_t n, cap;
     int64_t start_ms, end_ms;    /* audio time; end: 0 while it goes on */
+    int64_t voice_ms;            /* its first voice */
     int64_t last_voiced_unix_ms; /* when it arrived */
     int64_t last_interim_ms;
     bool closed, speech_final, from_finalize, heard;
@@ -228,6 +229,7 @@ static void on_heard(const struct asr_result *r, void *arg)
     }
     u->asr = NULL;
     u->heard = true;
+    dg_told_given(e->g, e->o.keyterm, r->n_words);
     u->text = strdup(r->text);
     u->written = r->written ? strdup(r->written) : NULL;
     u->words = malloc(r->n_words * sizeof *u->words + 1);
@@ -236,6 +238,17 @@ static void on_heard(const struct asr_result *r, void *arg)
         u->n_words = r->n_words;
     }
     schedule_final(e);
+}
+
+static int listen(struct dg_ear *e, struct utterance *u)
+{
+    struct asr_word words[DG_TOLD_MAX];
+    size_t n;
+
+    if (!dg_told_known(e->g, e->o.keyterm))
+        return asr_begin(&u->asr, e->g->asr, on_heard, u);
+    n = dg_told_voice(e->g, e->o.keyterm, u->voice_ms, u->start_ms, words);
+    return asr_begin_told(&u->asr, e->g->asr, words, n, on_heard, u);
 }
 
 /* The oldest utterance is listened to; the others gather their sound. */
@@ -251,7 +264,7 @@ static void begin_next(struct dg_ear *e)
             schedule_final(e);
         return;
     }
-    if (asr_begin(&u->asr, e->g->asr, on_heard, u))
+    if (listen(e, u))
         return;
     asr_feed(u->asr, u->pcm, u->n);
     free(u->pcm);
@@ -302,6 +315,7 @@ static struct utterance *utterance_open(struct dg_ear *e, int64_t start_ms, cons
         return NULL;
     u->ear = e;
     u->start_ms = start_ms;
+    u->voice_ms = e->now_ms - START_FRAMES * FRAME_MS;
     u->scripted = scripted;
     u->last_voiced_unix_ms = pat_unix_ms();
     while (*at)

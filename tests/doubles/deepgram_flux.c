@@ -34,12 +34,13 @@ struct dg_flux {
     int n_preroll, voiced_run, quiet_ms;
     int64_t now_ms, updated_ms;
     size_t script_at;
+    char keyterm[DG_KEYTERM_MAX];
 
     /* The turn. */
     bool open, paused, known, started, eager, forced;
     int index;
-    int64_t start_ms, voiced_ms;
-    int64_t voiced_unix_ms; /* when its last voice arrived */
+    int64_t start_ms, began_ms, voiced_ms; /* began: its first voice */
+    int64_t voiced_unix_ms;                /* when its last voice arrived */
     int16_t *pcm;
     size_t n, cap;
     struct asr_utt *asr;
@@ -142,6 +143,7 @@ static void turn_end(struct dg_flux *f, const char *trigger)
     if (f->started) {
         log_turn(f, "final");
         send_turn(f, "EndOfTurn", trigger);
+        dg_told_given(f->g, f->keyterm, f->n_words);
         f->index++;
     }
     turn_reset(f);
@@ -243,12 +245,22 @@ static void on_heard(const struct asr_result *r, void *arg)
 /* The recogniser begins with all the sound there is. */
 static void listen(struct dg_flux *f)
 {
+    struct asr_word words[DG_TOLD_MAX];
+    size_t n;
+    int err;
+
     f->paused = f->known = false;
     if (f->scripted)
         return;
     asr_cancel(f->asr);
     f->asr = NULL;
-    if (asr_begin(&f->asr, f->g->asr, on_heard, f))
+    if (dg_told_known(f->g, f->keyterm)) {
+        n = dg_told_voice(f->g, f->keyterm, f->began_ms, f->start_ms, words);
+        err = asr_begin_told(&f->asr, f->g->asr, words, n, on_heard, f);
+    } else {
+        err = asr_begin(&f->asr, f->g->asr, on_heard, f);
+    }
+    if (err)
         return;
     asr_feed(f->asr, f->pcm, f->n);
 }
@@ -310,6 +322,7 @@ static void turn_begin(struct dg_flux *f)
     f->quiet_ms = 0;
     f->start_ms = f->now_ms - (int64_t)f->n_preroll * DG_FRAME_MS;
     f->updated_ms = f->now_ms;
+    f->began_ms = f->now_ms - START_FRAMES * DG_FRAME_MS;
     f->scripted = next_scripted(f);
     for (int i = 0; i < f->n_preroll; i++)
         keep(f, f->preroll[i]);
@@ -405,6 +418,7 @@ int dg_flux_new(struct dg_flux **out, struct dg_v2 *c, struct deepgram *g,
     f->conn = c;
     f->g = g;
     f->o = *opts;
+    pat_strcpy(f->keyterm, sizeof f->keyterm, o->keyterm);
     err = pat_timer_init(&f->due, g->d->loop, on_due, f);
     if (!err)
         err = dg_sound_init(&f->sound, o->encoding, o->rate, on_frame, f);

@@ -205,6 +205,7 @@ static const char *read_options(struct pat_httpd_req *r, struct dg_options *o,
         pat_httpd_query_param(r, "interim_results"))
         return "unexpected query parameter";
     pat_strcpy(o->model, sizeof o->model, model);
+    dg_read_keyterm(r, o);
     f->eot = real(r, "eot_threshold", 0.7);
     f->eager = real(r, "eager_eot_threshold", 0);
     f->timeout_ms = dg_number(r, "eot_timeout_ms", 5000);
@@ -235,7 +236,7 @@ static int conn_new(struct deepgram *g, struct pat_ws *ws, const struct dg_optio
         return err;
     }
     pat_ws_set(ws, &events, c);
-    if (!g->script)
+    if (!g->script && !dg_told_known(g, o->keyterm))
         asr_warm(g->asr);
     return PAT_OK;
 }

@@ -348,6 +348,21 @@ def test_deepgram_script_replaces_the_ear(doubles):
     assert finals(listen(doubles, bytes(64000))) == ["at its time"]
 
 
+def test_deepgram_is_told_what_is_said_word_by_word(doubles):
+    """Two breaths of any sound, a pause between them: the words of each, in their time, and of no other connection."""
+    sound = say("One two three four five six.")
+    half = len(sound) // 32  # ms
+    told = [{"word": w, "start_ms": at, "end_ms": at + half // 4} for w, at in
+            [("Ich", 0), ("möchte", half // 2), ("zwei", half + 1200), ("Tische.", half + 1200 + half // 2)]]
+    doubles.control("deepgram", told={"keyterm": "call-1", "words": told})
+    sound = bytes(16000) + sound + bytes(2 * 16 * 1200) + sound
+    messages = listen(doubles, sound, keyterm="call-1", language="de")
+    assert finals(messages) == ["Ich möchte", "zwei Tische."]
+    assert "Ich" in [m.channel.alternatives[0].transcript for m in messages if m.type == "Results" and not m.is_final]
+    doubles.control("deepgram", grammar=["One two three four five six."])
+    assert finals(listen(doubles, sound))[0] == "One two three four five six."
+
+
 def test_deepgram_final_waits_for_its_latency(doubles):
     doubles.control("deepgram", grammar=["Good morning to you."], latency_ms=700)
     with deepgram_client(doubles).listen.v1.connect(model="nova-3", encoding="linear16", sample_rate=16000,
@@ -395,6 +410,18 @@ class Turns:
         self.reader.join(20)
         assert not self.reader.is_alive() and [m.sequence_id for m in self.messages] == list(range(len(self.messages)))
         return self.messages
+
+
+def test_flux_is_told_what_is_said_too(doubles):
+    sound = say("One two three four five six.")
+    ms = len(sound) // 32
+    doubles.control("deepgram", told={"keyterm": "call-2", "words": [
+        {"word": "Hold", "start_ms": 0, "end_ms": ms // 3}, {"word": "the", "start_ms": ms // 3, "end_ms": ms // 2},
+        {"word": "line.", "start_ms": ms + 400, "end_ms": 2 * ms + 200}]})
+    turns = Turns(doubles, keyterm="call-2", eager_eot_threshold="0.5")
+    turns.hear(bytes(16000) + sound + bytes(2 * 16 * 300) + sound + bytes(2 * 16 * 800), as_spoken=True)
+    assert turns.wait("EndOfTurn").transcript == "Hold the line."
+    turns.close()
 
 
 def test_flux_judges_what_was_said_as_turns(doubles):
