@@ -134,16 +134,25 @@ static int make_player(struct call *c)
     return player_new(&c->player, &o);
 }
 
+/* The pause a recogniser tells us of. So much sooner than the turn ends that the reply, made ahead,
+ * is there in time; below 100 ms it cuts words apart. */
+static int pause_to_hear(int min_delay_ms)
+{
+    enum { LEAST_MS = 100, SHORT_MS = 200, MOST_MS = 500, REPLY_MS = 350 /* to its first sound */ };
+    int ms = min_delay_ms - REPLY_MS;
+
+    if (ms < SHORT_MS)
+        ms = min_delay_ms < SHORT_MS ? min_delay_ms : SHORT_MS;
+    return ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms;
+}
+
 static int open_stt(struct call *c)
 {
     struct stt_opts o = {
         .providers = c->env->providers,
         .connect_ms = c->env->conf->connect_ms,
         .language = c->ctx->language,
-        /* Never later than the turn itself could end; below 100 ms it cuts words apart. */
-        .endpointing_ms = c->turn_opts.min_delay_ms < 100   ? 100
-                          : c->turn_opts.min_delay_ms > 500 ? 500
-                                                            : c->turn_opts.min_delay_ms,
+        .endpointing_ms = pause_to_hear(c->turn_opts.min_delay_ms),
         .utterance_end_ms = 1000,
         .keyterms = c->ctx->keyterms[0] ? (const char *const *)c->ctx->keyterms : NULL,
     };

@@ -3,6 +3,7 @@
  */
 #include "call_int.h"
 
+#include "shape.h"
 #include "words.h"
 
 #include <stdlib.h>
@@ -153,6 +154,14 @@ static bool other_than_answered(const struct call *c)
     return said && !words_same(said, c->answering);
 }
 
+static void see_shape(const struct call *c, struct turn_event *e)
+{
+    enum shape shape = shape_of(c->said.data, c->ctx->language);
+
+    e->open = shape == SHAPE_OPEN;
+    e->asked = shape == SHAPE_ASKED;
+}
+
 static void on_transcript(const struct stt_transcript *t, void *arg)
 {
     struct call *c = arg;
@@ -173,8 +182,8 @@ static void on_transcript(const struct stt_transcript *t, void *arg)
         c->taken_words = 0;
         e.end = t->speech_final;
         /* A recogniser that judges turns has judged this one. */
-        e.open =
-            !stt_judges(c->stt) && c->said.len && prompt_open_ended(c->said.data, c->ctx->language);
+        if (!stt_judges(c->stt) && c->said.len)
+            see_shape(c, &e);
     }
     if (t->speech_final || t->eager) {
         c->final_us = pat_now_us();

@@ -229,26 +229,6 @@ static void test_prompt__keeps_the_users_words_first(void **state)
     context_free(c);
 }
 
-static void test_prompt__hears_that_a_sentence_goes_on(void **state)
-{
-    static const struct {
-        const char *text, *language;
-        bool open;
-    } rows[] = {
-        { "I would like to", "en-US", true },
-        { "I would like to.", "en-US", false },
-        { "tea and,", "en-US", true },
-        { "the office", "en-US", false },
-        { "", "en-US", false },
-        { "der Mann und so", "de-DE", false },
-        { "and", "en", true },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_int_equal(prompt_open_ended(rows[i].text, rows[i].language), rows[i].open);
-}
-
 static void test_prompt__speaks_the_callers_language_where_it_can(void **state)
 {
     char code[3];
@@ -275,7 +255,6 @@ int main(void)
         cmocka_unit_test(test_context__headers_and_settings_make_the_same_parameters),
         cmocka_unit_test(test_context__finds_the_call_in_a_rooms_name),
         cmocka_unit_test(test_prompt__keeps_the_users_words_first),
-        cmocka_unit_test(test_prompt__hears_that_a_sentence_goes_on),
         cmocka_unit_test(test_prompt__speaks_the_callers_language_where_it_can),
     };
 

@@ -4,10 +4,8 @@
  */
 #include "prompt.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum { SYSTEM_MAX = 80 * 1024 };
 
@@ -104,41 +102,4 @@ bool prompt_is_ours(const char *text, const char *language)
         if (strcmp(text, prompt_phrase((enum prompt_phrase)i, language)) == 0)
             return true;
     return false;
-}
-
-static bool is_word_char(char ch)
-{
-    unsigned char c = (unsigned char)ch;
-
-    return isalnum(c) || c >= 0x80 || c == '\'' || c == '-';
-}
-
-static bool in_list(const char *word, size_t len, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strlen(list[i]) == len && strncasecmp(word, list[i], len) == 0)
-            return true;
-    return false;
-}
-
-bool prompt_open_ended(const char *text, const char *language)
-{
-    static const char *const openers[] = { "and", "but",  "or",   "so",   "because", "the", "a",
-                                           "an",  "to",   "my",   "your", "of",      "for", "with",
-                                           "if",  "that", "um",   "uh",   "uhm",     "is",  "i'm",
-                                           "i",   "at",   "from", "about" };
-    size_t end = strlen(text), start;
-
-    if (strncasecmp(language, "en", 2) != 0)
-        return false;
-    while (end && isspace((unsigned char)text[end - 1]))
-        end--;
-    if (end && (text[end - 1] == '.' || text[end - 1] == '?' || text[end - 1] == '!'))
-        return false;
-    while (end && !is_word_char(text[end - 1]))
-        end--;
-    start = end;
-    while (start && is_word_char(text[start - 1]))
-        start--;
-    return in_list(text + start, end - start, openers, sizeof openers / sizeof openers[0]);
 }

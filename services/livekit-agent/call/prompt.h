@@ -30,7 +30,4 @@ const char *prompt_phrase(enum prompt_phrase which, const char *language);
 /* The text is one of those, in that language. */
 bool prompt_is_ours(const char *text, const char *language);
 
-/* Sounds as if more will follow: "I would like to", "and". English only; elsewhere false. */
-bool prompt_open_ended(const char *text, const char *language);
-
 #endif

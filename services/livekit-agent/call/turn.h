@@ -42,8 +42,9 @@ struct turn_opts {
     int32_t unheard_voice_ms, unheard_ms; /* so much voice, then so long no word of it: ask again */
     int32_t unheard_max;                  /* so often; then it is noise */
     int32_t speculate_max;                /* replies made in a turn before its end is certain */
-    int32_t idle_ms;  /* nobody says anything for so long: are they still there? */
-    int32_t idle_max; /* asked so often; then goodbye */
+    int32_t idle_ms;        /* nobody says anything for so long: are they still there? */
+    int32_t idle_max;       /* asked so often; then goodbye */
+    int32_t asked_delay_ms; /* in the place of min_delay_ms after a whole question */
 };
 
 /* By name, for logs; in the order of the struct. */
@@ -73,7 +74,7 @@ enum turn_event_kind {
     TURN_VOICE_START, /* at_us: when the voice began (in the past) */
     TURN_VOICE_STOP,  /* at_us: end of the last voiced packet (in the past) */
     TURN_PARTIAL,     /* n: words of the stretch; soft: further ones, "mhm" or "okay" */
-    TURN_FINAL,       /* as above; end: the recogniser saw a pause; open: sounds unfinished */
+    TURN_FINAL, /* as above; end: the recogniser saw a pause; open: unfinished; asked: a question */
     TURN_UTTERANCE_END,
     TURN_EAGER,        /* as TURN_PARTIAL: and the turn is probably over */
     TURN_RESUMED,      /* it was not */
@@ -100,6 +101,7 @@ struct turn_event {
     int32_t soft;
     bool end;
     bool open;
+    bool asked;   /* a whole question */
     bool changed; /* the turn's words are not the ones the reply in the making answers */
     bool firm;    /* nobody interrupts it */
 };
@@ -142,6 +144,7 @@ struct turn {
     bool eager;             /* it says so, but not for certain */
     bool typed;             /* it came by text: there is no voice to wait for */
     bool open;              /* ... but the sentence sounds open */
+    bool asked;             /* ... and was a question */
     bool flushed;           /* asked the recogniser to hurry, in this turn */
     bool dry;               /* everything made so far was sent */
     bool greeting;          /* the reply is the greeting */

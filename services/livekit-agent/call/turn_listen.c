@@ -20,7 +20,7 @@ void turn_forget(struct turn *t)
 {
     t->words = t->partial_words = t->soft = t->partial_soft = t->answered_words = 0;
     t->thoughts = 0;
-    t->ended = t->eager = t->typed = t->open = t->flushed = false;
+    t->ended = t->eager = t->typed = t->open = t->asked = t->flushed = false;
     t->turn_us = 0;
 }
 
@@ -64,6 +64,7 @@ bool turn_take_words(struct turn_pass *s)
         t->word_at_us = s->now;
         t->ended = false;
         t->open = e->open;
+        t->asked = e->asked;
         t->flushed = false;
     }
     if (e->kind == TURN_EAGER)
@@ -72,7 +73,7 @@ bool turn_take_words(struct turn_pass *s)
         (e->kind == TURN_FINAL && e->end)) {
         t->ended = turn_words(t) > 0;
         if (e->kind == TURN_TYPED)
-            t->open = false;
+            t->open = t->asked = false;
     }
     return e->n > 0;
 }
@@ -103,12 +104,20 @@ static void think_ahead(struct turn_pass *s)
     t->thoughts++;
 }
 
+/* Silence that ends a turn which the recogniser calls over. */
+static int32_t pause_ms(const struct turn_pass *s)
+{
+    if (s->t->open)
+        return s->o->max_delay_ms;
+    return s->t->asked && s->o->asked_delay_ms ? s->o->asked_delay_ms : s->o->min_delay_ms;
+}
+
 /* When the turn is over if nothing further happens. */
 static int64_t turn_end(const struct turn_pass *s)
 {
     const struct turn *t = s->t;
     int64_t silent_us = t->silent_at_us;
-    int32_t wait_ms = t->open ? s->o->max_delay_ms : s->o->min_delay_ms;
+    int32_t wait_ms = pause_ms(s);
 
     if (t->typed && t->ended)
         return s->now;

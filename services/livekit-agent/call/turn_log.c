@@ -103,6 +103,7 @@ void turn_log_add(struct turn_log *l, const struct turn_event *e, const struct t
     add_number(b, "soft", e->soft);
     add_flag(b, "end", e->end);
     add_flag(b, "open", e->open);
+    add_flag(b, "asked", e->asked);
     add_flag(b, "changed", e->changed);
     add_flag(b, "firm", e->firm);
     pat_buf_addf(b, ",\"state\":\"%s\",\"actions\":[", turn_state_name(after->state));

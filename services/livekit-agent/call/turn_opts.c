@@ -14,6 +14,7 @@ const struct turn_opt turn_opt_list[] = {
     OPT(noise_ms),       OPT(guard_ms),      OPT(guard_words),      OPT(think_ms),
     OPT(voice_ms),       OPT(stall_ms),      OPT(unheard_voice_ms), OPT(unheard_ms),
     OPT(unheard_max),    OPT(speculate_max), OPT(idle_ms),          OPT(idle_max),
+    OPT(asked_delay_ms),
 };
 const size_t turn_opt_n = sizeof turn_opt_list / sizeof turn_opt_list[0];
 static_assert(sizeof turn_opt_list / sizeof turn_opt_list[0] ==
@@ -29,7 +30,7 @@ struct turn_opts turn_opts_for(double responsiveness, double interruption_sensit
 
     return (struct turn_opts){
         .min_delay_ms = (int32_t)(1000 - 900 * r),
-        .max_delay_ms = (int32_t)(2000 - 1000 * r),
+        .max_delay_ms = (int32_t)(2200 - 900 * r),
         .end_wait_ms = (int32_t)(2000 - 1000 * r),
         .barge_in_ms = (int32_t)(700 - 600 * s),
         .barge_in_words = s >= 0.6   ? 1
@@ -49,5 +50,6 @@ struct turn_opts turn_opts_for(double responsiveness, double interruption_sensit
         .unheard_ms = 3500,
         .unheard_max = 2,
         .speculate_max = 3,
+        .asked_delay_ms = (int32_t)(500 - 450 * r),
     };
 }

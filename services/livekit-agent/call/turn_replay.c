@@ -63,6 +63,7 @@ static int read_event(const struct replay *r, const struct pat_json *j, struct t
                               .soft = (int32_t)pat_json_int_or(j, "soft", 0),
                               .end = pat_json_bool_or(j, "end", false),
                               .open = pat_json_bool_or(j, "open", false),
+                              .asked = pat_json_bool_or(j, "asked", false),
                               .changed = pat_json_bool_or(j, "changed", false),
                               .firm = pat_json_bool_or(j, "firm", false) };
     if (pat_json_at(j, "at_us"))

@@ -46,6 +46,7 @@ static struct turn_event draw(const struct turn *t, uint32_t *x, int64_t *now, i
     e.soft = (int32_t)(next(x) % 8 == 0);
     e.end = next(x) & 1;
     e.open = next(x) & 1;
+    e.asked = !e.open && (next(x) & 1);
     e.changed = next(x) % 8 == 0;
     e.firm = next(x) & 1;
     return e;

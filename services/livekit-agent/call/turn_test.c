@@ -43,7 +43,7 @@ static void step_text(struct turn *t, const struct turn_opts *o, const struct ro
 
 static void play(struct turn *t, const struct row *rows, size_t n)
 {
-    struct turn_opts o = turn_opts_for(1, 1); /* 100 ms and 1 s; 100 ms of voice interrupts */
+    struct turn_opts o = turn_opts_for(1, 1); /* 100 ms and 1.3 s; 100 ms of voice interrupts */
 
     for (size_t i = 0; i < n; i++) {
         char acts[200];
@@ -504,6 +504,39 @@ static void test_turn__news_of_an_older_reply_is_ignored(void **state)
     assert_int_equal(t.state, TURN_THINKING);
 }
 
+/* How long a pause ends a turn depends on what was said before it. */
+static void test_turn__waits_by_the_shape_of_what_was_said(void **state)
+{
+    static const struct {
+        bool open, asked;
+        int pause_ms;
+    } rows[] = { { false, false, 550 }, { true, false, 1750 }, { false, true, 275 } };
+    struct turn_opts o = turn_opts_for(0.5, 1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct turn_event ready = { .kind = TURN_READY, .now_us = 1000 },
+                          voice = { .kind = TURN_VOICE_START, .now_us = 2000 * MS },
+                          quiet = { .kind = TURN_VOICE_STOP, .now_us = 4000 * MS },
+                          words = { .kind = TURN_FINAL,
+                                    .now_us = 4100 * MS,
+                                    .n = 4,
+                                    .end = true,
+                                    .open = rows[i].open,
+                                    .asked = rows[i].asked };
+        struct turn t;
+        struct turn_out out;
+
+        turn_init(&t);
+        turn_step(&t, &o, &ready, &out);
+        turn_step(&t, &o, &voice, &out);
+        turn_step(&t, &o, &quiet, &out);
+        turn_step(&t, &o, &words, &out);
+        assert_int_equal(t.state, TURN_MAYBE_DONE);
+        assert_int_equal(turn_wake_us(&t) / MS, 4000 + rows[i].pause_ms);
+    }
+}
+
 static void test_turn__sliders_become_delays(void **state)
 {
     struct turn_opts slow = turn_opts_for(0, 0), fast = turn_opts_for(1, 1),
@@ -511,10 +544,10 @@ static void test_turn__sliders_become_delays(void **state)
 
     (void)state;
     assert_int_equal(slow.min_delay_ms, 1000);
-    assert_int_equal(slow.max_delay_ms, 2000);
+    assert_int_equal(slow.max_delay_ms, 2200);
     assert_int_equal(slow.barge_in_ms, 700);
     assert_int_equal(fast.min_delay_ms, 100);
-    assert_int_equal(fast.max_delay_ms, 1000);
+    assert_int_equal(fast.max_delay_ms, 1300);
     assert_int_equal(fast.barge_in_ms, 100);
     assert_int_equal(wild.min_delay_ms, 100);
     assert_int_equal(wild.barge_in_ms, 700);
@@ -589,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_turn__a_goodbye_nobody_can_speak_still_ends_the_call),
         cmocka_unit_test(test_turn__a_typed_turn_interrupts),
         cmocka_unit_test(test_turn__news_of_an_older_reply_is_ignored),
+        cmocka_unit_test(test_turn__waits_by_the_shape_of_what_was_said),
         cmocka_unit_test(test_turn__sliders_become_delays),
         cmocka_unit_test(test_turn__any_order_of_events_is_survived_and_repeatable),
     };
