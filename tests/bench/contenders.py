@@ -19,6 +19,8 @@ from livekit import api
 
 from harness.process import Process, free_port
 
+# One sentence: whoever splits at sentences has it spoken in the same way.
+GREETING = "Hello, this is the assistant of Leo, how can I help you today?"
 USER, CONFIG = str(uuid.uuid4()), str(uuid.uuid4())
 HERE = Path(__file__).resolve().parent
 
@@ -39,6 +41,8 @@ def tree(pid: int) -> list[int]:
 
 
 class Contender:
+    """prepare(call, language, responsiveness, told): told, its recogniser knows the call by its id as a keyterm."""
+
     name: str
     process: Process
 
@@ -85,11 +89,12 @@ class Ours(Contender):
         found = re.findall(r'pat_agent_frame_late_seconds_bucket\{le="([^"]+)"\} (\d+)', text)
         return {float(le): int(n) for le, n in found}
 
-    def prepare(self, call: str) -> None:
-        settings = {"user_name": "Leo", "greeting_template": "Hello, this is the assistant of {name}. How can I help you?",
-                    "voice_id": "EXAVITQu4vr4xnSDxMaL", "language": "en-US",
-                    "voice": {"responsiveness": self.bench.args.responsiveness,
-                              "interruption_sensitivity": self.bench.args.sensitivity}}
+    def prepare(self, call: str, language: str = "en-US", responsiveness: float | None = None, told: bool = False) -> None:
+        settings = {"user_name": "Leo", "greeting_template": GREETING.replace("Leo", "{name}"),
+                    "voice_id": "EXAVITQu4vr4xnSDxMaL", "language": language,
+                    "voice": {"responsiveness": self.bench.args.responsiveness if responsiveness is None else responsiveness,
+                              "interruption_sensitivity": self.bench.args.sensitivity,
+                              "boosted_keywords": [call] if told else []}}
         params = {"call_id": call, "user_id": USER, "agent_config_id": CONFIG, "config_version": 1, "from": "+15550109999",
                   "to": "+15550100002", "settings": settings}
 
@@ -111,7 +116,7 @@ class LiveKitAgents(Contender):
                                bench.folder / "livekit-agents.log", {
             "LIVEKIT_URL": bench.livekit.url, "LIVEKIT_API_KEY": bench.livekit.key, "LIVEKIT_API_SECRET": bench.livekit.secret,
             "BENCH_TURNS": bench.args.peer_turns, "BENCH_TUNED": "1" if bench.args.peer_tuned else "",
-            "BENCH_PORT": str(free_port()), "BENCH_DEEPGRAM": bench.double("deepgram", "http") + "/v1/listen",
+            "BENCH_PORT": str(free_port()), "BENCH_GREETING": GREETING, "BENCH_DEEPGRAM": bench.double("deepgram", "http") + "/v1/listen",
             "BENCH_OPENAI": bench.double("openai", "http") + "/v1",
             "BENCH_ELEVENLABS": bench.double("elevenlabs", "http") + "/v1"}).start()
         self.process.wait_until(lambda: "registered worker" in self.process.log.read_text(), 60)
@@ -129,10 +134,12 @@ class LiveKitAgents(Contender):
             (venv / "complete").touch()
         return venv / "bin/python"
 
-    def prepare(self, call: str) -> None:
+    def prepare(self, call: str, language: str = "en-US", responsiveness: float | None = None, told: bool = False) -> None:
         """Room and dispatch ahead of the call, as for ours."""
+        about = json.dumps({"language": language, "keyterm": call if told else ""})
+
         async def make():
             async with api.LiveKitAPI(self.livekit.http_url, self.livekit.key, self.livekit.secret) as lk:
                 await lk.room.create_room(api.CreateRoomRequest(
-                    name=f"call_{call}", agents=[api.RoomAgentDispatch(agent_name="pat", metadata=call)]))
+                    name=f"call_{call}", agents=[api.RoomAgentDispatch(agent_name="pat", metadata=about)]))
         asyncio.run(make())

@@ -11,6 +11,7 @@ the phone rings until an agent's audio track is subscribed; then the leg is acti
 """
 
 import asyncio
+import bisect
 import re
 import threading
 import time
@@ -31,9 +32,15 @@ class Heard:
 
     def __init__(self):
         self.frames: list[tuple[float, np.ndarray]] = []
+        self.loud: list[tuple[float, bool]] = []  # is there a voice in the frame? Asked often, so found out once
 
     def add(self, samples: np.ndarray) -> None:
-        self.frames.append((time.monotonic(), samples))
+        now = time.monotonic()
+        self.frames.append((now, samples))
+        self.loud.append((now, bool(voice.voiced(samples).any())))
+
+    def loud_since(self, at: float) -> list[tuple[float, bool]]:
+        return self.loud[bisect.bisect_left(self.loud, (at, False)):]
 
     def since(self, at: float) -> np.ndarray:
         parts = [s for t, s in list(self.frames) if t >= at]
@@ -42,10 +49,7 @@ class Heard:
     def first_voiced(self, since: float) -> float | None:
         """Arrival of the first of two voiced frames in a row: a click is not speech."""
         before = False
-        for at, samples in list(self.frames):
-            if at < since:
-                continue
-            loud = bool(voice.voiced(samples).any())
+        for at, loud in self.loud_since(since):
             if loud and before:
                 return was
             before, was = loud, at
@@ -55,21 +59,16 @@ class Heard:
         """Waits for the first stretch of silence this long; when the voice before it was last heard."""
         def last():
             at = since
-            for t, samples in list(self.frames):
-                if t < since:
-                    continue
+            for t, loud in self.loud_since(since):
                 if t - at > quiet_s:
                     return at
-                if voice.voiced(samples).any():
+                if loud:
                     at = t
             return None
         return wait(last, timeout_s, "silence")
 
     def last_voiced(self) -> float | None:
-        for at, samples in reversed(list(self.frames)):
-            if voice.voiced(samples).any():
-                return at
-        return None
+        return next((at for at, loud in reversed(self.loud) if loud), None)
 
 
 class Leg:
@@ -130,7 +129,7 @@ class Leg:
     def voiced_by(self) -> list[tuple[float, str]]:
         """(time, identity) of every frame with a voice in it, in order."""
         return sorted((at, who) for who, heard in list(self.voices.items())
-                      for at, samples in list(heard.frames) if voice.voiced(samples).any())
+                      for at, loud in list(heard.loud) if loud)
 
     def wait_end(self, timeout_s: float = 20) -> str:
         wait(lambda: self.reason, timeout_s, "the leg has ended")
