@@ -75,7 +75,8 @@ static void count_wire(struct pat_bus *b, const struct wire_state *now)
 static void report(struct pat_bus *b, bool up)
 {
     b->up = up;
-    pat_log(up ? PAT_INFO : PAT_WARN, up ? "bus.up" : "bus.down", PAT_B("up", up));
+    if (!b->closing) /* else it is our own doing */
+        pat_log(up ? PAT_INFO : PAT_WARN, up ? "bus.up" : "bus.down", PAT_B("up", up));
     if (up)
         bus_assets_ensure(b);
     bus_consumers_up(b, up);
@@ -279,6 +280,12 @@ void pat_bus_close(struct pat_bus *b, int64_t timeout_ms, pat_loop_fn *closed, v
 bool pat_bus_up(const struct pat_bus *b)
 {
     return b->up;
+}
+
+const char *pat_bus_why(struct pat_bus *b)
+{
+    wire_why_get(b->wire, b->why, sizeof b->why);
+    return b->why;
 }
 
 /* ---- out ---- */

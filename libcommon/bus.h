@@ -36,13 +36,20 @@ typedef void pat_msg_fn(const struct pat_msg *m, void *arg);
 typedef void pat_reply_fn(int err, const struct pat_msg *m, void *arg);
 
 struct pat_bus_opts {
-    const char *url;             /* nats://host:port[,nats://...] */
-    const char *name;            /* shown by the server */
-    const char *creds;           /* credentials file, or NULL */
-    const char *user;            /* or NULL */
-    const char *password;        /* or NULL */
-    const char *token;           /* or NULL */
-    const char *ca_file;         /* for tls:// URLs, or NULL */
+    const char *url;      /* nats://host:port[,nats://...] */
+    const char *name;     /* shown by the server */
+    const char *creds;    /* credentials file, or NULL */
+    const char *user;     /* or NULL */
+    const char *password; /* or NULL */
+    const char *token;    /* or NULL */
+    /* TLS is used when an URL is tls://, when the server wants it, or when one of these is set but
+     * ca_fallback; its certificate has to be for the URL's host. Files, PEM; NULL or "": none. */
+    const char *ca_file;     /* who may sign the server's certificate */
+    const char *ca_fallback; /* the same where ca_file is not set; NULL: the system's */
+    const char *cert_file;   /* ours, where the server asks for one, with its chain */
+    const char *key_file;
+    const char *nkey;            /* public: U...; or NULL */
+    const char *nkey_seed_file;  /* its seed */
     size_t max_queue;            /* bytes waiting to be sent; 0: 16 MiB */
     struct pat_metrics *metrics; /* or NULL */
     /* Connection came or went; up is true after each (re)connect. May be NULL. */
@@ -55,6 +62,9 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l,
 /* Sends what is queued for at most timeout_ms. */
 void pat_bus_close(struct pat_bus *b, int64_t timeout_ms, pat_loop_fn *closed, void *arg);
 bool pat_bus_up(const struct pat_bus *b);
+/* Why there is no connection, in words for a person; "" when there is one or nothing is known. Good
+ * until the next call. Names certificates, never a password. */
+const char *pat_bus_why(struct pat_bus *b);
 
 /* Copies. PAT_EAGAIN: the queue is full. PAT_E2BIG: over 1 MiB. PAT_EINVAL: no subject. Core NATS:
  * at most once; while disconnected it waits in the queue. */

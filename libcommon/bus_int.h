@@ -42,6 +42,7 @@ struct pat_bus {
     struct pat_slots subs;
     struct pat_slots requests;
     char inbox[64]; /* "_INBOX.<unique>." */
+    char why[WIRE_WHY_MAX];
     struct wire_inbox batch;
     size_t batch_at;
     struct wire_state seen;

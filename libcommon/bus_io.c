@@ -258,6 +258,18 @@ static bool still_ours(struct pat_wire *w, int fd)
     return ours;
 }
 
+/* One read takes all that came, but over TLS one record of 16 KiB. */
+static void read_some(struct pat_wire *w, int fd)
+{
+    struct pollfd more = { .fd = fd, .events = POLLIN };
+
+    for (int i = w->tls ? IO_TLS_READS : 1; i && still_ours(w, fd); i--) {
+        natsConnection_ProcessReadEvent(w->nc);
+        if (i > 1 && poll(&more, 1, 0) <= 0)
+            return;
+    }
+}
+
 /* Waits, at most so long, then serves the socket. */
 static void serve(struct pat_wire *w, int timeout_ms)
 {
@@ -275,8 +287,8 @@ static void serve(struct pat_wire *w, int timeout_ms)
         return; /* never: it is readable */
     if (p[1].revents & POLLOUT)
         natsConnection_ProcessWriteEvent(w->nc);
-    if ((p[1].revents & (POLLIN | POLLERR | POLLHUP)) && still_ours(w, p[1].fd))
-        natsConnection_ProcessReadEvent(w->nc);
+    if (p[1].revents & (POLLIN | POLLERR | POLLHUP))
+        read_some(w, p[1].fd);
 }
 
 /* Is it time to end? */
@@ -390,7 +402,8 @@ static void shut_down(struct pat_wire *w)
         serve(w, WIRE_POLL_MS);
     pthread_mutex_lock(&w->lock);
     w->abandoned = w->abandoned || w->listeners || w->connections;
-    uv_async_send(&w->wake);
+    if (!w->done) /* else abandoned, and there is nobody to wake */
+        uv_async_send(&w->wake);
     w->done = true;
     pthread_mutex_unlock(&w->lock);
     nats_ReleaseThreadMemory();

@@ -19,6 +19,7 @@ enum {
      * and waking that thread costs more than anything else about a small message. */
     IO_TRASH = 64,
     IO_TRASH_BYTES = 256 << 10,
+    IO_TLS_READS = 8, /* in one turn */
 };
 
 /* A subscription as the I/O thread keeps it: enough to make it again on a new connection. */
@@ -55,11 +56,12 @@ struct pat_wire {
     struct wire_inbox in;
     size_t in_bytes;
     struct wire_state state;
-    int fd;          /* to the server, ours to poll; -1: none */
-    bool want_write; /* cnats holds bytes that the socket has not taken */
-    bool polling;    /* the I/O thread sleeps: kick it */
-    bool idle;       /* and it could carry out a new op */
-    bool flushed;    /* what was sent before the end has arrived, or its time is over */
+    char why[WIRE_WHY_MAX]; /* there is no connection */
+    int fd;                 /* to the server, ours to poll; -1: none */
+    bool want_write;        /* cnats holds bytes that the socket has not taken */
+    bool polling;           /* the I/O thread sleeps: kick it */
+    bool idle;              /* and it could carry out a new op */
+    bool flushed;           /* what was sent before the end has arrived, or its time is over */
     bool closing;
     int64_t close_by_ms;
     bool done;
@@ -69,9 +71,11 @@ struct pat_wire {
     size_t listeners;   /* native subscriptions whose last callback has not run */
     size_t connections; /* made and not yet reported closed */
 
+    bool tls; /* does not change */
+
     /* The I/O thread's own. */
     natsConnection *nc;
-    int64_t refused_at_ms;
+    int64_t again_at_ms;     /* before it no connection is made anew */
     int64_t paid_us;         /* for turns; see pace() */
     struct native_sub *subs; /* by the place of their id */
     size_t subs_cap;

@@ -6,6 +6,7 @@
  */
 #include "bus_io.h"
 
+#include "buf.h"
 #include "log.h"
 #include "slots.h"
 
@@ -82,8 +83,10 @@ void nats_set_up_locked(struct pat_wire *w, bool up)
     if (w->state.up == up)
         return;
     w->state.up = up;
-    if (up)
+    if (up) {
         w->state.connects++;
+        w->why[0] = '\0';
+    }
     io_kick_locked(w);
     wake_locked(w);
 }
@@ -220,28 +223,83 @@ void nats_forget(struct pat_wire *w)
     w->nc = NULL;
 }
 
+/* Told once per reason: it is tried again many times a minute. */
+static void say_why(struct pat_wire *w, enum pat_level level, const char *reason)
+{
+    char why[WIRE_WHY_MAX];
+    bool news;
+
+    (void)pat_strcpy(why, sizeof why, reason);
+    for (char *s = why; *s; s++)
+        if (*s == '\n' || *s == '\r')
+            *s = ' ';
+    pthread_mutex_lock(&w->lock);
+    news = strcmp(w->why, why) != 0;
+    memcpy(w->why, why, sizeof why);
+    pthread_mutex_unlock(&w->lock);
+    if (news)
+        pat_log(level, "bus.connect", PAT_S("reason", why));
+}
+
+/* cnats' words, without the place in its sources, for what just failed in this thread. */
+static const char *reason_of(natsStatus s)
+{
+    const char *text = nats_GetLastError(NULL);
+    const char *words = text && *text == '(' ? strstr(text, "): ") : NULL;
+
+    if (words)
+        text = words + 3;
+    if (!text || !*text)
+        return natsStatus_GetText(s);
+    /* What a server does to whom it asked for a certificate in vain. */
+    if (!strcmp(text, "Expected 'PONG', got ''"))
+        return "the server hung up at once: does it ask for a certificate of ours?";
+    return text;
+}
+
+/* Nobody is there, or who is there would not have us: that changes less soon. */
+static void not_connected(struct pat_wire *w, natsStatus s)
+{
+    bool absent = s == NATS_NO_SERVER || s == NATS_TIMEOUT;
+
+    w->nc = NULL;
+    w->again_at_ms = pat_now_ms() + (absent ? WIRE_RECONNECT_MS : WIRE_REFUSED_MS);
+    pthread_mutex_lock(&w->lock);
+    w->connections--;
+    pthread_mutex_unlock(&w->lock);
+    say_why(w, absent ? PAT_WARN : PAT_ERROR, reason_of(s));
+}
+
+/* Only a connection that was made once is left to cnats to be made again: of its own first tries it
+ * would not say why they failed. */
 static void connect_anew(struct pat_wire *w)
 {
     natsStatus s;
 
-    if (w->refused_at_ms && pat_now_ms() < w->refused_at_ms + WIRE_REFUSED_MS)
+    if (pat_now_ms() < w->again_at_ms)
         return;
     pthread_mutex_lock(&w->lock);
     w->connections++;
     pthread_mutex_unlock(&w->lock);
     s = natsConnection_Connect(&w->nc, w->opts);
-    if (s != NATS_OK && s != NATS_NOT_YET_CONNECTED) {
-        w->nc = NULL;
-        w->refused_at_ms = pat_now_ms();
-        pthread_mutex_lock(&w->lock);
-        w->connections--;
-        pthread_mutex_unlock(&w->lock);
-        pat_log(PAT_ERROR, "bus.connect", PAT_S("reason", natsStatus_GetText(s)));
+    if (s != NATS_OK) {
+        not_connected(w, s);
         return;
     }
     for (size_t i = 0; i < w->subs_cap; i++)
         if (w->subs[i].id && listen_on(w, &w->subs[i]) != NATS_OK)
             pat_log(PAT_ERROR, "bus.subscribe", PAT_S("subject", w->subs[i].op->subject));
+}
+
+/* What stopped the last try of cnats' own. A certificate it does not take is nobody's passing
+ * trouble. */
+static void look_why(struct pat_wire *w)
+{
+    const char *text = NULL;
+    natsStatus s = natsConnection_GetLastError(w->nc, &text);
+
+    if (s != NATS_OK && text && *text)
+        say_why(w, s == NATS_SSL_ERROR ? PAT_ERROR : PAT_WARN, text);
 }
 
 /* cnats reconnects by itself, except when the server refuses our credentials twice: then it closes
@@ -257,11 +315,12 @@ void nats_look(struct pat_wire *w)
     s = natsConnection_Status(w->nc);
     if (s == NATS_CONN_STATUS_CONNECTED)
         set_up(w, true);
+    else
+        look_why(w);
     if (s == NATS_CONN_STATUS_CLOSED) {
         /* What the server said is not to be had: cnats has overwritten it. */
-        pat_log(PAT_ERROR, "bus.connect",
-                PAT_S("reason", "refused: are user, password, token or credentials right?"));
-        w->refused_at_ms = pat_now_ms();
+        say_why(w, PAT_ERROR, "refused: are user, password, token or credentials right?");
+        w->again_at_ms = pat_now_ms() + WIRE_REFUSED_MS;
         nats_forget(w);
     }
 }
@@ -303,18 +362,40 @@ void nats_unsubscribe(struct pat_wire *w, uint64_t id)
 
 /* ---- options ---- */
 
+static bool given(const char *s)
+{
+    return s && *s;
+}
+
 static natsStatus set_credentials(natsOptions *o, const struct pat_bus_opts *opts)
 {
     natsStatus s = NATS_OK;
 
-    if (opts->creds && *opts->creds)
+    if (given(opts->creds))
         s = natsOptions_SetUserCredentialsFromFiles(o, opts->creds, NULL);
-    if (s == NATS_OK && opts->user && *opts->user)
+    if (s == NATS_OK && given(opts->nkey))
+        s = natsOptions_SetNKeyFromSeed(o, opts->nkey, opts->nkey_seed_file);
+    if (s == NATS_OK && given(opts->user))
         s = natsOptions_SetUserInfo(o, opts->user, opts->password ? opts->password : "");
-    if (s == NATS_OK && opts->token && *opts->token)
+    if (s == NATS_OK && given(opts->token))
         s = natsOptions_SetToken(o, opts->token);
-    if (s == NATS_OK && opts->ca_file && *opts->ca_file)
-        s = natsOptions_LoadCATrustedCertificates(o, opts->ca_file);
+    return s;
+}
+
+/* Whoever names a CA or a certificate for NATS wants TLS, also when somebody in between says that
+ * the server does not. */
+static natsStatus set_tls(struct pat_wire *w, natsOptions *o, const struct pat_bus_opts *opts)
+{
+    const char *ca = given(opts->ca_file) ? opts->ca_file : opts->ca_fallback;
+    natsStatus s = NATS_OK;
+
+    w->tls = given(opts->ca_file) || given(opts->cert_file) || strstr(opts->url, "tls://");
+    if (w->tls)
+        s = natsOptions_SetSecure(o, true);
+    if (s == NATS_OK && given(ca))
+        s = natsOptions_LoadCATrustedCertificates(o, ca);
+    if (s == NATS_OK && given(opts->cert_file))
+        s = natsOptions_LoadCertificatesChain(o, opts->cert_file, opts->key_file);
     return s;
 }
 
@@ -364,8 +445,6 @@ static natsStatus set_manners(struct pat_wire *w, natsOptions *o)
     if (s == NATS_OK)
         s = natsOptions_UseGlobalMessageDelivery(o, true);
     if (s == NATS_OK)
-        s = natsOptions_SetRetryOnFailedConnect(o, true, on_connected, w);
-    if (s == NATS_OK)
         s = natsOptions_SetReconnectedCB(o, on_connected, w);
     if (s == NATS_OK)
         s = natsOptions_SetDisconnectedCB(o, on_disconnected, w);
@@ -391,10 +470,12 @@ int nats_options(struct pat_wire *w, const struct pat_bus_opts *opts)
     if (s == NATS_OK)
         s = set_credentials(w->opts, opts);
     if (s == NATS_OK)
+        s = set_tls(w, w->opts, opts);
+    if (s == NATS_OK)
         s = set_manners(w, w->opts);
     if (s == NATS_OK)
         return PAT_OK;
-    pat_log(PAT_ERROR, "bus.options", PAT_S("reason", natsStatus_GetText(s)));
+    pat_log(PAT_ERROR, "bus.options", PAT_S("reason", nats_GetLastError(NULL)));
     natsOptions_Destroy(w->opts);
     return s == NATS_NO_MEMORY ? PAT_ENOMEM : PAT_EINVAL;
 }

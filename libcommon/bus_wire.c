@@ -4,6 +4,7 @@
  */
 #include "bus_io.h"
 
+#include "buf.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -270,6 +271,13 @@ void wire_state_get(struct pat_wire *w, struct wire_state *out)
 {
     pthread_mutex_lock(&w->lock);
     *out = w->state;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void wire_why_get(struct pat_wire *w, char *out, size_t cap)
+{
+    pthread_mutex_lock(&w->lock);
+    (void)pat_strcpy(out, cap, w->state.up ? "" : w->why);
     pthread_mutex_unlock(&w->lock);
 }
 

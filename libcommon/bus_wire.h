@@ -23,6 +23,7 @@ enum {
     WIRE_POLL_MS = 100,          /* between looks whether the connection is back */
     WIRE_REFUSED_MS = 2000,      /* before connecting anew to a server that refused us */
     WIRE_FAREWELL_MS = 5000,     /* for cnats' threads to let go at close */
+    WIRE_WHY_MAX = 240,
     WIRE_INBOX_MAX = 65536, /* messages the loop has not fetched; more are dropped and counted */
 };
 #define WIRE_INBOX_BYTES ((size_t)64 << 20)
@@ -91,6 +92,8 @@ int wire_push_take(struct pat_wire *w, struct wire_op *op) PAT_MUST_CHECK;
 /* Swaps: box must be empty. */
 void wire_take(struct pat_wire *w, struct wire_inbox *box);
 void wire_state_get(struct pat_wire *w, struct wire_state *out);
+/* Why there is no connection; "" when there is one. */
+void wire_why_get(struct pat_wire *w, char *out, size_t cap);
 /* on_wake soon, again. */
 void wire_wake(struct pat_wire *w);
 /* The server is silent: end this connection, so that another is made. */

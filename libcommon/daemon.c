@@ -6,6 +6,7 @@
 #include "daemon.h"
 
 #include "daemon_conf.h"
+#include "daemon_notify.h"
 #include "event.h"
 #include "log.h"
 #include "version.h"
@@ -16,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -63,28 +62,6 @@ struct inside {
     } ports[PORTS_MAX];
     struct pat_gauge *lag, *memory, *cpu;
 };
-
-/* ---- telling systemd (sd_notify(3): a datagram to $NOTIFY_SOCKET) ---- */
-
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    socklen_t len;
-    int fd;
-
-    if (!path || !*path || !pat_strcpy(to.sun_path, sizeof to.sun_path, path))
-        return;
-    len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (to.sun_path[0] == '@')
-        to.sun_path[0] = '\0'; /* the abstract name space */
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, len) < 0)
-        pat_log(PAT_WARN, "daemon.notify", PAT_S("reason", strerror(errno)));
-    close(fd);
-}
 
 /* ---- ports ---- */
 
@@ -154,10 +131,11 @@ int pat_daemon_on_db(struct pat_daemon *d, pat_daemon_state_fn *fn, void *arg)
     return watch(&((struct inside *)d->inside)->on_db, fn, arg);
 }
 
-/* Modules are not told once they may be gone. */
+/* Modules are not told once they may be gone, and of what we close ourselves there is no news. */
 static void tell(const struct inside *in, const struct watchers *w, const char *check, bool up)
 {
-    pat_health_set(in->d->health, check, up, up ? NULL : "not connected");
+    if (in->phase < STOPPING)
+        pat_health_set(in->d->health, check, up, up ? NULL : "not connected");
     for (size_t i = 0; i < w->n && in->phase < STOPPING; i++)
         w->v[i].fn(up, w->v[i].arg);
 }
@@ -174,6 +152,27 @@ static void on_db_state(bool up, void *arg)
     const struct inside *in = arg;
 
     tell(in, &in->on_db, "postgres", up);
+}
+
+/* Each try to connect may fail for another reason: /readyz has the last one. */
+static void say_why(struct inside *in, const char *check, bool up, const char *why)
+{
+    char detail[300];
+
+    if (up || !*why)
+        return;
+    (void)snprintf(detail, sizeof detail, "not connected: %s", why);
+    pat_health_set(in->d->health, check, false, detail);
+}
+
+static void say_whys(struct inside *in)
+{
+    struct pat_daemon *d = in->d;
+
+    if (d->bus)
+        say_why(in, "nats", pat_bus_up(d->bus), pat_bus_why(d->bus));
+    if (d->db)
+        say_why(in, "postgres", pat_db_up(d->db), pat_db_why(d->db));
 }
 
 /* ---- figures about the process ---- */
@@ -200,6 +199,8 @@ static void on_stats(void *arg)
     if (!getrusage(RUSAGE_SELF, &u))
         pat_gauge_set(in->cpu, (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
                                    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+    if (in->phase < STOPPING)
+        say_whys(in);
     pat_timer_start(&in->stats, STATS_MS);
 }
 
@@ -310,7 +311,7 @@ static void drain(struct inside *in)
     if (in->phase > RUNNING)
         return;
     in->phase = DRAINING;
-    notify("STOPPING=1");
+    daemon_notify("STOPPING=1");
     pat_health_drain(in->d->health);
     pat_timer_start(&in->deadline, in->d->drain_ms);
     if (in->spec->drain)
@@ -359,7 +360,12 @@ static int start_bus(struct inside *in)
         .user = c->nats_user,
         .password = c->nats_password,
         .token = c->nats_token,
-        .ca_file = c->ca_file,
+        .nkey = c->nats_nkey,
+        .nkey_seed_file = c->nats_nkey_seed_file,
+        .ca_file = c->nats_ca_file,
+        .ca_fallback = c->ca_file,
+        .cert_file = c->nats_cert_file,
+        .key_file = c->nats_key_file,
         .metrics = d->metrics,
         .state = on_bus_state,
         .arg = in,
@@ -383,7 +389,7 @@ static int start_db(struct inside *in)
         .url = c->database_url,
         .listen_url = c->database_listen_url,
         .app_name = app,
-        .ca_file = c->ca_file,
+        .ca_file = *c->database_ca_file ? c->database_ca_file : c->ca_file,
         .pool = (int)c->database_pool,
         .prepared = c->database_prepared,
         .metrics = d->metrics,
@@ -396,19 +402,11 @@ static int start_db(struct inside *in)
     return err ? err : pat_db_new(&d->db, d->loop, &opts);
 }
 
-static int start_admin(struct inside *in)
+static int admin_routes(struct pat_httpd *s, void *arg)
 {
-    struct pat_daemon *d = in->d;
-    int err = pat_httpd_new(&d->admin, d->net,
-                            &(struct pat_httpd_opts){ .listen = in->conf->admin_listen });
+    const struct inside *in = arg;
 
-    if (!err)
-        err = pat_health_routes(d->health, d->admin, in->spec->name);
-    if (!err)
-        err = pat_httpd_listen(d->admin);
-    if (!err)
-        pat_daemon_set_port(d, "admin", pat_httpd_port(d->admin));
-    return err;
+    return pat_health_routes(in->d->health, s, in->spec->name);
 }
 
 static int start_loop(struct inside *in)
@@ -446,7 +444,9 @@ static int start_parts(struct inside *in)
     if (!err && (in->spec->wants & PAT_WANT_HTTP))
         err = pat_http_new(&d->http, d->loop, &(struct pat_http_opts){ .ca_file = ca });
     if (!err)
-        err = start_admin(in);
+        err = pat_daemon_open(d, &d->admin, "admin",
+                              &(struct pat_httpd_opts){ .listen = in->conf->admin_listen },
+                              admin_routes, in);
     if (!err && in->spec->start)
         err = in->spec->start(d, in->arg);
     return err;
@@ -465,7 +465,7 @@ static int run(struct inside *in)
     start_stats(in);
     write_port_file(in);
     say_ready(in);
-    notify("READY=1");
+    daemon_notify("READY=1");
     pat_loop_run(in->d->loop);
     err = pat_loop_free(in->d->loop);
     if (err)

@@ -26,6 +26,8 @@
 #include "httpd.h"
 #include "metrics.h"
 
+struct pat_journal;
+
 enum { PAT_WANT_BUS = 1, PAT_WANT_DB = 2, PAT_WANT_HTTP = 4 };
 
 /* All borrowed by the daemon's modules; parts not wanted are NULL. */
@@ -40,6 +42,7 @@ struct pat_daemon {
     struct pat_httpd *admin;
     const void *conf; /* the daemon's own struct */
     int64_t drain_ms;
+    struct pat_journal **leaving; /* pat_daemon_leave's */
     void *inside;
 };
 
@@ -67,6 +70,15 @@ void pat_daemon_drained(struct pat_daemon *d);
  * the admin port
  * ({"admin":9101,"http":8080}) for those who asked for port 0. */
 void pat_daemon_set_port(struct pat_daemon *d, const char *name, int port);
+/* A server with its routes on a port of that name: made, listening, told. *out is there for routes
+ * already; on an error it is the network's to close. */
+typedef int pat_daemon_routes_fn(struct pat_httpd *s, void *arg);
+int pat_daemon_open(struct pat_daemon *d, struct pat_httpd **out, const char *name,
+                    const struct pat_httpd_opts *opts, pat_daemon_routes_fn *routes,
+                    void *arg) PAT_MUST_CHECK;
+/* The usual drain: s answers what it has, *journal (or journal NULL: none) stores what it was told
+ * and becomes NULL, then pat_daemon_drained. Each has half of the time. */
+void pat_daemon_leave(struct pat_daemon *d, struct pat_httpd *s, struct pat_journal **journal);
 /* A fault one cannot go on with: logs, then stops the way SIGTERM does, with exit status 1. */
 void pat_daemon_fail(struct pat_daemon *d, const char *event, int err);
 /* The connection state of bus and database reaches modules here, after health has seen it. */

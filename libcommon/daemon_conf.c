@@ -44,10 +44,30 @@ static const struct pat_conf_row common_rows[] = {
 };
 
 static const struct pat_conf_row bus_rows[] = {
+    { .name = "PAT_NATS_CA_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_ca_file),
+      .help = "Who may sign NATS' certificate, PEM; TLS is a must then. Empty: PAT_CA_FILE." },
+    { .name = "PAT_NATS_CERT_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_cert_file),
+      .help = "Our certificate with its chain, PEM, where NATS asks for one." },
     { .name = "PAT_NATS_CREDS",
       .kind = PAT_CONF_STR,
       .offset = F(nats_creds),
-      .help = "Credentials file for NATS." },
+      .help = "Credentials file for NATS (JWT and seed)." },
+    { .name = "PAT_NATS_KEY_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_key_file),
+      .help = "The private key of PAT_NATS_CERT_FILE, PEM." },
+    { .name = "PAT_NATS_NKEY",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_nkey),
+      .help = "Public user key (U...) for NATS, with PAT_NATS_NKEY_SEED_FILE." },
+    { .name = "PAT_NATS_NKEY_SEED_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(nats_nkey_seed_file),
+      .help = "File with the seed (SU...) of PAT_NATS_NKEY." },
     { .name = "PAT_NATS_PASSWORD",
       .kind = PAT_CONF_SECRET,
       .offset = F(nats_password),
@@ -60,7 +80,7 @@ static const struct pat_conf_row bus_rows[] = {
       .kind = PAT_CONF_LIST,
       .offset = F(nats_url),
       .def = "nats://127.0.0.1:4222",
-      .help = "NATS servers, without user and password." },
+      .help = "NATS servers, without user and password; tls://host:port insists on TLS." },
     { .name = "PAT_NATS_USER",
       .kind = PAT_CONF_STR,
       .offset = F(nats_user),
@@ -68,10 +88,16 @@ static const struct pat_conf_row bus_rows[] = {
 };
 
 static const struct pat_conf_row db_rows[] = {
+    { .name = "PAT_DATABASE_CA_FILE",
+      .kind = PAT_CONF_STR,
+      .offset = F(database_ca_file),
+      .help = "Who may sign Postgres' certificate, PEM (Supabase: its root certificate); with "
+              "sslmode=verify-full. Empty: PAT_CA_FILE." },
     { .name = "PAT_DATABASE_LISTEN_URL",
       .kind = PAT_CONF_URL,
       .offset = F(database_listen_url),
-      .help = "For LISTEN when PAT_DATABASE_URL is a transaction pooler: direct or session mode.",
+      .help = "For LISTEN when PAT_DATABASE_URL is a transaction pooler: direct or session mode "
+              "(Supabase: the pooler's port 5432).",
       .arg = "postgres,postgresql" },
     { .name = "PAT_DATABASE_POOL",
       .kind = PAT_CONF_INT,
@@ -88,7 +114,8 @@ static const struct pat_conf_row db_rows[] = {
     { .name = "PAT_DATABASE_URL",
       .kind = PAT_CONF_URL,
       .offset = F(database_url),
-      .help = "Postgres: postgres://user:password@host:port/database?sslmode=verify-full.",
+      .help = "Postgres: postgres://user:password@host:port/database?sslmode=verify-full; at "
+              "Supabase's pooler the user is role.project.",
       .arg = "postgres,postgresql",
       .flags = PAT_CONF_REQUIRED },
 };
@@ -149,6 +176,14 @@ static int check_db_url(const char *name, const char *url, struct pat_buf *error
     return PAT_EINVAL;
 }
 
+static int check_pair(const char *a, const char *b, const char *names, struct pat_buf *errors)
+{
+    if ((a && *a) == (b && *b))
+        return PAT_OK;
+    pat_buf_addf(errors, "%s: one needs the other\n", names);
+    return PAT_EINVAL;
+}
+
 static int check_common(const struct daemon_common *c, struct pat_buf *errors)
 {
     int err = check_db_url("PAT_DATABASE_URL", c->database_url, errors);
@@ -161,7 +196,12 @@ static int check_common(const struct daemon_common *c, struct pat_buf *errors)
         pat_buf_adds(errors, "PAT_NATS_URL: must not hold a user or password, see PAT_NATS_USER\n");
         err = PAT_EINVAL;
     }
-    return err;
+    return check_pair(c->nats_cert_file, c->nats_key_file, "PAT_NATS_CERT_FILE, PAT_NATS_KEY_FILE",
+                      errors) ||
+                   check_pair(c->nats_nkey, c->nats_nkey_seed_file,
+                              "PAT_NATS_NKEY, PAT_NATS_NKEY_SEED_FILE", errors)
+               ? PAT_EINVAL
+               : err;
 }
 
 int daemon_conf_load(struct daemon_conf *c, const struct pat_daemon_spec *spec,

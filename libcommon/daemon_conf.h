@@ -7,6 +7,7 @@
 struct daemon_common {
     char *admin_listen;
     char *ca_file;
+    char *database_ca_file;
     char *database_listen_url;
     int64_t database_pool;
     bool database_prepared;
@@ -14,7 +15,12 @@ struct daemon_common {
     int64_t drain_ms;
     char *log_format;
     char *log_level;
+    char *nats_ca_file;
+    char *nats_cert_file;
     char *nats_creds;
+    char *nats_key_file;
+    char *nats_nkey;
+    char *nats_nkey_seed_file;
     char *nats_password;
     char *nats_token;
     char *nats_url;

@@ -76,6 +76,11 @@ static int check(const void *conf, struct pat_buf *errors)
     return PAT_EINVAL;
 }
 
+static int routes(struct pat_httpd *s, void *arg)
+{
+    return pat_httpd_route(s, "GET", "/hello", 0, on_hello, arg);
+}
+
 static int start(struct pat_daemon *d, void *arg)
 {
     struct it *it = arg;
@@ -89,14 +94,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = pat_daemon_on_db(d, on_db, it);
     if (!err)
-        err =
-            pat_httpd_new(&it->httpd, d->net, &(struct pat_httpd_opts){ .listen = "127.0.0.1:0" });
-    if (!err)
-        err = pat_httpd_route(it->httpd, "GET", "/hello", 0, on_hello, it);
-    if (!err)
-        err = pat_httpd_listen(it->httpd);
-    if (!err)
-        pat_daemon_set_port(d, "http", pat_httpd_port(it->httpd));
+        err = pat_daemon_open(d, &it->httpd, "http",
+                              &(struct pat_httpd_opts){ .listen = "127.0.0.1:0" }, routes, it);
     return err;
 }
 

@@ -43,7 +43,8 @@ void db_conn_changed(struct db_conn *c, bool up)
     db->n_up += up ? 1 : -1;
     show(db);
     if (db->n_up == (up ? 1 : 0)) {
-        pat_log(up ? PAT_INFO : PAT_WARN, up ? "db.up" : "db.down", PAT_I("n", db->n_up));
+        if (!db->closing) /* else it is our own doing */
+            pat_log(up ? PAT_INFO : PAT_WARN, up ? "db.up" : "db.down", PAT_I("n", db->n_up));
         if (db->state && !db->closing)
             db->state(up, db->state_arg);
     }
@@ -305,4 +306,9 @@ int pat_db_new(struct pat_db **out, struct pat_loop *l, const struct pat_db_opts
 bool pat_db_up(const struct pat_db *db)
 {
     return db->n_up > 0;
+}
+
+const char *pat_db_why(const struct pat_db *db)
+{
+    return db->n_up ? "" : db->why;
 }

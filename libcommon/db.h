@@ -50,6 +50,9 @@ void pat_db_close(struct pat_db *db, int64_t timeout_ms, pat_loop_fn *closed, vo
 /* Can the url be read at all? Connects nowhere. */
 bool pat_db_url_valid(const char *url);
 bool pat_db_up(const struct pat_db *db);
+/* Why the last try to connect failed, in words for a person; "" while a connection is up. Borrowed
+ * until the next turn of the loop. */
+const char *pat_db_why(const struct pat_db *db);
 
 /* Copies the statements. A unit waits in the queue while there is no connection, until its
  * deadline. fn runs exactly once unless canceled. id may be NULL. */

@@ -71,12 +71,14 @@ static void end_flying(struct db_conn *c, int err)
 /* libpq ends its messages with a newline and may use several lines. */
 static void log_failure(const struct db_conn *c, const char *event, const char *why)
 {
-    char line[200];
+    char *line = c->db->why;
 
-    pat_strcpy(line, sizeof line, why ? why : "");
+    pat_strcpy(line, sizeof c->db->why, why ? why : "");
     for (char *s = line; *s; s++)
         if (*s == '\n' || *s == '\t')
             *s = ' ';
+    for (size_t len = strlen(line); len && line[len - 1] == ' '; len--)
+        line[len - 1] = '\0';
     pat_log(c->attempts % 20 == 1 || c->state >= DB_CONN_UP ? PAT_WARN : PAT_DEBUG, event,
             PAT_S("conn", c->listens ? "listen" : "pool"), PAT_S("state", states[c->state].name),
             PAT_I("attempt", c->attempts), PAT_S("reason", line));

@@ -127,6 +127,7 @@ struct pat_db {
     size_t n_queued;
     size_t bytes; /* of all units */
     int n_up;
+    char why[200]; /* the last connection was not made, or was lost */
     void (*state)(bool up, void *arg);
     void *state_arg;
     bool closing;

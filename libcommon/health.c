@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKS_MAX = 32, DETAIL_MAX = 120 };
+enum { CHECKS_MAX = 32, DETAIL_MAX = 300 };
 #define METRICS_MAX ((size_t)4 << 20)
 
 struct check {

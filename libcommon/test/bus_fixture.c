@@ -18,6 +18,7 @@ void bus_open(struct fixture *f, size_t max_queue)
 {
     assert_int_equal(pat_bus_new(&f->bus, f->loop,
                                  &(struct pat_bus_opts){ .url = getenv("PAT_TEST_NATS_URL"),
+                                                         .ca_file = getenv("PAT_TEST_NATS_CA"),
                                                          .name = "bus_it",
                                                          .max_queue = max_queue,
                                                          .state = on_state,

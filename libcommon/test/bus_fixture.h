@@ -1,6 +1,7 @@
 /* bus_fixture.h - what the integration tests of the bus share: a bus, and ears for what comes.
  *
- * Include after test/cmocka.h. PAT_TEST_NATS_URL says where the server is.
+ * Include after test/cmocka.h. PAT_TEST_NATS_URL says where the server is,
+ * PAT_TEST_NATS_CA who signed its certificate, if it has one.
  */
 #ifndef PAT_TEST_BUS_FIXTURE_H
 #define PAT_TEST_BUS_FIXTURE_H

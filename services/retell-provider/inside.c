@@ -61,17 +61,13 @@ static void on_http(struct pat_httpd_req *r, void *arg)
         pat_httpd_reply_error(r, err, NULL, pat_err_text(err));
 }
 
+static int routes(struct pat_httpd *s, void *arg)
+{
+    return pat_httpd_route(s, "POST", "/v1/inside/register-call", 0, on_http, arg);
+}
+
 int inside_serve(struct provider *p)
 {
-    int err =
-        pat_httpd_new(&p->httpd, p->d->net, &(struct pat_httpd_opts){ .listen = p->conf->listen });
-
-    if (!err)
-        err = pat_httpd_route(p->httpd, "POST", "/v1/inside/register-call", 0, on_http, p);
-    if (!err)
-        err = pat_httpd_listen(p->httpd);
-    if (err)
-        return err;
-    pat_daemon_set_port(p->d, "http", pat_httpd_port(p->httpd));
-    return PAT_OK;
+    return pat_daemon_open(p->d, &p->httpd, "http",
+                           &(struct pat_httpd_opts){ .listen = p->conf->listen }, routes, p);
 }

@@ -84,26 +84,10 @@ static int start(struct pat_daemon *d, void *arg)
     return err ? err : inside_serve(p);
 }
 
-static void stored(void *arg)
-{
-    struct provider *p = arg;
-
-    p->journal = NULL;
-    pat_daemon_drained(p->d);
-}
-
-static void answered(void *arg)
-{
-    struct provider *p = arg;
-
-    pat_journal_close(p->journal, p->d->drain_ms / 2, stored, p);
-}
-
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct provider *p = arg;
 
-    (void)d;
     pat_consumer_close(p->webhooks);
     p->webhooks = NULL;
     voices_free(p->voices);
@@ -111,7 +95,7 @@ static void drain(struct pat_daemon *d, void *arg)
     p->sync = NULL;
     api_free(p->api);
     rpc_stop(p);
-    pat_httpd_drain(p->httpd, p->d->drain_ms / 2, answered, p);
+    pat_daemon_leave(d, p->httpd, &p->journal);
 }
 
 int main(int argc, char **argv)

@@ -82,34 +82,30 @@ static void make_stats(struct router *r)
             pat_buckets_latency_s, sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
 }
 
-static int open_door(struct router *r)
+static int routes(struct pat_httpd *s, void *arg)
 {
-    int err = pat_httpd_new(
-        &r->httpd, r->d->net,
-        &(struct pat_httpd_opts){ .listen = r->conf->listen, .idle_timeout_ms = 75000 });
+    struct router *r = arg;
+    int err = inbound_routes(r);
 
-    if (!err)
-        err = inbound_routes(r);
+    (void)s;
     if (!err)
         err = after_routes(r);
     if (!err)
         err = voicemail_routes(r);
     if (!err)
         err = transfer_routes(r);
-    if (!err)
-        err = pat_httpd_listen(r->httpd);
-    if (!err)
-        pat_daemon_set_port(r->d, "http", pat_httpd_port(r->httpd));
     return err;
 }
 
 static int start(struct pat_daemon *d, void *arg)
 {
     struct router *r = arg;
+    const struct router_conf *conf = d->conf;
+    struct pat_httpd_opts door = { .listen = conf->listen, .idle_timeout_ms = 75000 };
     int err;
 
     r->d = d;
-    r->conf = d->conf;
+    r->conf = conf;
     make_stats(r);
     pat_breaker_init(&r->retell, 5, 10000);
     pat_breaker_init(&r->livekit, 5, 10000);
@@ -127,30 +123,14 @@ static int start(struct pat_daemon *d, void *arg)
         err = actions_new(&r->actions, r);
     if (!err)
         err = explain_serve(r);
-    return err ? err : open_door(r);
+    return err ? err : pat_daemon_open(d, &r->httpd, "http", &door, routes, r);
 }
 
-static void stored(void *arg)
-{
-    struct router *r = arg;
-
-    r->journal = NULL;
-    pat_daemon_drained(r->d);
-}
-
-static void answered(void *arg)
-{
-    struct router *r = arg;
-
-    pat_journal_close(r->journal, r->d->drain_ms / 2, stored, r);
-}
-
-/* First the last requests are answered, then what they told is stored. */
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct router *r = arg;
 
-    pat_httpd_drain(r->httpd, d->drain_ms / 2, answered, r);
+    pat_daemon_leave(d, r->httpd, &r->journal);
 }
 
 static void stop(struct pat_daemon *d, void *arg)

@@ -13,10 +13,15 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_SWITCHER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8083", "where the API is served"),
 };
 
+static int routes(struct pat_httpd *httpd, void *arg)
+{
+    (void)httpd;
+    return api_routes(arg);
+}
+
 static int start(struct pat_daemon *d, void *arg)
 {
     struct switcher *s = arg;
-    int err;
 
     s->d = d;
     s->conf = d->conf;
@@ -25,28 +30,15 @@ static int start(struct pat_daemon *d, void *arg)
     s->reply_s = pat_histogram(d->metrics, "pat_switcher_reply_seconds",
                                "Time from a request to its answer", NULL, pat_buckets_latency_s,
                                sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
-    err = pat_httpd_new(&s->httpd, d->net, &(struct pat_httpd_opts){ .listen = s->conf->listen });
-    if (!err)
-        err = api_routes(s);
-    if (!err)
-        err = pat_httpd_listen(s->httpd);
-    if (!err)
-        pat_daemon_set_port(d, "http", pat_httpd_port(s->httpd));
-    return err;
-}
-
-static void answered(void *arg)
-{
-    struct switcher *s = arg;
-
-    pat_daemon_drained(s->d);
+    return pat_daemon_open(d, &s->httpd, "http",
+                           &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct switcher *s = arg;
 
-    pat_httpd_drain(s->httpd, d->drain_ms / 2, answered, s);
+    pat_daemon_leave(d, s->httpd, NULL);
 }
 
 int main(int argc, char **argv)

@@ -37,18 +37,10 @@ static const struct pat_conf_row rows[] = {
         "the Retell API key that carries the webhook badge", .flags = PAT_CONF_REQUIRED),
 };
 
-static int open_door(struct relay *r)
+static int routes(struct pat_httpd *s, void *arg)
 {
-    int err =
-        pat_httpd_new(&r->httpd, r->d->net, &(struct pat_httpd_opts){ .listen = r->conf->listen });
-
-    if (!err)
-        err = hooks_routes(r);
-    if (!err)
-        err = pat_httpd_listen(r->httpd);
-    if (!err)
-        pat_daemon_set_port(r->d, "http", pat_httpd_port(r->httpd));
-    return err;
+    (void)s;
+    return hooks_routes(arg);
 }
 
 static int start(struct pat_daemon *d, void *arg)
@@ -73,21 +65,16 @@ static int start(struct pat_daemon *d, void *arg)
         err = retention_new(&r->retention, r);
     if (!err)
         err = backlog_new(&r->backlog, r);
-    return err ? err : open_door(r);
-}
-
-static void drained(void *arg)
-{
-    struct relay *r = arg;
-
-    pat_daemon_drained(r->d);
+    return err ? err
+               : pat_daemon_open(d, &r->httpd, "http",
+                                 &(struct pat_httpd_opts){ .listen = r->conf->listen }, routes, r);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct relay *r = arg;
 
-    pat_httpd_drain(r->httpd, d->drain_ms, drained, r);
+    pat_daemon_leave(d, r->httpd, NULL);
 }
 
 static void stop(struct pat_daemon *d, void *arg)

@@ -154,11 +154,11 @@ class Stack:
         return thing
 
     def start(self) -> "Stack":
-        self.pg = self._push(Postgres())
+        self.pg = self._push(self._postgres())
         self.pg.start()
         self.pg.create_database("patchbay")
         migrate(self.pg.url(OWNER, "patchbay"))
-        self.nats = self._push(Nats(self.folder / "nats")).start()
+        self.nats = self._push(self._nats()).start()
         self._start_doubles()
         relay_port = free_port()
         if self.with_livekit:
@@ -189,6 +189,12 @@ class Stack:
             raise failure
 
     # ------------------------------------------------------------------ parts
+
+    def _postgres(self) -> Postgres:
+        return Postgres()
+
+    def _nats(self) -> Nats:
+        return Nats(self.folder / "nats")
 
     def _start_doubles(self) -> None:
         port_file = self.folder / "doubles.json"

@@ -17,8 +17,9 @@ from harness.sip_leg import wait
 
 
 class Watch:
-    def __init__(self, url: str, subject: str = "pat.>", on_event=None):
-        self.url, self.subject, self.on_event = url, subject, on_event
+    def __init__(self, url: str, subject: str = "pat.>", on_event=None, **options):
+        """options: for nats.connect."""
+        self.url, self.subject, self.on_event, self.options = url, subject, on_event, options
         self.events: list[dict] = []  # the envelopes, with "_subject"
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="watch", daemon=True)
@@ -36,7 +37,8 @@ class Watch:
     async def _open(self) -> None:
         async def quiet(_error):  # a server that goes away is part of some tests
             pass
-        self.connection = await nats.connect(self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=quiet)
+        self.connection = await nats.connect(self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=quiet,
+                                             **self.options)
         await self.connection.subscribe(self.subject, cb=self._take)
         await self.connection.flush()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from harness.authority import Authority
 from harness.control import Control
 from harness.nats import Nats
 from harness.patdb import migrate
@@ -91,6 +92,16 @@ def schema(pg):
     ("bus_away_it", "test_frozen*")])
 def test_bus(nats, tmp_path, program, pattern):
     run(program, pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url)
+
+
+@pytest.mark.parametrize("program, pattern", [("bus_it", "*"), ("bus_js_it", "*"), ("bus_away_it", "test_restart*"),
+                                              ("bus_away_it", "test_frozen*")])
+def test_bus_over_tls(tmp_path, program, pattern):
+    ca = Authority(tmp_path / "ca")
+    server = ca.issue("nats")
+    with Nats(tmp_path / "nats", "--tls", "--tlscert", server.cert, "--tlskey", server.key) as nats:
+        run(program, pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url.replace("nats:", "tls:"),
+            PAT_TEST_NATS_CA=str(ca.cert))
 
 
 @pytest.mark.parametrize("pattern", ["test_db*", "test_deadline*", "test_cancel*", "test_close*", "test_listen*",

@@ -82,7 +82,7 @@ static void told(struct reaper *r, const struct item *it, enum reap_do what)
     pat_json_set_str(data, "user_id", it->user_id);
     pat_json_set_str(data, "what", reap_name(what));
     if (pat_journal_add(r->agent->env.journal, &e, data, NULL, 0))
-        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", it->call_id), PAT_S("event", e.name));
+        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", it->call_id), PAT_S("what", e.name));
 }
 
 static void on_done(int err, void *arg)
