@@ -1,9 +1,10 @@
 /* http.h - HTTP client: many transfers, one loop, connections kept.
  *
- * One client per process. HTTP/1.1 and HTTP/2 (by ALPN). Redirects are not followed, cookies are
- * not kept. Life: pat_http_new -> start, cancel -> pat_http_free (cancels what is left). Thread:
- * the loop's. A transfer is named by an id, never by a pointer: an id whose transfer ended is
- * harmless.
+ * One client per process. HTTP/1.1 and HTTP/2 (by ALPN; one connection carries many transfers).
+ * Redirects are not followed, cookies are not kept. A stream the server refused is asked again, by
+ * the protocol nothing was done; one it broke off, or left with GOAWAY, is PAT_ECONN. Life:
+ * pat_http_new -> start, cancel -> pat_http_free (cancels what is left). Thread: the loop's. A
+ * transfer is named by an id, never by a pointer: an id whose transfer ended is harmless.
  */
 #ifndef PAT_HTTP_H
 #define PAT_HTTP_H

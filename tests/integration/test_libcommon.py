@@ -10,6 +10,7 @@ import pytest
 
 from harness.authority import Authority
 from harness.control import Control
+from harness.h2server import H2Server
 from harness.nats import Nats
 from harness.patdb import migrate
 from harness.pgbouncer import PgBouncer
@@ -92,6 +93,14 @@ def schema(pg):
     ("bus_away_it", "test_frozen*")])
 def test_bus(nats, tmp_path, program, pattern):
     run(program, pattern, {"nats": nats}, tmp_path, 110, PAT_TEST_NATS_URL=nats.url)
+
+
+def test_http2(tmp_path):
+    ca = Authority(tmp_path)
+    made = ca.issue("web")
+    with H2Server(made.cert, made.key) as h2, H2Server(made.cert, made.key, ("http/1.1",)) as h1:
+        run("http2_it", "*", {}, tmp_path, 110, PAT_TEST_H2_URL=h2.url, PAT_TEST_H1_URL=h1.url, PAT_TEST_CA=str(ca.cert))
+    assert h2.seen["/refused"] == h2.seen["/away"] == 2
 
 
 @pytest.mark.parametrize("program, pattern", [("bus_it", "*"), ("bus_js_it", "*"), ("bus_away_it", "test_restart*"),
