@@ -100,11 +100,10 @@ static int err_of(CURLcode code)
         return PAT_EINVAL;
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
-    case CURLE_HTTP2:
         return PAT_EPROTO;
     case CURLE_SSL_CACERT_BADFILE:
         return PAT_EIO;
-    default:
+    default: /* CURLE_HTTP2 too: most of all it is a GOAWAY */
         return PAT_ECONN;
     }
 }

@@ -24,7 +24,7 @@ from harness.sip_leg import Leg, wait
 from harness.stack import CALLER, LEO, RITA, ROOT, Stack
 from harness.watch import Watch, about
 
-REPORT = ROOT / "build/demo/report.json"
+REPORT = ROOT / "build/demo/report.json"  # of --once
 DISTRACTORS = 30  # other sentences the recogniser must tell the said one from
 
 
@@ -186,16 +186,16 @@ def print_table(report: dict) -> None:
     print()
 
 
-def once(stack: Stack, sentence: str) -> int:
+def once(stack: Stack, sentence: str, to: Path = REPORT) -> int:
     with Watch(stack.nats.url, on_event=print_event) as watch:
         print(f"demo: a call to {RITA.name}, who is on Retell; what happens is told by these events:", flush=True)
         report = {"retell": attempt("retell", lambda: once_retell(stack, watch))}
         print(f'demo: a call to {LEO.name}, who is on LiveKit; the caller will say: "{sentence}"', flush=True)
         report["livekit"] = attempt("livekit", lambda: once_livekit(stack, watch, sentence))
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2, default=str) + "\n")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(json.dumps(report, indent=2, default=str) + "\n")
     print_table(report)
-    print(f"report: {REPORT.relative_to(ROOT)}")
+    print(f"report: {to.relative_to(ROOT)}")
     ok = report["retell"]["ok"] and report["livekit"]["ok"]
     if not ok:
         for d in stack.daemons.values():

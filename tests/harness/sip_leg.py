@@ -245,8 +245,8 @@ def wait(condition, timeout_s: float, what: str):
 
 
 class SipGate:
-    def __init__(self, url: str, key: str, secret: str, agent_name: str):
-        self.url, self.key, self.secret, self.agent_name = url, key, secret, agent_name
+    def __init__(self, url: str, key: str, secret: str, agent_name: str, host: str = "127.0.0.1"):
+        self.url, self.key, self.secret, self.agent_name, self.host = url, key, secret, agent_name, host
         self.legs: dict[str, Leg] = {}  # by call id; "<call id>/<role>" for one called in
         self.dialogs: dict[str, Leg] = {}
         self.port = 0
@@ -266,7 +266,7 @@ class SipGate:
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def wait_for_leg(self, call: str | None = None, timeout_s: float = 20) -> Leg:
         """The leg of this call; any one when no call is named."""
@@ -279,7 +279,7 @@ class SipGate:
                         web.post("/sip/dialog/{dialog}/bye", self._bye)])
         self._runner = web.AppRunner(app)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
         self.port = site._server.sockets[0].getsockname()[1]
 
