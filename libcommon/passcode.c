@@ -225,3 +225,37 @@ bool pat_passcode_equal(const char *stored, const char *said)
     }
     return digest(b, said, keep, &len_b) && pat_equal_ct(a, b, sizeof a);
 }
+
+static bool is_number(const char *word)
+{
+    return isdigit((unsigned char)word[0]) || number_of(word) || tens_of(word) ||
+           strcmp(word, "double") == 0 || strcmp(word, "triple") == 0;
+}
+
+static bool is_part(const struct pat_buf *code, const char *word)
+{
+    return code->len && strstr(code->data, word);
+}
+
+int pat_passcode_masked(struct pat_buf *out, const char *stored, const char *said)
+{
+    struct pat_buf code;
+    char word[WORD_MAX + 1];
+    int left = 0;
+
+    if (strnlen(said, TEXT_MAX + 1) > TEXT_MAX)
+        return PAT_E2BIG;
+    pat_buf_init(&code, 4 * TEXT_MAX);
+    if (normal(&code, stored, true)) /* then every word may be of it */
+        said = "";
+    while (next_word(&said, word)) {
+        bool hide = is_number(word) || is_part(&code, word);
+
+        pat_buf_addf(out, "%s%s", out->len ? " " : "", hide ? "..." : word);
+        left += !hide && !is_filler(word);
+    }
+    if (code.data)
+        explicit_bzero(code.data, code.len);
+    pat_buf_fini(&code);
+    return left;
+}

@@ -15,6 +15,10 @@
 
 /* An empty stored one equals nothing, and so does a text longer than people speak. */
 bool pat_passcode_equal(const char *stored, const char *said);
+/* What was said instead of it, for others to read: numbers and words that are in the passcode
+ * become "...". Returns how many words are left beside those a passcode is said with; negative:
+ * too long, nothing is added. */
+int pat_passcode_masked(struct pat_buf *out, const char *stored, const char *said);
 /* The normal form; PAT_E2BIG over 200 bytes. For tests, and for who stores digests. */
 int pat_passcode_normal(struct pat_buf *out, const char *text) PAT_MUST_CHECK;
 

@@ -55,9 +55,37 @@ static void test_equal__refuses_what_nobody_speaks(void **state)
     assert_false(pat_passcode_equal(all, all));
 }
 
+static void test_masked__leaves_what_is_no_code(void **state)
+{
+    static const struct {
+        const char *stored, *said, *shown;
+        int words;
+    } rows[] = {
+        { "4217", "four two one eight", "... ... ... ...", 0 },
+        { "4217", "42 18", "... ...", 0 },
+        { "4217", "I don't have one, can I leave a message?",
+          "i don't have ... can i leave a message", 5 },
+        { "Blue Horizon", "blue mountain", "... mountain", 1 },
+        { "Blue Horizon", "the horizon is what I forgot sorry", "the ... is what ... forgot sorry",
+          3 },
+        { "4217", "forty two double one", "... ... ... ...", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pat_buf b;
+
+        pat_buf_init(&b, 400);
+        assert_int_equal(pat_passcode_masked(&b, rows[i].stored, rows[i].said), rows[i].words);
+        assert_string_equal(b.data, rows[i].shown);
+        pat_buf_fini(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_masked__leaves_what_is_no_code),
         cmocka_unit_test(test_equal__hears_through_the_ways_of_saying_it),
         cmocka_unit_test(test_equal__refuses_what_nobody_speaks),
     };

@@ -252,6 +252,7 @@ static int read_all(struct pat_tools *t, const struct pat_tools_opts *o)
         (void)pat_strcpy(t->caller, sizeof t->caller, pat_phone_valid(o->caller) ? o->caller : "");
     if (o->called)
         (void)pat_strcpy(t->called, sizeof t->called, pat_phone_valid(o->called) ? o->called : "");
+    t->asks_code = o->asks_code;
     t->countries = strdup(o->countries ? o->countries : "");
     t->openai = pat_json_arr();
     if (!t->countries || !t->openai)

@@ -16,7 +16,7 @@
 struct pat_tools;
 
 enum pat_tool_kind {
-    PAT_TOOL_TRANSFER, /* transfer_call {"to"?, "passcode"?, "briefing"?} */
+    PAT_TOOL_TRANSFER, /* transfer_call {"to"?, "passcode"? (see asks_code), "briefing"?} */
     PAT_TOOL_MESSAGE,  /* take_message {"message"?, "caller_name"?, "callback_number"?} */
     PAT_TOOL_CALLBACK, /* request_callback {"when", "number"?, "caller_name"?, "reason"?} */
     PAT_TOOL_END,      /* end_call {"reason"?} */
@@ -31,6 +31,7 @@ struct pat_tools_opts {
     const char *called;              /* or NULL */
     const char *countries;           /* prefixes that may be called: "+1,+44"; "": any */
     const char *time_zone;           /* where the settings name none; NULL: UTC */
+    bool asks_code; /* whoever runs the tools asks for passcodes: the model never hears one */
 };
 /* Settings that make no sense cost their tool, never the call. */
 int pat_tools_new(struct pat_tools **out, const struct pat_tools_opts *o) PAT_MUST_CHECK;

@@ -24,6 +24,7 @@ struct pat_tools {
     char *countries;
     char zone_name[65];
     struct pat_tz *zone;
+    bool asks_code;
     int quiet_from, quiet_to; /* minutes of the day; equal: none */
 };
 

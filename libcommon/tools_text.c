@@ -50,7 +50,7 @@ static void transfer(const struct pat_tools *t, struct pat_json *props, struct p
              0, labels);
     if (!any_default(t))
         pat_json_add_str(required, "to");
-    if (any_passcode(t))
+    if (any_passcode(t) && !t->asks_code)
         property(
             props, "passcode",
             "Exactly what the caller said as the passcode, in the caller's words. Never guess.",
@@ -178,13 +178,17 @@ static bool has(const struct pat_tools *t, enum pat_tool_kind kind)
 
 static void add_people(const struct pat_tools *t, struct pat_buf *out)
 {
+    const char *secret =
+        t->asks_code ? " (needs a passcode, which the caller is asked for when you call the "
+                       "tool: do not ask for it yourself)"
+                     : " (only with the passcode, which the caller must say; you do not "
+                       "know it)";
+
     pat_buf_adds(out, " You can put the caller through to:");
     for (size_t i = 0; i < t->n_targets; i++)
         pat_buf_addf(out, "%s \"%s\"%s%s", i ? "," : "", t->target[i].label,
                      t->target[i].is_default ? " (default)" : "",
-                     t->target[i].has_passcode ? " (only with the passcode, which the caller must "
-                                                 "say; you do not know it)"
-                                               : "");
+                     t->target[i].has_passcode ? secret : "");
     pat_buf_adds(out, ". Nobody else can be reached: offer to take a message instead.");
 }
 

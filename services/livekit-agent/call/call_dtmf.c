@@ -44,7 +44,9 @@ static void on_in_over(void *arg)
         return;
     tell(c, "in", d->n_in);
     pat_buf_init(&b, 256);
-    pat_buf_addf(&b, "(pressed on the phone's keypad: %.*s)", (int)d->n_in, d->in);
+    pat_buf_addf(&b, call_tools_secret(c->tools) ? "%.*s" : "(pressed on the phone's keypad: %.*s)",
+                 (int)d->n_in, d->in);
+    call_record_unpause(c, RECORD_PAUSE_KEYS);
     d->n_in = 0;
     if (!b.err)
         call_typed(c, b.data, b.len);
@@ -64,6 +66,7 @@ void call_dtmf_digit(struct call *c, char digit)
         on_in_over(c);
         return;
     }
+    call_record_pause(c, RECORD_PAUSE_KEYS);
     if (d->n_in < sizeof d->in)
         d->in[d->n_in++] = digit;
     pat_timer_start(&d->in_timer, c->env->conf->dtmf_pause_ms);

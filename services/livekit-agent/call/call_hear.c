@@ -67,15 +67,16 @@ void call_turn_opts(struct call *c)
 void call_commit(struct call *c)
 {
     PAT_AUTO_STR said = call_all_said(c);
+    const char *shown = call_tools_secret(c->tools) ? PASSCODE_SHOWN : said;
 
     if (said && *said) {
         c->turns++;
         c->times.commit_us = pat_now_us();
         if (c->final_us >= c->times.voiced_us) /* later than the thought it led to */
             c->times.final_us = c->final_us;
-        (void)history_user(c->history, said, c->said_at_ms);
-        transcript_user(&c->transcript, c->caller, c->caller_track, said, true);
-        report_user(c, said);
+        (void)history_user(c->history, shown, c->said_at_ms);
+        transcript_user(&c->transcript, c->caller, c->caller_track, shown, true);
+        report_user(c, shown);
     }
     call_forget(c);
     call_tools_committed(c->tools);
@@ -128,7 +129,8 @@ static void show_partial(struct call *c)
     int64_t now = pat_now_us();
     PAT_AUTO_STR said = NULL;
 
-    if (now - c->partial_told_us < PARTIAL_US || !(said = call_all_said(c)))
+    if (call_tools_secret(c->tools) || now - c->partial_told_us < PARTIAL_US ||
+        !(said = call_all_said(c)))
         return;
     c->partial_told_us = now;
     transcript_user(&c->transcript, c->caller, c->caller_track, said, false);

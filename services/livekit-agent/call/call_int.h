@@ -95,7 +95,8 @@ struct call {
     struct call_tools *tools;      /* NULL without a context */
     struct call_return *came_back; /* NULL: a call of its own */
     struct transcript transcript;
-    struct record *record; /* NULL: it is not recorded */
+    struct record *record;  /* NULL: it is not recorded */
+    unsigned record_pauses; /* RECORD_PAUSE_... */
 
     struct turn turn;
     struct turn_opts turn_opts;
@@ -204,6 +205,8 @@ void call_greet(struct call *c);
 void call_say(struct call *c, enum prompt_phrase which);
 /* A text of our own as the reply the turn machine has asked for. */
 void call_say_text(struct call *c, const char *text);
+/* A tool is called as if the model had asked for it in answer to what was said. */
+void call_say_tool(struct call *c, const char *name, const char *arguments, const char *said);
 /* What the model is asked, with these messages; borrowed. */
 struct llm_req call_llm_req(const struct call *c, const struct pat_json *messages);
 void call_open(struct call *c);
@@ -236,7 +239,15 @@ bool call_recorded(const struct env *e, const struct context *ctx); /* will it b
 void call_record_begin(struct call *c);
 struct pat_json *call_record_save(const struct call *c); /* a part of the checkpoint */
 void call_record_load(struct call *c, const struct pat_json *saved);
+/* For as long as a reason holds; the events, and the attribute of our participant, say so. */
+enum { RECORD_PAUSE_CODE = 1, RECORD_PAUSE_KEYS = 2 };
+void call_record_pause(struct call *c, unsigned why);
+void call_record_unpause(struct call *c, unsigned why);
 void call_record_over(struct call *c); /* somebody else goes on when it was yielded */
+
+/* tool_passcode.c: parts of the checkpoint */
+struct pat_json *call_passcode_save(const struct call *c);
+void call_passcode_load(struct call *c, const struct pat_json *saved);
 
 /* call_trouble.c */
 void call_provider_failed(const struct provider_failure *f, void *call);

@@ -20,6 +20,36 @@ void call_record_notice(const struct env *e, struct context *ctx)
         pat_log(PAT_ERROR, "call.not_announced", PAT_S("call", ctx->call_id));
 }
 
+/* For front ends that tell whoever watches. */
+static void show(struct call *c)
+{
+    if (c->room && c->record)
+        (void)rtc_room_set_attribute(c->room, "patchbay.recording",
+                                     c->record_pauses ? "paused" : "on");
+}
+
+void call_record_pause(struct call *c, unsigned why)
+{
+    bool first = !c->record_pauses;
+
+    c->record_pauses |= why;
+    if (!first)
+        return;
+    record_pause(c->record);
+    show(c);
+}
+
+void call_record_unpause(struct call *c, unsigned why)
+{
+    if (!(c->record_pauses & why))
+        return;
+    c->record_pauses &= ~why;
+    if (c->record_pauses)
+        return;
+    record_unpause(c->record);
+    show(c);
+}
+
 void call_record_begin(struct call *c)
 {
     char name[RECORD_NAME_MAX] = RECORD_NAME;
@@ -40,6 +70,7 @@ void call_record_begin(struct call *c)
     err = record_begin(&c->record, c->env->recorder, &o);
     if (err)
         pat_log(PAT_ERROR, "call.not_recorded", PAT_S("call", c->id), PAT_ERR(err));
+    show(c);
 }
 
 struct pat_json *call_record_save(const struct call *c)
@@ -70,6 +101,12 @@ void call_record_load(struct call *c, const struct pat_json *saved)
 
     if (err)
         pat_log(PAT_ERROR, "call.not_recorded", PAT_S("call", c->id), PAT_ERR(err));
+    /* Keys that were being pressed are not pressed any more; a passcode is still waited for. */
+    if (c->record_pauses)
+        record_pause(c->record);
+    else
+        record_unpause(c->record);
+    show(c);
 }
 
 void call_record_over(struct call *c)

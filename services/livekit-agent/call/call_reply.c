@@ -152,6 +152,17 @@ void call_say_text(struct call *c, const char *text)
     phrase_unref(known);
 }
 
+void call_say_tool(struct call *c, const char *name, const char *arguments, const char *said)
+{
+    struct reply_opts o = begin(c);
+    int err = reply_call_tool(&c->reply, &o, name, arguments);
+
+    c->answering = strdup(said);
+    cannot_begin(c, err, "tool");
+    if (!err)
+        call_tools_called(c->tools);
+}
+
 /* The greeting is still on its way from the voice: what there is of it is heard now. */
 static bool greet_live(struct call *c)
 {

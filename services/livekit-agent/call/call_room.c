@@ -161,6 +161,7 @@ static void on_packet(const struct rtc_packet *p, void *arg)
         record_new_track(c->record);
     }
     record_caller(c->record, p->opus, p->len, p->timestamp, p->received_us);
+    call_tools_hear(c->tools, p->opus, p->len, p->timestamp, p->received_us);
     ear_packet(c->ear, p);
 }
 

@@ -39,7 +39,8 @@ int call_tools_new(struct call_tools **out, struct call *c)
                                       .caller = c->ctx->from,
                                       .called = c->ctx->to,
                                       .countries = f->transfer_countries,
-                                      .time_zone = f->time_zone };
+                                      .time_zone = f->time_zone,
+                                      .asks_code = true };
     int err = t ? pat_tools_new(&t->set, &o) : PAT_ENOMEM;
 
     if (!err)
@@ -114,6 +115,8 @@ void call_tools_free(struct call_tools *t)
     if (!t)
         return;
     drop_runs(t, true);
+    tool_passcode_end(t);
+    record_leave(t->clip); /* of a call that was left to another agent */
     pat_timer_fini(&t->filler);
     pat_tools_free(t->set);
     free(t);
@@ -429,5 +432,7 @@ bool call_tools_take_turn(struct call_tools *t, const char *said)
     if (!t)
         return false;
     t->committed = false;
+    if (t->code.asked)
+        return tool_passcode_turn(t, said);
     return t->recording && tool_message_turn(t, said);
 }

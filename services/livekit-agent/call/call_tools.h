@@ -37,9 +37,15 @@ void call_tools_committed(struct call_tools *t);
 void call_tools_reply_over(struct call_tools *t);
 /* True: this turn of the caller's is a tool's (a message is being left), and has its reply. */
 bool call_tools_take_turn(struct call_tools *t, const char *said);
+/* A passcode was asked for: what the caller says now is nobody's to see. */
+bool call_tools_secret(const struct call_tools *t);
+#define PASSCODE_SHOWN "[passcode]"
 /* Nobody can think any more: what the caller says next is a message, and then it is over. The
  * words that offer it are the asking one's. */
 void call_tools_last_message(struct call_tools *t);
+/* The caller's packet, for whoever keeps it: a message is being left. NULL is fine. */
+void call_tools_hear(struct call_tools *t, const uint8_t *opus, size_t len, uint32_t timestamp,
+                     int64_t received_us);
 /* The caller has left: is it a transfer's doing? Then the call may come back. */
 bool call_tools_moved(const struct call_tools *t);
 

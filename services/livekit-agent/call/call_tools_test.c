@@ -283,6 +283,77 @@ static void test_tools__a_call_has_only_so_many(void **state)
     assert_true(fake.tools_off);
 }
 
+static struct context *guarded(void)
+{
+    static const char text[] =
+        "{\"call_id\":\"" CALL "\",\"user_id\":\"" USER "\",\"agent_config_id\":\"" AGENT
+        "\",\"from\":\"+15550100001\",\"settings\":{\"greeting_template\":\"Hi.\",\"voice\":{"
+        "\"responsiveness\":1,\"interruption_sensitivity\":1},\"transfer_preferences\":{"
+        "\"transfer_on_request\":true},\"transfer_numbers\":[{\"id\":\"" AGENT
+        "\",\"label\":\"boss\",\"phone_number\":\"+15550100078\",\"is_default\":true,"
+        "\"has_passcode\":true}]}}";
+    struct pat_json *j;
+    struct context *c;
+
+    assert_int_equal(pat_json_parse(&j, text, strlen(text), NULL), PAT_OK);
+    assert_int_equal(context_parse(&c, j, NULL), PAT_OK);
+    pat_json_free(j);
+    return c;
+}
+
+static bool asked_for_it(struct rig *r)
+{
+    return strstr(fake.tts_said, "say the passcode") && is_listening(r);
+}
+
+static bool has_two_turns(struct rig *r)
+{
+    (void)r;
+    return fake_count("turn.user") >= 2;
+}
+
+static bool has_two_tools(struct rig *r)
+{
+    (void)r;
+    return fake_count("turn.tool") >= 2;
+}
+
+static void test_passcode__is_seen_by_nobody(void **state)
+{
+    struct rig *r = *state;
+
+    begin(r, guarded());
+    come_in(r);
+    turn_until(r, is_answered, 1000);
+    turn_until(r, is_listening, 1000);
+    ask(r, "the boss please");
+    turn_until(r, is_committed, 2000);
+    assert_null(strstr(fake.messages, "what the caller said as the passcode"));
+    fake_model_calls("call_1", "transfer_call", "{\"to\":\"boss\"}");
+    fake_model_done(PAT_OK);
+    turn_until(r, asked_for_it, 3000);
+    assert_non_null(strstr(fake_event("turn.tool"), "\"error\":\"passcode\""));
+    fake_speak(10, true);
+    fake_heard("four two", false, false);
+    fake_heard("four two one seven", true, true);
+    fake_speak(10, false);
+    turn_until(r, has_two_turns, 5000);
+    assert_non_null(strstr(fake_event("turn.user"), "\"text\":\"[passcode]\""));
+    turn_until(r, has_two_tools, 3000); /* without a database it cannot be compared */
+    assert_non_null(strstr(fake_event("turn.tool"), "\"error\":\"unavailable\""));
+    turn_until(r, asked_twice, 2000);
+    assert_non_null(strstr(fake.messages, "[passcode]"));
+    assert_null(strstr(fake.messages, "four two"));
+    assert_null(strstr(fake.texts, "four two"));
+    for (int i = 0; i < fake.events; i++)
+        assert_null(strstr(fake.event[i].data, "four two"));
+    fake_model("Shall I take a message?");
+    fake_model_done(PAT_OK);
+    turn_until(r, is_listening, 3000);
+    ask(r, "yes please do that"); /* and from here on the caller's words are theirs again */
+    assert_non_null(strstr(fake.messages, "yes please do that"));
+}
+
 static void test_call__ends_when_its_tokens_are_spent(void **state)
 {
     struct rig *r = *state;
@@ -334,6 +405,7 @@ int main(void)
         CALL_TEST(test_tools__the_model_has_to_answer_in_the_end),
         CALL_TEST(test_tools__a_call_has_only_so_many),
         CALL_TEST(test_tools__several_at_once_are_all_answered),
+        CALL_TEST(test_passcode__is_seen_by_nobody),
         CALL_TEST(test_call__ends_when_its_tokens_are_spent),
     };
 

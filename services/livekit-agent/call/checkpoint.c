@@ -18,6 +18,7 @@ enum {
 
 /* In the order loaded. */
 static const struct checkpoint_part checkpoint_parts[] = {
+    { "passcode", call_passcode_save, call_passcode_load },
     { "recording", call_record_save, call_record_load },
     { "used", call_usage_save, call_usage_load },
     { NULL, NULL, NULL },

@@ -363,6 +363,24 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
     return PAT_OK;
 }
 
+int reply_call_tool(struct reply **out, const struct reply_opts *o, const char *name,
+                    const char *arguments)
+{
+    struct pat_id id = pat_id_new();
+    struct reply *r;
+    int err = make(&r, o);
+
+    if (err)
+        return err;
+    on_tool_call(0, id.s, name, arguments, r);
+    if (!r->n_calls) {
+        free(r);
+        return PAT_ENOMEM;
+    }
+    *out = r;
+    return PAT_OK;
+}
+
 int reply_join(struct reply **out, const struct reply_opts *o, const char *text, uint32_t utterance)
 {
     struct reply *r;

@@ -60,6 +60,10 @@ int reply_say(struct reply **out, const struct reply_opts *o, const char *text,
 /* A text that is being synthesised already, under utterance: its sound comes as of any other. */
 int reply_join(struct reply **out, const struct reply_opts *o, const char *text,
                uint32_t utterance) PAT_MUST_CHECK;
+/* As if a model had stopped at once to call this tool: reply_calls, and reply_go_on and the others
+ * say how it goes on. */
+int reply_call_tool(struct reply **out, const struct reply_opts *o, const char *name,
+                    const char *arguments) PAT_MUST_CHECK;
 void reply_free(struct reply *r);
 
 bool reply_has_text(const struct reply *r);

@@ -6,6 +6,7 @@
  *   tool_callback.c  request_callback
  *   tool_talk.c      end_call, send_dtmf
  *   tool_transfer.c  transfer_call; its own inside is tool_transfer.h
+ *   tool_passcode.c  the passcode it may need
  *   tool_return.c    a caller who comes back from one
  *   tool_webhook.c   tools of the user's own
  *   tool_phrases.c   what is said around them
@@ -40,6 +41,18 @@ struct tool_run {
     void *work;
 };
 
+typedef void tool_fn(struct tool_run *r);
+
+/* The passcode step (tool_passcode.c). */
+struct tool_code {
+    bool asked; /* what the caller says next is it */
+    char to[65];
+    char *said;           /* and this was it */
+    struct tool_run *run; /* that waits for the comparison */
+    tool_fn *right;
+    pat_db_id query;
+};
+
 struct call_tools {
     struct call *c;
     struct pat_tools *set;
@@ -53,12 +66,15 @@ struct call_tools {
     struct pat_timer filler;
     bool filled;
     int passcode_tries; /* wrong ones in this call */
-    bool moving;        /* the router has begun to put the caller through */
-    int refers;         /* transfers by REFER in this call */
+    struct tool_code code;
+    bool moving; /* the router has begun to put the caller through */
+    int refers;  /* transfers by REFER in this call */
     /* A message is being left (tool_message.c). */
     bool recording;
     bool last; /* and the call ends with it */
     int64_t recording_from_ms;
+    struct pat_id message; /* its id */
+    struct record *clip;   /* the caller's voice while it is left; NULL: none is made */
     char caller_name[201], callback_number[PAT_PHONE_LEN + 1];
 };
 
@@ -71,8 +87,13 @@ struct pat_json *tool_result(const char *status, const char *text);
 void tool_say(struct call_tools *t, const char *text);
 const char *tool_language(const struct call_tools *t);
 
-typedef void tool_fn(struct tool_run *r);
 tool_fn tool_message, tool_callback, tool_end, tool_dtmf, tool_transfer, tool_webhook;
+
+/* tool_passcode.c. Has the caller say it; right(r) when it was, else r is over. */
+void tool_passcode(struct tool_run *r, const struct pat_target *to, tool_fn *right);
+void tool_passcode_cancel(struct tool_run *r);
+bool tool_passcode_turn(struct call_tools *t, const char *said);
+void tool_passcode_end(struct call_tools *t); /* whatever came of it */
 
 /* tool_message.c */
 bool tool_message_turn(struct call_tools *t, const char *said);

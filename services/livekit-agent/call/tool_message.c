@@ -2,8 +2,9 @@
  * now.
  *
  * While one is being left the caller's pauses may be longer and the model is not asked: the words
- * are the message as they are. Where they lie in the call is stored with them; the call's recording
- * has the sound.
+ * are the message as they are. Where they lie in the call is stored with them, and where recordings
+ * are made at all the caller's voice is a clip of its own, "m-" and the message's id: its address
+ * is in the message's row once the object is there (patchbay.put_recording).
  */
 #include "tool_int.h"
 
@@ -31,7 +32,7 @@ static void store(struct call *c, const struct message *m)
 {
     struct pat_json *data = pat_json_obj();
     PAT_AUTO_JSON row = pat_json_obj();
-    struct pat_id id = pat_id_new();
+    struct pat_id id = m->from_ms >= 0 ? c->tools->message : pat_id_new();
 
     pat_json_set_str(row, "id", id.s);
     pat_json_set_str(row, "call_id", c->id);
@@ -55,6 +56,38 @@ static void store(struct call *c, const struct message *m)
     pat_json_set_str(data, "callback_number", m->callback_number);
     set_times(data, m);
     tool_record(c, "voicemail", data, "put_voicemail", row);
+}
+
+/* From here on, our own words too: who begins to speak at once is heard whole. */
+static void begin_clip(struct call_tools *t)
+{
+    struct call *c = t->c;
+    char name[RECORD_NAME_MAX];
+    const struct record_opts o = { .call_id = c->id,
+                                   .user_id = c->ctx->user_id,
+                                   .name = name,
+                                   .epoch = c->epoch,
+                                   .caller_only = true };
+
+    t->message = pat_id_new();
+    if (t->clip || !c->env->recorder || !strcmp(c->env->conf->recording.whose, "off"))
+        return;
+    (void)snprintf(name, sizeof name, RECORD_MESSAGE "%s", t->message.s);
+    if (record_begin(&t->clip, c->env->recorder, &o))
+        pat_log(PAT_ERROR, "call.message_not_recorded", PAT_S("call", c->id));
+}
+
+static void end_clip(struct call_tools *t)
+{
+    record_end(t->clip);
+    t->clip = NULL;
+}
+
+void call_tools_hear(struct call_tools *t, const uint8_t *opus, size_t len, uint32_t timestamp,
+                     int64_t received_us)
+{
+    if (t)
+        record_caller(t->clip, opus, len, timestamp, received_us);
 }
 
 static const char *or_null(const char *s)
@@ -82,6 +115,7 @@ void tool_message(struct tool_run *r)
     pat_strcpy(t->caller_name, sizeof t->caller_name, name);
     t->recording = true;
     t->recording_from_ms = -1;
+    begin_clip(t);
     t->next = NEXT_END;
     tool_say(t, tool_phrase(SAY_LEAVE_MESSAGE, tool_language(t)));
     call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
@@ -95,6 +129,7 @@ void call_tools_last_message(struct call_tools *t)
     t->caller_name[0] = t->callback_number[0] = 0;
     t->recording = t->last = true;
     t->recording_from_ms = -1;
+    begin_clip(t);
     call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
 }
 
@@ -107,6 +142,7 @@ bool tool_message_turn(struct call_tools *t, const char *said)
     bool empty = !said || !*said || strnlen(said, TEXT_MAX + 1) > TEXT_MAX;
 
     t->recording = false;
+    end_clip(t);
     call_turn_kind(c, TURN_PATIENCE, 0);
     if (!empty)
         store(c, &m);
@@ -128,6 +164,7 @@ void tool_message_left(struct call_tools *t)
     struct pat_buf b;
 
     t->recording = false;
+    end_clip(t);
     pat_buf_init(&b, TEXT_MAX);
     pat_buf_addf(&b, "%s%s%s", c->said.len ? c->said.data : "",
                  c->said.len && c->partial.len ? " " : "", c->partial.len ? c->partial.data : "");

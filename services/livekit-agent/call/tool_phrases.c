@@ -16,7 +16,9 @@ static const struct {
         "I'm sorry, I didn't hear a message. Is there anything else I can do?", "Goodbye.",
         "I'm sorry, %s could not be reached. Would you like to leave a message or be called back?",
         "Sorry, nobody could be reached. Would you like to leave a message or be called back?",
-        "One moment, I'm connecting you to %s." } },
+        "One moment, I'm connecting you to %s.",
+        "Please say the passcode, or enter it on your phone's keypad.",
+        "I'm sorry, that was not right. Please say the passcode again." } },
     { "de",
       { "Einen Moment, bitte.",
         "Bitte sprechen Sie jetzt Ihre Nachricht. Wenn Sie fertig sind, hören Sie einfach auf.",
@@ -26,7 +28,9 @@ static const struct {
         "Es tut mir leid, %s ist nicht erreichbar. Möchten Sie eine Nachricht hinterlassen oder "
         "zurückgerufen werden?",
         "Leider ist niemand erreichbar. Möchten Sie eine Nachricht hinterlassen oder zurückgerufen werden?",
-        "Einen Moment, ich verbinde Sie mit %s." } },
+        "Einen Moment, ich verbinde Sie mit %s.",
+        "Bitte sprechen Sie das Kennwort, oder geben Sie es auf der Tastatur ein.",
+        "Das war leider nicht richtig. Bitte sprechen Sie das Kennwort noch einmal." } },
     { "es",
       { "Un momento, por favor.",
         "Deje su mensaje ahora. Cuando termine, simplemente deje de hablar.",
@@ -34,7 +38,8 @@ static const struct {
         "Lo siento, no he oído ningún mensaje. ¿Puedo ayudarle en algo más?", "Adiós.",
         "Lo siento, %s no está disponible. ¿Quiere dejar un mensaje o que le devuelvan la llamada?",
         "Lo siento, no hay nadie disponible. ¿Quiere dejar un mensaje o que le devuelvan la llamada?",
-        "Un momento, le paso con %s." } },
+        "Un momento, le paso con %s.", "Diga la contraseña, o márquela en el teclado.",
+        "Lo siento, no es correcta. Diga la contraseña otra vez." } },
     { "fr",
       { "Un instant, s'il vous plaît.",
         "Laissez votre message maintenant. Quand vous avez terminé, arrêtez simplement de parler.",
@@ -43,7 +48,9 @@ static const struct {
         "Au revoir.",
         "Désolé, %s n'est pas joignable. Voulez-vous laisser un message ou être rappelé ?",
         "Désolé, personne n'est joignable. Voulez-vous laisser un message ou être rappelé ?",
-        "Un instant, je vous mets en relation avec %s." } },
+        "Un instant, je vous mets en relation avec %s.",
+        "Dites le mot de passe, ou tapez-le sur le clavier.",
+        "Désolé, ce n'est pas le bon. Répétez le mot de passe, s'il vous plaît." } },
 };
 
 const char *tool_phrase(enum tool_phrase which, const char *language)

@@ -11,6 +11,8 @@ enum tool_phrase {
     SAY_NO_ANSWER,  /* a transfer came back; %s: whom */
     SAY_NOBODY,     /* the same, whoever it was */
     SAY_CONNECTING, /* %s: to whom */
+    SAY_PASSCODE,   /* the caller is to say it now */
+    SAY_PASSCODE_AGAIN,
     TOOL_PHRASES
 };
 /* In the language ("de-DE"), English where we have no other. */

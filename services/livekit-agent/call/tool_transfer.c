@@ -1,10 +1,10 @@
 /* tool_transfer.c - transfer_call: asks the router, which alone acts on the carrier's leg, to put
  * the caller through; where calls come from elsewhere, see tool_refer.c.
  *
- * Label and hour are checked here, a passcode against Postgres at the moment it is said, everything
- * else by the router. What has been said so far is left in the bucket for whoever gets the caller
- * back. Once the router has begun, the caller leaves the room; when nobody takes the call, they
- * come back with a header that says so (tool_return.c). Steps are heard of as call.transfer.
+ * Label and hour are checked here, a passcode by tool_passcode.c, everything else by the router.
+ * What has been said so far is left in the bucket for whoever gets the caller back. Once the router
+ * has begun, the caller leaves the room; when nobody takes the call, they come back with a header
+ * that says so (tool_return.c). Steps are heard of as call.transfer.
  */
 #include "tool_transfer.h"
 
@@ -15,7 +15,6 @@
 enum {
     SAY_FIRST_MS = 1200, /* the caller hears that they are being connected; "begin within 2 s" */
     ASK_MS = 2000,
-    SECRET_MS = 2000,
     GO_MS = 20000, /* from the router's yes until the caller has left */
     KV_MS = 1000,
     KEPT_TURNS = 8 * 1024,
@@ -32,11 +31,10 @@ static void let_go(struct tool_run *r)
     if (!x)
         return;
     refer_let_go(x);
+    tool_passcode_cancel(r);
     pat_timer_fini(&x->ask);
     if (x->rpc)
         pat_bus_cancel(e->bus, x->rpc);
-    if (x->secret)
-        pat_db_cancel(e->db, x->secret);
     pat_bus_unsubscribe(x->sub);
     free(x);
 }
@@ -218,57 +216,6 @@ static void begin(struct tool_run *r)
     pat_timer_start(&x->ask, SAY_FIRST_MS);
 }
 
-/* ---- passcodes ---- */
-
-static void wrong_code(struct tool_run *r)
-{
-    r->tools->passcode_tries++;
-    transfer_over(
-        r, TOOL_REFUSED, "passcode", "refused",
-        r->tools->passcode_tries < PAT_PASSCODE_TRIES
-            ? "That is not the passcode. Ask for it once more, or offer to take a message."
-            : "That is not the passcode, and there are no more tries. Offer to take a message.");
-}
-
-static void on_secret(int err, const struct pat_db_result *const *results, size_t n, void *arg)
-{
-    struct tool_run *r = arg;
-    struct transfer *x = r->work;
-    const char *stored =
-        !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
-
-    x->secret = 0;
-    if (err)
-        transfer_over(r, TOOL_FAILED, "unavailable", "failed",
-                      "The passcode cannot be checked now. Offer to take a message.");
-    else if (stored && pat_passcode_equal(stored, pat_json_str_or(r->args, "passcode", "")))
-        begin(r);
-    else
-        wrong_code(r);
-}
-
-static void check_code(struct tool_run *r)
-{
-    static const char sql[] = "select patchbay.transfer_secret($1, $2, $3)";
-    struct transfer *x = r->work;
-    const struct context *ctx = r->tools->c->ctx;
-    const char *params[] = { ctx->user_id, ctx->agent_config_id, *x->to.id ? x->to.id : NULL };
-
-    if (!*pat_json_str_or(r->args, "passcode", "")) {
-        transfer_over(r, TOOL_REFUSED, "passcode", "refused",
-                      "This needs the passcode, and the caller has to say it. Ask for it.");
-        return;
-    }
-    if (r->tools->passcode_tries >= PAT_PASSCODE_TRIES) {
-        transfer_over(r, TOOL_REFUSED, "passcode", "refused",
-                      "There were too many wrong passcodes in this call. Offer to take a message.");
-        return;
-    }
-    if (!r->tools->c->env->db || pat_db_run1(r->tools->c->env->db, NULL, sql, params, 3, SECRET_MS,
-                                             on_secret, r, &x->secret))
-        on_secret(PAT_EUNAVAIL, NULL, 0, r);
-}
-
 /* ---- begin ---- */
 
 static void refuse(struct tool_run *r, const char *error, const char *text)
@@ -309,7 +256,7 @@ void tool_transfer(struct tool_run *r)
     r->work = x;
     r->cancel = let_go;
     if (to->has_passcode)
-        check_code(r);
+        tool_passcode(r, &x->to, begin);
     else
         begin(r);
 }

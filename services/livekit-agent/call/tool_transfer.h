@@ -16,7 +16,6 @@ struct transfer {
     struct pat_id id;
     struct pat_timer ask;
     pat_bus_id rpc;
-    pat_db_id secret;
     struct pat_sub *sub;
     roomapi_id refer;    /* outstanding; 0: none */
     bool refer_unknown;  /* nobody could say how it went */

@@ -16,7 +16,8 @@
 struct record;
 
 #define RECORD_NAME       "recording"
-#define RECORD_NAME_MAX   40 /* bytes, with the end: lower-case letters, digits, '-' */
+#define RECORD_MESSAGE    "m-" /* and the id of the message it belongs to */
+#define RECORD_NAME_MAX   40   /* bytes, with the end: lower-case letters, digits, '-' */
 #define RECORD_OBJECT_MAX 256
 
 struct record_opts {

@@ -240,6 +240,8 @@ static struct pat_json *news(const struct keep *k, const struct keep_told *t, co
     pat_json_set_str(o, "call_id", k->call_id);
     pat_json_set_str(o, "user_id", k->user_id);
     pat_json_set_str(o, "name", k->name);
+    if (!strncmp(k->name, RECORD_MESSAGE, strlen(RECORD_MESSAGE)))
+        pat_json_set_str(o, "message_id", k->name + strlen(RECORD_MESSAGE));
     pat_json_set_str(o, "state", t->state);
     pat_json_set_str(o, "object", stored ? object : NULL);
     pat_json_set_str(o, "url", stored ? url : NULL);
