@@ -8,6 +8,7 @@
 #include "phrases.h"
 #include "synth.h"
 
+#include <math.h>
 #include <pocketsphinx.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,8 +51,11 @@ struct asr_utt {
     bool is_told; /* nothing below but words is used then */
     size_t n_told, n_shown;
     int64_t fed;
+    bool telephone;
     /* the job's */
     bool running, started, ending;
+    uint32_t noise;
+    double loud; /* RMS of late */
     int16_t *batch;
     size_t n_batch;
     char text[2000];
@@ -67,7 +71,7 @@ struct asr {
     struct decoder *decoders;
     struct asr_utt *utts;
     int n_warming;
-    bool closed;
+    bool closed, telephone;
 };
 
 static void grammar_unref(struct grammar *g)
@@ -194,6 +198,25 @@ static void read_text(struct asr_utt *u)
         read_words(u);
 }
 
+/* 34 dB below the voice. */
+static void add_noise(struct asr_utt *u)
+{
+    double sum = 0, peak;
+
+    for (size_t i = 0; i < u->n_batch; i++)
+        sum += (double)u->batch[i] * u->batch[i];
+    sum = sqrt(sum / (double)u->n_batch);
+    u->loud = sum > u->loud * 0.7 ? sum : u->loud * 0.7;
+    peak = u->loud / 50 * 1.73;
+    for (size_t i = 0; i < u->n_batch; i++) {
+        double v;
+
+        u->noise = u->noise * 1664525u + 1013904223u;
+        v = u->batch[i] + peak * ((double)(u->noise >> 8) / (1 << 23) - 1);
+        u->batch[i] = (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
+    }
+}
+
 static void utt_work(void *arg)
 {
     struct asr_utt *u = arg;
@@ -205,6 +228,8 @@ static void utt_work(void *arg)
         ps_start_utt(u->dec->ps);
         u->started = true;
     }
+    if (u->n_batch && u->telephone)
+        add_noise(u);
     if (u->n_batch)
         ps_process_raw(u->dec->ps, u->batch, u->n_batch, FALSE, FALSE);
     if (u->ending)
@@ -355,6 +380,7 @@ int asr_begin(struct asr_utt **out, struct asr *a, asr_fn *fn, void *arg)
     u->asr = a;
     u->fn = fn;
     u->arg = arg;
+    u->telephone = a->telephone;
     u->grammar = a->grammar;
     if (u->grammar)
         u->grammar->refs++;
@@ -477,6 +503,11 @@ int asr_grammar(struct asr *a, const char *const *sentences, size_t n)
     grammar_unref(a->grammar);
     a->grammar = g;
     return PAT_OK;
+}
+
+void asr_telephone(struct asr *a, bool telephone)
+{
+    a->telephone = telephone;
 }
 
 int asr_new(struct asr **out, struct pat_loop *l)

@@ -34,6 +34,10 @@ void asr_close(struct asr *a);
 /* From the next utterance on: only these sentences; n 0: the language model. */
 int asr_grammar(struct asr *a, const char *const *sentences, size_t n) PAT_MUST_CHECK;
 
+/* From the next utterance on: they come over a telephone, which carries nothing above 4 kHz. The
+ * models know wider voices, and hear other sounds where nothing is: a little noise is put there. */
+void asr_telephone(struct asr *a, bool telephone);
+
 /* A decoder is made ready for the next utterance, if one is idle or may be had. */
 void asr_warm(struct asr *a);
 

@@ -9,8 +9,9 @@
  *                                 {"text","at_ms","duration_ms"} is said at that audio time. null:
  *                                 really listen
  *   "told": {"keyterm","words":[{"word","start_ms","end_ms"}]}  what the connection with this
- * keyterm hears from its next voice on, word by word; null: forget all Flux (v2) is in
- * deepgram_v2.c. It does not know diarisation or containers. */
+ * keyterm hears from its next voice on, word by word; null: forget all
+ *   "telephone": true            what comes has been through one (8 kHz)
+ * Flux (v2) is in deepgram_v2.c. It does not know diarisation or containers. */
 #include "deepgram.h"
 
 #include <stdio.h>
@@ -391,6 +392,10 @@ static bool deepgram_control(struct dbl *d, const char *key, const struct pat_js
         dg_told_clear(g);
         return true;
     }
+    if (!strcmp(key, "telephone")) {
+        asr_telephone(g->asr, pat_json_bool_or(v, "", false));
+        return true;
+    }
     if (strcmp(key, "script") != 0)
         return false;
     pat_json_free(g->script);
@@ -405,6 +410,7 @@ static void deepgram_reset(struct dbl *d)
     pat_json_free(g->script);
     g->script = NULL;
     dg_told_clear(g);
+    asr_telephone(g->asr, false);
     if (asr_grammar(g->asr, NULL, 0))
         pat_log(PAT_WARN, "doubles.grammar");
 }

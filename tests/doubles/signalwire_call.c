@@ -212,16 +212,19 @@ static const char *base_of(const struct sw *sw, const char *host)
     return NULL;
 }
 
-static int invite(struct sw_call *c, const char *uri, const char *from, int64_t timeout_ms)
+static int invite(struct sw_call *c, const struct cxml_node *sip, const char *from,
+                  int64_t timeout_ms)
 {
-    struct pat_json *j = dbl_obj("uri", uri);
+    struct pat_json *j = dbl_obj("uri", sip->text);
     PAT_AUTO_STR body = NULL;
     const char *headers[] = { "Content-Type: application/json", NULL };
     char url[512];
 
     pat_json_set_str(j, "from", from);
     pat_json_set_str(j, "call_id", c->sid.s);
-    pat_json_set_take(j, "headers", sip_headers(uri));
+    pat_json_set_take(j, "headers", sip_headers(sip->text));
+    pat_json_set_str(j, "username", cxml_attr(sip, "username"));
+    pat_json_set_str(j, "password", cxml_attr(sip, "password"));
     body = pat_json_print(j);
     pat_json_free(j);
     snprintf(url, sizeof url, "%s/sip/invite", c->sip_base);
@@ -253,7 +256,7 @@ static void dial_sip(struct sw_call *c, const struct cxml_node *dial, const stru
         return;
     }
     pat_strcpy(c->sip_base, sizeof c->sip_base, base);
-    if (invite(c, sip->text, *from ? from : c->from, timeout_ms))
+    if (invite(c, sip, *from ? from : c->from, timeout_ms))
         sw_leg_over(c, "failed", 503);
 }
 

@@ -1,7 +1,8 @@
 /* sip.h - a SIP leg as the doubles play it among themselves: HTTP instead of SIP, the same
  * decisions.
  *
- *   POST <host>/sip/invite {"uri","from","call_id","headers":{"X-..":".."}}
+ *   POST <host>/sip/invite {"uri","from","call_id","headers":{"X-..":".."},
+ *        "username","password"}
  *        answered when the callee answered or refused: {"status":200,"dialog":".."} or
  * {"status":404} GET  <host>/sip/dialog/<dialog>       answered when the callee's side has ended:
  * {"reason":".."} POST <host>/sip/dialog/<dialog>/bye   the caller's side hangs up
