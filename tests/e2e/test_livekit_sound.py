@@ -1,19 +1,16 @@
 """What is heard is what was spoken, whole and undistorted; and what was said before is not paid for again."""
 
-import json
 import os
-import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness import voice
 from harness.sip_leg import wait
+from harness.sound import distance, spoken
 from harness.stack import LEO, ROOT, Stack
 from harness.watch import Watch
 
-SARAH = "EXAVITQu4vr4xnSDxMaL"
 GREETING = "Hello, this is the assistant of Leo. How can I help you?"
 
 
@@ -30,40 +27,6 @@ def stack(tmp_path_factory):
 def watch(stack):
     with Watch(stack.nats.url) as w:
         yield w
-
-
-def spoken(stack, text: str) -> np.ndarray:
-    """The voice's own samples of a text, past our agent."""
-    url = f"{stack.double('elevenlabs')}/v1/text-to-speech/{SARAH}?output_format=pcm_48000"
-    request = urllib.request.Request(url, json.dumps({"text": text}).encode(),
-                                     {"xi-api-key": "k", "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as r:
-        return np.frombuffer(r.read(), dtype=np.int16)
-
-
-def bands(samples: np.ndarray, top_hz: int = 3400) -> np.ndarray:
-    """dB per 20 ms and third of an octave, as a telephone carries them."""
-    size = 1920
-    n = (len(samples) - size) // 960
-    frames = np.stack([samples[i * 960:i * 960 + size] for i in range(n)]).astype(np.float64) * np.hanning(size)
-    power = np.abs(np.fft.rfft(frames)) ** 2
-    edges = 200 * 2 ** (np.arange(0, 14) / 3)
-    edges = edges[edges <= top_hz * 1.26]
-    hz = np.fft.rfftfreq(size, 1 / 48000)
-    return 10 * np.log10(np.stack([power[:, (hz >= a) & (hz < b)].sum(axis=1) for a, b in zip(edges, edges[1:])]) + 1e7)
-
-
-def distance(heard: np.ndarray, said: np.ndarray) -> float:
-    """Mean difference in dB where there is sound, after sliding one over the other. inf: not all of it is there."""
-    size = 1 << (len(heard) + len(said)).bit_length()
-    fit = np.fft.irfft(np.fft.rfft(heard.astype(np.float64), size) * np.conj(np.fft.rfft(said.astype(np.float64), size)))
-    at = int(np.argmax(fit[:len(heard)]))
-    part = heard[at:at + len(said)]
-    if len(part) < 0.95 * len(said):
-        return float("inf")
-    a, b = bands(said[:len(part)]), bands(part)
-    audible = a > a.max() - 45
-    return float(np.abs(a - b)[audible].mean())
 
 
 def ask(stack, watch, leg, sentence: str):

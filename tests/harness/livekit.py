@@ -11,12 +11,12 @@ from harness.process import Process, free_port, http_status
 
 
 class LiveKit:
-    def __init__(self, folder: Path, webhook_url: str | None = None):
+    def __init__(self, folder: Path, webhook_url: str | None = None, redis: str | None = None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.tcp_port, self.udp_port = free_port(), free_port(), free_port()
         self.key, self.secret = "devkey", secrets.token_hex(24)
-        self.webhook_url = webhook_url
+        self.webhook_url, self.redis = webhook_url, redis
         self.process: Process | None = None
 
     def __enter__(self):
@@ -40,6 +40,8 @@ class LiveKit:
                         "node_ip": "127.0.0.1", "enable_loopback_candidate": True, "interfaces": {"includes": ["lo"]}}}
         if self.webhook_url:
             conf["webhook"] = {"api_key": self.key, "urls": [self.webhook_url]}
+        if self.redis:
+            conf["redis"] = {"address": self.redis}
         return conf
 
     def start(self) -> "LiveKit":

@@ -30,14 +30,15 @@ RING_TIMEOUT_S = 20
 class Heard:
     """Samples of one remote track, each frame with the time it arrived."""
 
-    def __init__(self):
+    def __init__(self, rate: int = voice.RATE):
+        self.rate = rate
         self.frames: list[tuple[float, np.ndarray]] = []
         self.loud: list[tuple[float, bool]] = []  # is there a voice in the frame? Asked often, so found out once
 
-    def add(self, samples: np.ndarray) -> None:
-        now = time.monotonic()
+    def add(self, samples: np.ndarray, at: float | None = None) -> None:
+        now = time.monotonic() if at is None else at
         self.frames.append((now, samples))
-        self.loud.append((now, bool(voice.voiced(samples).any())))
+        self.loud.append((now, bool(voice.voiced(samples, self.rate).any())))
 
     def loud_since(self, at: float) -> list[tuple[float, bool]]:
         return self.loud[bisect.bisect_left(self.loud, (at, False)):]
@@ -71,7 +72,40 @@ class Heard:
         return next((at for at, loud in reversed(self.loud) if loud), None)
 
 
-class Leg:
+class Person:
+    """Who holds a phone, and can wait for what happens there."""
+
+    heard: Heard
+    active_at: float | None = None
+    reason: str | None = None
+
+    def wait_active(self, timeout_s: float = 20) -> None:
+        wait(lambda: self.active_at or self.reason, timeout_s, "the call is answered")
+        if not self.active_at:
+            raise AssertionError(f"the leg ended before it was answered: {self.reason}")
+
+    def wait_speech(self, since: float, timeout_s: float = 20) -> float:
+        """When a voice was first heard since then."""
+        wait(lambda: self.heard.first_voiced(since) or self.reason, timeout_s, "the agent speaks")
+        at = self.heard.first_voiced(since)
+        if at is None:
+            raise AssertionError(f"nothing was heard before the end: {self.reason}")
+        return at
+
+    def wait_quiet(self, quiet_s: float = 0.9, timeout_s: float = 30) -> float:
+        """Until the agent has been silent for a while; when it spoke last."""
+        def quiet():
+            last = self.heard.last_voiced()
+            return last is not None and time.monotonic() - last > quiet_s
+        wait(lambda: quiet() or self.reason, timeout_s, "the agent has finished")
+        return self.heard.last_voiced()
+
+    def wait_end(self, timeout_s: float = 20) -> str:
+        wait(lambda: self.reason, timeout_s, "the leg has ended")
+        return self.reason
+
+
+class Leg(Person):
     def __init__(self, gate: "SipGate", call: str, invite: dict):
         self.gate, self.call, self.invite = gate, call, invite
         self.room = rtc.Room(loop=gate.loop)
@@ -93,11 +127,6 @@ class Leg:
 
     # -------------------------------------------------------------- the person at the phone (any thread)
 
-    def wait_active(self, timeout_s: float = 20) -> None:
-        wait(lambda: self.active_at or self.reason, timeout_s, "the call is answered")
-        if not self.active_at:
-            raise AssertionError(f"the leg ended before it was answered: {self.reason}")
-
     def say(self, samples: np.ndarray, timeout_s: float = 60) -> None:
         """Speaks, and returns when the last sample was sent."""
         said = threading.Event()
@@ -110,30 +139,10 @@ class Leg:
         self.gate.loop.call_soon_threadsafe(self._queue, samples, threading.Event())
         return time.monotonic() + self.source.queued_duration
 
-    def wait_speech(self, since: float, timeout_s: float = 20) -> float:
-        """When a voice was first heard since then."""
-        wait(lambda: self.heard.first_voiced(since) or self.reason, timeout_s, "the agent speaks")
-        at = self.heard.first_voiced(since)
-        if at is None:
-            raise AssertionError(f"nothing was heard before the end: {self.reason}")
-        return at
-
-    def wait_quiet(self, quiet_s: float = 0.9, timeout_s: float = 30) -> float:
-        """Until the agent has been silent for a while; when it spoke last."""
-        def quiet():
-            last = self.heard.last_voiced()
-            return last is not None and time.monotonic() - last > quiet_s
-        wait(lambda: quiet() or self.reason, timeout_s, "the agent has finished")
-        return self.heard.last_voiced()
-
     def voiced_by(self) -> list[tuple[float, str]]:
         """(time, identity) of every frame with a voice in it, in order."""
         return sorted((at, who) for who, heard in list(self.voices.items())
                       for at, loud in list(heard.loud) if loud)
-
-    def wait_end(self, timeout_s: float = 20) -> str:
-        wait(lambda: self.reason, timeout_s, "the leg has ended")
-        return self.reason
 
     def hang_up(self) -> None:
         asyncio.run_coroutine_threadsafe(self.leave("caller_hangup"), self.gate.loop).result(10)

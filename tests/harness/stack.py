@@ -111,6 +111,8 @@ class Daemon:
 
 
 class Stack:
+    livekit_sip_host = LIVEKIT_SIP_HOST
+
     def __init__(self, build_dir: Path | str, folder: Path | None = None, with_livekit: bool = True,
                  daemons: dict[str, dict[str, str]] | None = None, before_step=lambda: None):
         """daemons: name -> settings that differ, e.g. {"router": {"PAT_ROUTER_DIAL_TIMEOUT_S": "5"}}.
@@ -162,11 +164,7 @@ class Stack:
         self._start_doubles()
         relay_port = free_port()
         if self.with_livekit:
-            self.livekit = self._push(LiveKit(self.folder / "livekit", f"http://127.0.0.1:{relay_port}/v1/hooks/livekit"))
-            self.livekit.start()
-            gate = SipGate(self.livekit.url, self.livekit.key, self.livekit.secret, AGENT_NAME)
-            gate.__enter__()
-            self.gate = self._push(gate)
+            self._start_livekit(f"http://127.0.0.1:{relay_port}/v1/hooks/livekit")
         self._seed()
         self._start_daemons(relay_port)
         self._script_doubles()
@@ -205,6 +203,12 @@ class Stack:
         self.ports = json.loads(port_file.read_text())
         self.doubles = doubles
 
+    def _start_livekit(self, webhook_url: str) -> None:
+        self.livekit = self._push(LiveKit(self.folder / "livekit", webhook_url)).start()
+        gate = SipGate(self.livekit.url, self.livekit.key, self.livekit.secret, AGENT_NAME)
+        gate.__enter__()
+        self.gate = self._push(gate)
+
     def double(self, vendor: str) -> str:
         return f"http://127.0.0.1:{self.ports[vendor]}"
 
@@ -231,7 +235,7 @@ class Stack:
             "PAT_INSIDE_TOKEN": self.inside_token})
         router = self._daemon("router", "PAT_ROUTER_LISTEN", {
             "PAT_SIGNALWIRE_SIGNING_KEY": self.signing_key, "PAT_CALL_SECRET": self.call_secret,
-            "PAT_LIVEKIT_SIP_HOST": LIVEKIT_SIP_HOST, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
+            "PAT_LIVEKIT_SIP_HOST": self.livekit_sip_host, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
             "PAT_RETELL_PROVIDER_URL": provider.url, "PAT_INSIDE_TOKEN": self.inside_token,
             "PAT_ROUTER_SNAPSHOT_FILE": str(self.folder / "routes.snapshot"),
             "PAT_ROUTER_SPOOL_FILE": str(self.folder / "router.spool"),
@@ -266,7 +270,7 @@ class Stack:
         router, relay = self.daemons["router"], self.daemons["webhook-relay"]
         hosts = {RETELL_SIP_HOST: self.double("retell")}
         if self.gate:
-            hosts[LIVEKIT_SIP_HOST] = self.gate.base
+            hosts[self.livekit_sip_host] = self.gate.base
             self.control("deepgram", grammar=voice.sentences())
         self.control("signalwire", voice_url=f"{router.url}/v1/signalwire/voice", signing_key=self.signing_key,
                      fallback_url=f"{router.url}/v1/signalwire/fallback", status_url=f"{router.url}/v1/signalwire/status",

@@ -21,18 +21,8 @@ from harness.stack import Daemon
 from harness.tcp_gate import TcpGate
 
 
-class Team(RoughStack):
-    def __init__(self, build_dir, agents: int = 2, **agent_env: str):
-        self.n_agents = agents
-        self.gates: dict[str, TcpGate] = {}
-        super().__init__(build_dir, **agent_env)
-
-    def _start_daemons(self, relay_port: int) -> None:
-        super()._start_daemons(relay_port)
-        for i in range(1, self.n_agents):
-            name = f"livekit-agent-{i + 1}"
-            env = {k: v for k, v in self.agent.env.items() if k not in ("PAT_ADMIN_LISTEN", "PAT_NATS_URL")}
-            self.daemons[name] = self._push(Daemon(self, "livekit-agent", env | self._through_gate(name), replica=name)).start()
+class Serving:
+    """Of a stack with more than one agent: who serves which call."""
 
     def stop(self) -> None:
         """Who was killed has not written its logs of turns to the end."""
@@ -44,30 +34,9 @@ class Team(RoughStack):
                 log.unlink()
         super().stop()
 
-    def _daemon(self, name, listen, env):
-        if name == "livekit-agent":
-            env = env | self._through_gate(name)
-        return super()._daemon(name, listen, env)
-
-    def _through_gate(self, name: str) -> dict[str, str]:
-        gate = self.gates[name] = TcpGate(self.nats.port)
-        self.between.run(gate.start())
-        return {"PAT_NATS_URL": f"nats://127.0.0.1:{gate.port}"}
-
     @property
     def agents(self) -> list[Daemon]:
         return [d for d in self.daemons.values() if d.program == "livekit-agent"]
-
-    def cut_off(self, agent: Daemon) -> None:
-        """From NATS, and from nothing else."""
-        gate = self.gates[agent.name]
-        gate.refuse = True
-        self.between.loop.call_soon_threadsafe(gate.cut)
-
-    def reach_again(self, agent: Daemon) -> None:
-        self.gates[agent.name].refuse = False
-
-    # ------------------------------------------------------------------ whose call
 
     def agent_id(self, agent: Daemon) -> str | None:
         told = agent.logged("agent.id")
@@ -97,6 +66,44 @@ class Team(RoughStack):
             return next((e for a in self.agents for e in a.logged("call.resumed", call=call, epoch=epoch)), None)
         return wait(told, timeout_s, f"epoch {epoch} of the call goes on")
 
+    def all_idle(self) -> bool:
+        return all("\npat_agent_calls 0" in a.metrics() for a in self.agents if a.process.alive())
+
+
+class Team(Serving, RoughStack):
+    def __init__(self, build_dir, agents: int = 2, **agent_env: str):
+        self.n_agents = agents
+        self.gates: dict[str, TcpGate] = {}
+        super().__init__(build_dir, **agent_env)
+
+    def _start_daemons(self, relay_port: int) -> None:
+        super()._start_daemons(relay_port)
+        for i in range(1, self.n_agents):
+            name = f"livekit-agent-{i + 1}"
+            env = {k: v for k, v in self.agent.env.items() if k not in ("PAT_ADMIN_LISTEN", "PAT_NATS_URL")}
+            self.daemons[name] = self._push(Daemon(self, "livekit-agent", env | self._through_gate(name), replica=name)).start()
+
+    def _daemon(self, name, listen, env):
+        if name == "livekit-agent":
+            env = env | self._through_gate(name)
+        return super()._daemon(name, listen, env)
+
+    def _through_gate(self, name: str) -> dict[str, str]:
+        gate = self.gates[name] = TcpGate(self.nats.port)
+        self.between.run(gate.start())
+        return {"PAT_NATS_URL": f"nats://127.0.0.1:{gate.port}"}
+
+    def cut_off(self, agent: Daemon) -> None:
+        """From NATS, and from nothing else."""
+        gate = self.gates[agent.name]
+        gate.refuse = True
+        self.between.loop.call_soon_threadsafe(gate.cut)
+
+    def reach_again(self, agent: Daemon) -> None:
+        self.gates[agent.name].refuse = False
+
+    # ------------------------------------------------------------------ between tests
+
     def settle(self) -> None:
         """Every agent runs, is reachable, and knows of the others."""
         for gate in self.gates.values():
@@ -112,6 +119,3 @@ class Team(RoughStack):
     def steady(agent: Daemon) -> bool:
         lease = [e["event"] for e in agent.logs() if e.get("event") in ("agent.id", "agent.lease_held", "agent.lease_unsure")]
         return bool(lease) and lease[-1] == "agent.lease_held"
-
-    def all_idle(self) -> bool:
-        return all("\npat_agent_calls 0" in a.metrics() for a in self.agents if a.process.alive())
