@@ -158,7 +158,7 @@ def noise(tag: str) -> np.ndarray:
     return samples.astype(np.int16)
 
 
-def _timed(text: str, at_ms: float, ms: float) -> list[dict]:
+def timed(text: str, at_ms: float, ms: float) -> list[dict]:
     """Words of a breath over its length, by their letters."""
     found = text.split()
     letters = [len(w) + 1 for w in found]
@@ -178,7 +178,7 @@ def sound(t: Turn) -> np.ndarray:
             part = noise(piece)
         else:
             part = speak(piece, t.voice)
-            t.words += _timed(piece, at, len(part) / voice.RATE * 1000)
+            t.words += timed(piece, at, len(part) / voice.RATE * 1000)
         parts.append(part)
         at += len(part) / voice.RATE * 1000
     return np.concatenate(parts)
@@ -193,7 +193,7 @@ class Recorded(Turn):
         raw = np.frombuffer(self.path.read_bytes(), np.int16)
         raw = raw[22:] if self.path.suffix == ".wav" else raw  # both are 16 kHz; a header of 44 bytes
         samples = voice.trim(voice.resample(raw, 16000, voice.RATE), threshold=600)
-        self.words = _timed(self.pieces[0], 0, len(samples) / voice.RATE * 1000)
+        self.words = timed(self.pieces[0], 0, len(samples) / voice.RATE * 1000)
         return samples
 
 

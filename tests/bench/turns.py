@@ -202,7 +202,8 @@ def main() -> None:
     p.set_defaults(sensitivity=0.8, ahead=1.5)
     p.add_argument("--levels", default="0,0.5,1", help="responsiveness of ours")
     p.add_argument("--strategies", default="endpointing,flux")
-    p.add_argument("--lanes", type=int, default=6, help="calls at once (the peer: half of them)")
+    p.add_argument("--lanes", type=int, default=6, help="calls at once (the peer: two thirds of them)")
+    p.add_argument("--peer-first", action="store_true")
     p.add_argument("--kinds", help="only these")
     p.add_argument("--no-recordings", action="store_true")
     p.add_argument("--details", action="store_true", help="each dialogue")
@@ -214,16 +215,18 @@ def main() -> None:
     print(f"{len(args.set)} dialogues, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     levels = [float(x) for x in args.levels.split(",")]
     results = []
-    for strategy in args.strategies.split(","):
-        results += run(args, contenders.Ours, f"Patchbay, {strategy}", levels, args.lanes, detection=strategy)
+    todo = [(contenders.Ours, f"Patchbay, {s}", levels, args.lanes, {"detection": s}) for s in args.strategies.split(",")]
     if args.peer:
-        results += run(args, contenders.LiveKitAgents, f"livekit-agents, {args.peer_turns}", [1.0], max(1, args.lanes // 2))
+        todo.insert(0 if args.peer_first else len(todo), (contenders.LiveKitAgents, f"livekit-agents, {args.peer_turns}", [1.0],
+                                                         max(1, args.lanes * 2 // 3), {}))
+    for contender, name, steps, lanes, changed in todo:
+        results += run(args, contender, name, steps, lanes, **changed)
+        if args.json:  # what there is, should the rest not come
+            args.json.write_text(json.dumps(results, indent=1))
     show(results)
     if args.details:
         details(results)
-    print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
