@@ -293,7 +293,7 @@ class SipGate:
         self.port = site._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        for leg in self.dialogs.values():
+        for leg in list(self.dialogs.values()):
             await leg.leave("gate_closed")
         await self._runner.cleanup()
 
