@@ -1,8 +1,9 @@
-"""Calls that do not go on for ever, and words nobody may cut: silence, the longest call, money, notices."""
+"""Calls that do not go on for ever, and words nobody may cut: silence, machines, the longest call, money, notices."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_livekit_call import ask, greeted
 
@@ -13,6 +14,8 @@ from harness.stack import LEO, ROOT, Stack
 GREETING = "hello this is the assistant of leo how can i help you"
 NOTICE = "This call is recorded."
 QUESTION = "hello please tell me your opening hours"
+MACHINE = ("you have reached the voice mailbox of leo i can not take your call right now please leave a message after the tone "
+           "and i will call you back")
 OURS = {"still": "Are you still there?", "nobody": "I can't hear anybody any more, so I'll hang up now. Goodbye.",
         "bye": "Thank you for calling. Goodbye.", "limit": "I'm sorry, this call has reached its limit. Goodbye."}
 
@@ -20,7 +23,7 @@ OURS = {"still": "Are you still there?", "nobody": "I can't hear anybody any mor
 @pytest.fixture(scope="module")
 def stack():
     with Stack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev"))) as s:
-        s.control("deepgram", grammar=voice.sentences())
+        s.control("deepgram", grammar=[MACHINE, *voice.sentences()])
         yield s
         ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
@@ -82,6 +85,19 @@ def test_the_longest_call_ends_with_a_goodbye(stack, watch, agent):
     ended(stack, sid, leg, "max_duration")
     assert wait(lambda: OURS["bye"] in heard(watch, leg.call), 20, "the goodbye is told")
     assert sounds_like(leg, since - 0.2, OURS["bye"])
+
+
+def test_an_answering_machine_is_hung_up_on(stack, watch, agent):
+    agent(PAT_AGENT_MACHINE="hang_up")
+    sid, leg = begin(stack)
+    leg.wait_active()
+    tone = (8000 * np.sin(2 * np.pi * 1000 * np.arange(voice.RATE) / voice.RATE)).astype(np.int16)
+    leg.say(np.concatenate([voice.trim(voice.speak(MACHINE)), np.zeros(voice.RATE // 4, np.int16), tone]))
+    told = watch.wait_for("call.machine", leg.call, timeout_s=40)
+    events.validate({k: v for k, v in told.items() if k != "_subject"}, told["_subject"])
+    assert told["data"]["action"] == "hang_up" and (told["data"]["phrases"] >= 2 or told["data"]["beep"])
+    leg.wait_end(40)
+    stack.wait_row(sid, "ended", 30)
 
 
 def test_a_call_may_cost_only_so_much(stack, watch, agent):
