@@ -1,11 +1,14 @@
 """The native participant on a bad network: packets lost, late, out of order, nothing at all for a while."""
 
 import asyncio
+import re
 
 from integration.test_rtc import BUILD, Caller, Ear, LiveKit, Probe, arun, off_loop, quick, token
+from livekit.protocol import models, rtc as proto
 import pytest
 
 from harness.lossy import LossyNet
+from harness.process import free_port
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +22,25 @@ def room_name(request):
     return "".join(c if c.isalnum() else "_" for c in request.node.name)
 
 
+class RelayOnly(LossyNet):
+    """Signalling that orders every participant to go through the server's TURN; media is not touched."""
+
+    def _rewrite(self, data):
+        m = proto.SignalResponse.FromString(data)
+        if m.HasField("join"):
+            self.servers = [url for s in m.join.ice_servers for url in s.urls]
+            m.join.client_configuration.force_relay = models.ClientConfigSetting.ENABLED
+        return m.SerializeToString()
+
+
 class Talk:
     """Our participant behind the bad network, the SDK on a good one; both say a tone and hear the other's."""
 
-    def __init__(self, lk, room, red=False):
-        self.lk, self.room, self.red = lk, room, red
+    def __init__(self, lk, room, red=False, net=LossyNet):
+        self.lk, self.room, self.red, self.make_net = lk, room, red, net
 
     async def __aenter__(self):
-        self.net = await LossyNet(self.lk).start()
+        self.net = await self.make_net(self.lk).start()
         self.caller = await Caller(self.lk, self.room).__aenter__()
         self.probe = await off_loop(Probe.join, BUILD, self.net.url, token(self.lk, self.room, "probe"), 20000)
         await off_loop(self.probe.wait, "joined", 20)
@@ -134,3 +148,25 @@ def test_nothing_for_long_is_a_new_connection_in_the_same_call(lk, room_name):
             await talk.ear.wait_for_hz(440, 30)
             assert not [e for e in talk.probe.events if e["event"] == "left"]
     arun(run(), 110)
+
+
+def test_the_servers_turn_carries_a_call_where_nothing_else_may_pass(tmp_path, room_name):
+    class Turn(LiveKit):
+        def config(self):
+            conf = super().config()
+            conf["turn"] = {"enabled": True, "udp_port": free_port(), "relay_range_start": 21000, "relay_range_end": 22000,
+                            "allow_restricted_peer_cidrs": ["127.0.0.0/8"]}
+            return conf
+
+    async def run(server):
+        async with Talk(server, room_name, net=RelayOnly) as talk:
+            assert any(url.startswith("turn:") for url in talk.net.servers)
+            await talk.received(100)
+            await talk.ear.wait_for_hz(440)
+            active = next(line for line in server.process.log.read_text().splitlines()
+                          if "participant active" in line and '"participant":"probe"' in line)
+            port = int(re.search(r'selected:\d+\] udp \S+ [^" ]+:(\d+)"', active)[1])
+            assert 21000 <= port <= 22000, active  # none of ours: below the ephemeral ports
+
+    with quick(Turn(tmp_path)) as server:
+        arun(run(server), 60)

@@ -29,7 +29,7 @@ struct player {
     const struct player_events *events;
     void *arg;
     double gain;
-    struct opusio_enc *enc;
+    struct opusio_enc *enc; /* NULL: nothing had to be encoded yet; it weighs 44 KB */
     enum opusio_use use;
     bool quiet; /* the last packet of speech was silence; the encoder has not heard it */
     struct player_counts counts;
@@ -62,20 +62,13 @@ int player_new(struct player **out, const struct player_opts *o)
     p->arg = o->arg;
     p->gain = o->gain;
     p->lateness = o->late;
-    err = opusio_enc_for(&p->enc, p->use);
-    if (err)
-        goto fail;
     err = pat_timer_init(&p->timer, o->loop, on_tick, p);
-    if (err)
-        goto fail_enc;
+    if (err) {
+        free(p);
+        return err;
+    }
     *out = p;
     return PAT_OK;
-
-fail_enc:
-    opusio_enc_free(p->enc);
-fail:
-    free(p);
-    return err;
 }
 
 static void drop_first(struct player *p)
@@ -145,9 +138,9 @@ static bool is_ambient(const struct player *p)
 /* Without memory the one we have goes on: it works for everybody. */
 void player_set_use(struct player *p, enum opusio_use use)
 {
-    struct opusio_enc *enc;
+    struct opusio_enc *enc = NULL;
 
-    if (use == p->use || opusio_enc_for(&enc, use))
+    if (use == p->use || (p->enc && opusio_enc_for(&enc, use)))
         return;
     opusio_enc_free(p->enc);
     p->enc = enc;
@@ -190,7 +183,7 @@ static void start_talking(struct player *p)
         return;
     p->talking = true;
     p->due_us = pacer_take(p->pacer, pat_now_us());
-    opusio_enc_reset(p->enc);
+    p->quiet = true; /* the encoder begins anew */
     pat_timer_start_at(&p->timer, p->due_us);
 }
 
@@ -354,8 +347,10 @@ static int send_quiet(struct player *p, const struct piece *pc)
 static int send_encoded(struct player *p, const struct piece *pc, const int16_t *pcm, int level)
 {
     uint8_t opus[OPUSIO_MAX_PACKET];
-    int len, err;
+    int len, err = p->enc ? PAT_OK : opusio_enc_for(&p->enc, p->use);
 
+    if (err)
+        return err;
     if (p->quiet) /* it must not build on what it heard before the pause */
         opusio_enc_reset(p->enc);
     p->quiet = false;
