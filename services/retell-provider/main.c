@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "sync.h"
+#include "tool.h"
 #include "voices.h"
 
 #include <stdio.h>
@@ -41,12 +42,16 @@ static const struct pat_conf_row rows[] = {
         .min = 1, .max = 600000),
     ROW("PAT_RETELL_SWEEP_EVERY", PAT_CONF_MS, sweep_ms, "1m",
         "how often agents are looked for that no event told of", .min = 100, .max = 3600000),
+    ROW("PAT_RETELL_TOOLS_LISTEN", PAT_CONF_ADDR, tools_listen, "127.0.0.1:8085",
+        "public port: Retell's tool calls come in here"),
     ROW("PAT_RETELL_TOOLS_URL", PAT_CONF_STR, tools_url, "",
         "where Retell calls the tools, https://host/v1/retell/tools; empty: agents have none"),
     ROW("PAT_RETELL_TRANSFER_PREFIXES", PAT_CONF_STR, transfer_prefixes, "",
         "prefixes that may be transferred to, like +1,+44; empty: any"),
     ROW("PAT_RETELL_VOICES_EVERY", PAT_CONF_MS, voices_ms, "24h",
         "how often Retell's list of voices is looked up", .min = 100, .max = 604800000),
+    ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, webhook_key, NULL,
+        "the API key Retell signs with, when it is another"),
     ROW("PAT_RETELL_WEBHOOK_URL", PAT_CONF_STR, webhook_url, "",
         "where our agents send their webhooks, https://host/v1/hooks/retell; empty: the account's"),
     ROW("PAT_RETELL_TIME_ZONE", PAT_CONF_STR, time_zone, "UTC",
@@ -81,7 +86,16 @@ static int start(struct pat_daemon *d, void *arg)
         err = voices_new(&p->voices, p);
     if (!err)
         err = rpc_serve(p);
+    if (!err)
+        err = tools_serve(p);
     return err ? err : inside_serve(p);
+}
+
+static void edge_closed(void *arg)
+{
+    struct provider *p = arg;
+
+    pat_daemon_leave(p->d, p->httpd, &p->journal);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
@@ -95,7 +109,7 @@ static void drain(struct pat_daemon *d, void *arg)
     p->sync = NULL;
     api_free(p->api);
     rpc_stop(p);
-    pat_daemon_leave(d, p->httpd, &p->journal);
+    pat_httpd_drain(p->edge, p->d->drain_ms / 4, edge_closed, p);
 }
 
 int main(int argc, char **argv)

@@ -1,9 +1,9 @@
 /* provider.h - the retell-provider's parts and what they share.
  *
  * In: RPC retell.* and the inside port (rpc.c, inside.c), config events (sync.c), Retell's webhooks
- * as the relay stored them (events.c). Out: Retell's REST (register.c for calls, api.c for agents
- * and voices), events. Truth is in Postgres; only breaker and budget are in memory. Thread: the
- * loop's, everywhere in this folder.
+ * as the relay stored them (events.c), its tool calls (tools.c). Out: Retell's REST (register.c for
+ * calls, api.c for agents and voices), events. Truth is in Postgres; only breaker and budget are in
+ * memory. Thread: the loop's, everywhere in this folder.
  */
 #ifndef PROVIDER_H
 #define PROVIDER_H
@@ -15,7 +15,8 @@ struct provider_conf {
     char *api_key;
     char *listen;
     char *inside_token;
-    char *tools_url, *webhook_url;
+    char *tools_listen;
+    char *tools_url, *webhook_url, *webhook_key;
     char *model;
     char *time_zone;
     char *transfer_prefixes;
@@ -35,7 +36,8 @@ struct provider {
     const struct provider_conf *conf;
     char instance[PAT_ID_LEN + 32]; /* names this process in claims */
     struct pat_breaker breaker;
-    struct pat_httpd *httpd;
+    struct pat_httpd *httpd; /* inside */
+    struct pat_httpd *edge;  /* Retell's tool calls */
     struct pat_journal *journal;
     struct api *api;
     struct sync *sync;

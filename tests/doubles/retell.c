@@ -17,17 +17,6 @@
 #define WEBHOOK_TIMEOUT_MS 10000
 #define WEBHOOK_REPEATS    3
 
-struct retell_call {
-    struct retell *rt;
-    char id[RETELL_ID_MAX];
-    struct pat_json *body; /* the call object */
-    struct pat_timer timer;
-    struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
-    bool ongoing, ended;
-    char reason[40];
-    struct retell_call *next;
-};
-
 struct webhook {
     struct retell *rt;
     char *body;
@@ -90,7 +79,7 @@ void retell_new_id(char out[RETELL_ID_MAX], const char *prefix)
     out[at] = 0;
 }
 
-static struct retell_call *find_call(const struct retell *rt, const char *id)
+struct retell_call *retell_call(const struct retell *rt, const char *id)
 {
     for (struct retell_call *c = rt->calls; c; c = c->next)
         if (!strcmp(c->id, id))
@@ -381,7 +370,7 @@ static void on_get_call(struct pat_httpd_req *r, void *arg)
 
     if (!retell_admit(rt, r))
         return;
-    c = find_call(rt, pat_httpd_param(r, "id"));
+    c = retell_call(rt, pat_httpd_param(r, "id"));
     if (c)
         pat_httpd_reply_json(r, 200, c->body);
     else
@@ -423,7 +412,7 @@ static void ringing_drop(void *arg)
 static void answer_leg(void *arg)
 {
     struct ringing *g = arg;
-    struct retell_call *c = find_call(g->rt, g->id);
+    struct retell_call *c = retell_call(g->rt, g->id);
 
     if (c && !c->ended && !c->ongoing) {
         c->ongoing = true;
@@ -453,7 +442,7 @@ static void on_invite(struct pat_httpd_req *r, void *arg)
         return;
     sip_user(user, sizeof user, pat_json_str_or(body, "uri", ""));
     dbl_log(rt->d, "invite", pat_json_dup(body));
-    c = find_call(rt, user);
+    c = retell_call(rt, user);
     status = !c || c->ended || c->ongoing ? 404 : rt->sip_status;
     g = status == 200 ? calloc(1, sizeof *g) : NULL;
     if (!g) {
@@ -469,7 +458,7 @@ static void on_invite(struct pat_httpd_req *r, void *arg)
 /* The carrier waits here until the leg has ended. */
 static void on_wait(struct pat_httpd_req *r, void *arg)
 {
-    struct retell_call *c = find_call(arg, pat_httpd_param(r, "dialog"));
+    struct retell_call *c = retell_call(arg, pat_httpd_param(r, "dialog"));
 
     if (!c || c->waiting)
         dbl_reply(r, 404, pat_json_obj());
@@ -481,7 +470,7 @@ static void on_wait(struct pat_httpd_req *r, void *arg)
 
 static void on_bye(struct pat_httpd_req *r, void *arg)
 {
-    struct retell_call *c = find_call(arg, pat_httpd_param(r, "dialog"));
+    struct retell_call *c = retell_call(arg, pat_httpd_param(r, "dialog"));
 
     if (c)
         end_call(c, "user_hangup");
@@ -554,6 +543,8 @@ static int start(struct dbl *d)
     d->state = rt;
     for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
         err = pat_httpd_route(d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
+    if (!err)
+        err = retell_tools_routes(rt);
     return err ? err : retell_agents_routes(rt);
 }
 

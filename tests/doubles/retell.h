@@ -24,8 +24,6 @@ struct retell_object {
     struct retell_object *next;
 };
 
-struct retell_call;
-
 struct retell {
     struct dbl *d;
     struct retell_object *agents;
@@ -44,6 +42,20 @@ struct retell {
     bool shuffle_webhooks; /* call_ended leaves before call_started */
 };
 
+struct retell_call {
+    struct retell *rt;
+    char id[RETELL_ID_MAX];
+    struct pat_json *body; /* the call object */
+    struct pat_timer timer;
+    struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
+    bool ongoing, ended;
+    char reason[40];
+    struct retell_call *next;
+};
+
+/* NULL: no such call. */
+struct retell_call *retell_call(const struct retell *rt, const char *id);
+
 /* False and replied: wrong key, or a scripted failure. */
 bool retell_admit(struct retell *rt, struct pat_httpd_req *r);
 void retell_error(struct pat_httpd_req *r, int status, const char *message);
@@ -55,6 +67,9 @@ int retell_agents_routes(struct retell *rt);
 void retell_agents_free(struct retell *rt);
 /* version negative: the newest. NULL: no such agent, or it has no such version. */
 const struct pat_json *retell_agent(const struct retell *rt, const char *id, int64_t version);
+/* The model of an agent's version; NULL: none. */
+const struct pat_json *retell_model(const struct retell *rt, const char *agent, int64_t version);
+int retell_tools_routes(struct retell *rt);
 int retell_voices_routes(struct retell *rt);
 bool retell_voice_offered(const struct retell *rt, const char *id);
 /* True: fine. False: what is wrong stands in why. */

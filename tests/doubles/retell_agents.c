@@ -35,6 +35,18 @@ const struct pat_json *retell_agent(const struct retell *rt, const char *id, int
     return v ? v->body : NULL;
 }
 
+const struct pat_json *retell_model(const struct retell *rt, const char *agent, int64_t version)
+{
+    const struct pat_json *a = retell_agent(rt, agent, version);
+    const struct retell_object *o =
+        find(rt->llms, pat_json_str_or(a, "response_engine.llm_id", ""));
+    const struct retell_version *v = version_of(o, version);
+
+    if (!v)
+        v = version_of(o, -1);
+    return v ? v->body : NULL;
+}
+
 /* Which version the request names by ?version=; -1: none. */
 static int64_t asked(struct pat_httpd_req *r)
 {

@@ -1,0 +1,209 @@
+"""Tools of an agent at Retell: signed, bound to the live call, done once; what they do and what they refuse."""
+
+import http.client
+import json
+import os
+import time
+import uuid
+
+import psycopg
+import pytest
+from retell.lib.webhook_auth import symmetric
+
+from harness import events
+from harness.patdb import add_user
+from harness.process import free_port
+from harness.sip_leg import wait
+from harness.stack import OWNER, Stack, http_json
+from harness.watch import Watch
+from test_retell_provider import rpc_to
+
+BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
+PORT = free_port()
+CODE = "four two one one"
+
+
+@pytest.fixture(scope="module")
+def stack():
+    settings = {"PAT_RETELL_SETTLE": "100ms", "PAT_RETELL_REQUESTS_PER_S": "200", "PAT_RETELL_TOOLS_LISTEN": f"127.0.0.1:{PORT}",
+                "PAT_RETELL_TOOLS_URL": f"http://127.0.0.1:{PORT}/v1/retell/tools"}
+    with Stack(BUILD, with_livekit=False, daemons={"retell-provider": settings}) as s:
+        s.control("retell", call_ms=0)
+        yield s
+
+
+@pytest.fixture(scope="module")
+def watch(stack):
+    with Watch(stack.nats.url) as w:
+        yield w
+
+
+class Call:
+    """A caller of a user of his own, in conversation with the user's agent at Retell."""
+
+    numbers = iter(range(15550400001, 15550499999))
+
+    def __init__(self, stack, **settings):
+        self.stack, self.user, self.number = stack, uuid.uuid4(), f"+{next(self.numbers)}"
+        with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+            add_user(c, self.user, f"{self.user}@example.com", "Ada", self.number)
+            self.config = str(c.execute("select id from public.agent_configs where user_id = %s", (self.user,)).fetchone()[0])
+            c.execute("update public.agent_configs set active_voice_stack = 'retell', retell_agent_id = null, "
+                      "retell_llm_id = null, transfer_preferences = '{}' where id = %s", (self.config,))
+            for label, number, default, secret in (("Sales", "+15550177701", True, None), ("Boss", "+15550177702", False, CODE)):
+                c.execute("insert into public.transfer_numbers (user_id, label, phone_number, is_default, transfer_secret) "
+                          "values (%s, %s, %s, %s, %s)", (self.user, label, number, default, secret))
+        answer = rpc_to(stack, "pat.rpc.v1.retell.provision", {"agent_config_id": self.config}, timeout_s=30)
+        assert "result" in answer, answer
+        self.agent = answer["result"]["agent_id"]
+
+        def dialled():
+            sid = stack.place_call(self.number)
+            row = wait(lambda: stack.row("select * from patchbay.calls where carrier_call_id = %s", sid), 20, "there is a row")
+            if row["retell_call_id"]:
+                return sid, row
+            stack.hang_up(sid)
+        self.sid, row = wait(lambda: dialled() or time.sleep(0.2), 30, "the call goes to Retell")
+        self.id, self.retell = str(row["id"]), row["retell_call_id"]
+        stack.wait_row(self.sid, "answered")
+
+    def use(self, name: str, again: bool = False, **args) -> dict:
+        played = http_json("POST", f"{self.stack.double('retell')}/play/{self.retell}/tool",
+                           {"name": name, "args": args, "again": again})
+        assert played["status"] == 200, played
+        return json.loads(played["answer"])
+
+    def rows(self, table: str) -> list[dict]:
+        def count():
+            return self.stack.row(f"select coalesce(jsonb_agg(to_jsonb(t)), '[]') as all from patchbay.{table} t where call_id = %s",
+                                  self.id)["all"]
+        return count()
+
+
+@pytest.fixture
+def call(stack):
+    c = Call(stack)
+    yield c
+    stack.hang_up(c.sid)
+
+
+def test_a_message_is_stored_once(stack, watch, call):
+    said = {"message": "Please send the papers.", "caller_name": "Grace", "callback_number": "+1 555 010 4444"}
+    assert call.use("take_message", **said)["status"] == "stored"
+    assert call.use("take_message", again=True, **said)["status"] == "stored"
+    event = watch.wait_for("call.voicemail", call.id)
+    events.validate(event, event["_subject"])
+    assert event["data"]["transcript"] == "Please send the papers." and event["data"]["callback_number"] == "+15550104444"
+    rows = wait(lambda: call.rows("voicemails"), 15, "the row is there")
+    assert [(r["transcript"], r["caller_name"], r["callback_number"]) for r in rows] \
+        == [("Please send the papers.", "Grace", "+15550104444")]
+    assert len(watch.of("call.voicemail", call.id)) == 1
+    tool = watch.wait_for("turn.tool", call.id)
+    events.validate(tool, tool["_subject"])
+    assert tool["data"]["outcome"] == "ok" and "papers" not in tool["data"]["arguments"].get("callback_number", "")
+
+
+def test_a_message_without_words_is_asked_for(stack, call):
+    answer = call.use("take_message")
+    assert answer["status"] == "refused" and "Ask the caller" in answer["message"] and not call.rows("voicemails")
+
+
+def test_a_callback_is_noted_in_the_users_time(stack, watch, call):
+    stack.sql("update public.agent_configs set transfer_preferences = '{}' where id = %s", call.config)
+    when = time.strftime("%Y-%m-%dT15:00", time.gmtime(time.time() + 3 * 86400))
+    assert call.use("request_callback", when=when, reason="the papers")["status"] == "noted"
+    event = watch.wait_for("call.callback", call.id)
+    events.validate(event, event["_subject"])
+    row, = wait(lambda: call.rows("callbacks"), 15, "the row is there")
+    assert row["local_time"] == when and row["reason"] == "the papers" and row["state"] == "open"
+    assert row["number"] == event["data"]["number"]
+
+
+@pytest.mark.parametrize("when", ["yesterday", "2020-01-01T10:00", ""])
+def test_a_time_that_is_none_is_asked_for_again(stack, call, when):
+    answer = call.use("request_callback", when=when)
+    assert answer["status"] == "refused" and not call.rows("callbacks")
+
+
+def test_the_caller_is_put_through_once(stack, watch, call):
+    assert call.use("transfer_call", briefing="Grace, about papers")["status"] == "connecting"
+    call.use("transfer_call", again=True, briefing="Grace, about papers")
+    event = watch.wait_for("call.transfer", call.id)
+    assert event["data"]["label"] == "Sales" and event["data"]["outcome"] == "started"
+    assert {e["data"]["transfer_id"] for e in watch.of("call.transfer", call.id)} == {event["data"]["transfer_id"]}
+
+
+def test_a_passcode_is_said_or_nobody_is_reached(stack, watch, call):
+    assert "passcode" in call.use("transfer_call", to="Boss")["message"]
+    for _ in range(2):
+        assert "once more" in call.use("transfer_call", to="Boss", passcode="one two three")["message"]
+        wait(lambda n=_: len([r for r in call.rows("tool_calls") if r["error"] == "passcode"]) > n, 15, "it is counted")
+    assert call.use("transfer_call", to="Boss", passcode="it's 42 11")["status"] == "connecting"
+    assert watch.wait_for("call.transfer", call.id)["data"]["label"] == "Boss"
+    everything = json.dumps(watch.of("turn.tool", call.id)) + json.dumps(call.rows("tool_calls"))
+    assert "42 11" not in everything and "one two three" not in everything
+
+
+def test_three_wrong_passcodes_are_enough(stack, call):
+    for n in range(3):
+        call.use("transfer_call", to="Boss", passcode=f"wrong {n}")
+        wait(lambda n=n: len([r for r in call.rows("tool_calls") if r["error"] == "passcode"]) > n, 15, "it is counted")
+    assert "too many" in call.use("transfer_call", to="Boss", passcode=CODE)["message"]
+
+
+@pytest.mark.parametrize("args", [{"to": "Nobody"}, {"to": "+19005550100"}, {"to": 5}, {"number": "+19005550100"}])
+def test_nobody_else_is_reached(stack, watch, call, args):
+    answer = call.use("transfer_call", **args)
+    assert answer["status"] == "refused" and not watch.of("call.transfer", call.id)
+
+
+def body_of(of, **change) -> bytes:
+    inner = {"call_id": of.retell, "metadata": {"call_id": of.id, "user_id": str(of.user)}} | change.pop("call", {})
+    return json.dumps({"name": "take_message", "call": inner, "args": {"message": "hello"}} | change).encode()
+
+
+def post(stack, body: bytes, signature: str | None = None, tool: str = "take_message") -> tuple[int, dict]:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=15)
+    headers = {} if signature == "" else {"X-Retell-Signature": signature or symmetric["sign"](body.decode(), stack.retell_key)}
+    connection.request("POST", f"/v1/retell/tools/{tool}", body, headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_only_retell_is_heard(stack, call):
+    body = body_of(call)
+    for signature in ("", "v=1,d=00", symmetric["sign"](body.decode(), "key_other"), symmetric["sign"](body.decode(), stack.retell_key, 1)):
+        assert post(stack, body, signature)[0] == 401
+    assert not call.rows("voicemails")
+    assert post(stack, body)[0] == 200
+
+
+@pytest.mark.parametrize("change,status,field", [
+    ({"call": {"call_id": "call_other"}}, 404, "call.call_id"), ({"call": {"call_id": None}}, 400, "call.call_id"),
+    ({"call": {"metadata": {}}}, 400, "call.metadata.call_id"), ({"args": []}, 400, "args"), ({"name": "end_call"}, 400, "name"),
+    ({"name": None}, 400, "name")])
+def test_what_names_no_live_call_is_refused(stack, call, change, status, field):
+    got, answer = post(stack, body_of(call, **change))
+    assert (got, answer["error"]["field"]) == (status, field) and not call.rows("voicemails")
+
+
+def test_another_users_call_is_none(stack, call):
+    body = body_of(call, call={"metadata": {"call_id": call.id, "user_id": str(uuid.uuid4())}})
+    assert post(stack, body)[0] == 404
+
+
+def test_a_call_that_is_over_does_nothing_more(stack, call):
+    stack.hang_up(call.sid)
+    stack.wait_row(call.sid, "ended")
+    assert post(stack, body_of(call))[0] == 404 and not call.rows("voicemails")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"name":"take_message"}'])
+def test_nonsense_is_refused(stack, body):
+    signature = None if b"\xff" not in body else "v=1,d=" + "0" * 64
+    assert post(stack, body, signature)[0] in (400, 401)
+
+
+def test_a_tool_nobody_has(stack, call):
+    status, answer = post(stack, body_of(call, name="launch"), tool="launch")
+    assert (status, answer["status"]) == (200, "refused")
