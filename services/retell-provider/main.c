@@ -109,7 +109,7 @@ static void drain(struct pat_daemon *d, void *arg)
     p->sync = NULL;
     api_free(p->api);
     rpc_stop(p);
-    pat_httpd_drain(p->edge, p->d->drain_ms / 4, edge_closed, p);
+    pat_httpd_drain(p->edge, d->drain_ms / 4, edge_closed, p);
 }
 
 int main(int argc, char **argv)
