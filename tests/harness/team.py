@@ -61,9 +61,9 @@ class Serving:
         return wait(who, timeout_s, "an agent's name is in the call's mark")
 
     def resumed(self, call: str, epoch: int, timeout_s: float = 30) -> dict:
-        """What the agent of this epoch logged when it went on with the call."""
+        """What the agent of this epoch, or of a later one, logged when it went on with the call."""
         def told():
-            return next((e for a in self.agents for e in a.logged("call.resumed", call=call, epoch=epoch)), None)
+            return next((e for a in self.agents for e in a.logged("call.resumed", call=call) if e["epoch"] >= epoch), None)
         return wait(told, timeout_s, f"epoch {epoch} of the call goes on")
 
     def all_idle(self) -> bool:

@@ -39,6 +39,7 @@ enum room_state {
 
 struct room_negotiation {
     uint32_t offer_id; /* of the newest offer */
+    int64_t full_us;   /* the last time there was no place for another */
     bool in_flight;
     bool again;         /* something changed meanwhile: offer once more after the answer */
     char *offer;        /* newest */

@@ -17,6 +17,7 @@
 #define CONNECT_MS        5000
 #define ANSWER_TIMEOUT_MS 10000
 #define RELAYS            4
+#define FULL_US           1000000
 
 static void on_message(const Livekit__SignalResponse *m, void *arg)
 {
@@ -439,11 +440,17 @@ static void on_token(struct rtc_room *r, const char *token)
 
 static void on_sections(struct rtc_room *r, const Livekit__MediaSectionsRequirement *need)
 {
+    unsigned wanted = need->num_audios > SDP_SECTIONS ? SDP_SECTIONS : need->num_audios;
+
     if (!r->peer)
         return;
-    if (tracks_add_recv(peer_tracks(r->peer),
-                        need->num_audios > SDP_SECTIONS ? SDP_SECTIONS : need->num_audios))
-        pat_log(PAT_WARN, "rtc.too_many_tracks", PAT_I("max", SDP_SECTIONS));
+    if (tracks_add_recv(peer_tracks(r->peer), wanted)) {
+        if (pat_now_us() - r->neg.full_us < FULL_US)
+            return; /* it would ask again at once, and so on */
+        r->neg.full_us = pat_now_us();
+        pat_log(PAT_WARN, "rtc.too_many_tracks", PAT_S("participant", r->sid),
+                PAT_I("max", SDP_SECTIONS));
+    }
     room_negotiate(r);
 }
 
