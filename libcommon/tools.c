@@ -91,8 +91,12 @@ static void read_targets(struct pat_tools *t, const struct pat_json *s)
 {
     const struct pat_json *list = pat_json_at(s, "transfer_numbers");
     bool on_request = pat_json_bool_or(s, "transfer_preferences.transfer_on_request", true);
+    const char *mode = pat_json_str_or(s, "transfer_preferences.mode", "");
     size_t kept = 0;
 
+    t->mode = strcmp(mode, "warm") == 0     ? TRANSFER_WARM
+              : strcmp(mode, "choose") == 0 ? TRANSFER_CHOOSE
+                                            : TRANSFER_COLD;
     if (list)
         PAT_JSON_EACH(n, list)
     read_target(t, n);

@@ -16,7 +16,8 @@
 struct pat_tools;
 
 enum pat_tool_kind {
-    PAT_TOOL_TRANSFER, /* transfer_call {"to"?, "passcode"? (see asks_code), "briefing"?} */
+    /* transfer_call {"to"?, "passcode"? (see asks_code), "briefing"?, "mode"?} */
+    PAT_TOOL_TRANSFER,
     PAT_TOOL_MESSAGE,  /* take_message {"message"?, "caller_name"?, "callback_number"?} */
     PAT_TOOL_CALLBACK, /* request_callback {"when", "number"?, "caller_name"?, "reason"?} */
     PAT_TOOL_END,      /* end_call {"reason"?} */
@@ -72,6 +73,10 @@ struct pat_target {
 int pat_tools_target(const struct pat_tools *t, const char *label,
                      const struct pat_target **out) PAT_MUST_CHECK;
 size_t pat_tools_targets(const struct pat_tools *t);
+/* Is who takes the call over asked first, while the caller waits? "transfer_preferences"."mode" of
+ * the settings: "cold" (never, also when nothing is said), "warm" (always), "choose" (as the model
+ * wants: an argument of transfer_call). */
+bool pat_tools_warm(const struct pat_tools *t, const struct pat_json *args);
 /* False: not at this hour. */
 bool pat_tools_may_transfer(const struct pat_tools *t, int64_t now_ms);
 

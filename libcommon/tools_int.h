@@ -26,6 +26,7 @@ struct pat_tools {
     struct pat_tz *zone;
     bool asks_code;
     int quiet_from, quiet_to; /* minutes of the day; equal: none */
+    enum { TRANSFER_COLD, TRANSFER_WARM, TRANSFER_CHOOSE } mode;
 };
 
 /* tools_text.c: {"type":"function","function":{...}} of one of ours. Yours; NULL: out of memory. */

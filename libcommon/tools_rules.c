@@ -34,6 +34,12 @@ int pat_tools_target(const struct pat_tools *t, const char *label, const struct 
     return PAT_OK;
 }
 
+bool pat_tools_warm(const struct pat_tools *t, const struct pat_json *args)
+{
+    return t->mode == TRANSFER_WARM ||
+           (t->mode == TRANSFER_CHOOSE && strcmp(pat_json_str_or(args, "mode", ""), "warm") == 0);
+}
+
 size_t pat_tools_targets(const struct pat_tools *t)
 {
     return t->n_targets;

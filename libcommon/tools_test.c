@@ -4,6 +4,7 @@
 #include "test/alloc.h"
 #include "tools.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -232,6 +233,44 @@ static void test_transfer__without_the_wish_needs_a_passcode(void **state)
     pat_tools_free(t);
 }
 
+static void test_transfer__is_warm_when_the_user_or_the_model_wants_it(void **state)
+{
+    static const struct {
+        const char *settings, *args;
+        int err;
+        bool warm;
+    } table[] = {
+        { "{}", "{}", PAT_OK, false },
+        { "{}", "{\"mode\":\"warm\"}", PAT_EINVAL, false },
+        { "{\"mode\":\"cold\"}", "{}", PAT_OK, false },
+        { "{\"mode\":\"warm\"}", "{}", PAT_OK, true },
+        { "{\"mode\":\"choose\"}", "{}", PAT_OK, false },
+        { "{\"mode\":\"choose\"}", "{\"mode\":\"cold\"}", PAT_OK, false },
+        { "{\"mode\":\"choose\"}", "{\"mode\":\"warm\"}", PAT_OK, true },
+        { "{\"mode\":\"choose\"}", "{\"mode\":\"hot\"}", PAT_EINVAL, false },
+        { "{\"mode\":7}", "{}", PAT_OK, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const struct pat_tool *tool;
+        PAT_AUTO_JSON args = NULL;
+        struct pat_tools *t;
+        char text[300];
+
+        (void)snprintf(text, sizeof text,
+                       "{\"transfer_preferences\":%s,\"transfer_numbers\":[{\"label\":\"a\","
+                       "\"phone_number\":\"+15550100005\"}]}",
+                       table[i].settings);
+        assert_int_equal(make(&t, text), PAT_OK);
+        assert_int_equal(pat_tools_take(t, "transfer_call", table[i].args, &tool, &args, NULL),
+                         table[i].err);
+        if (!table[i].err)
+            assert_int_equal(pat_tools_warm(t, args), table[i].warm);
+        pat_tools_free(t);
+    }
+}
+
 static void test_transfer__keeps_quiet_hours(void **state)
 {
     const int64_t hour = 3600 * 1000;
@@ -368,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_take__knows_the_users_own),
         cmocka_unit_test(test_target__is_found_by_label_and_guarded),
         cmocka_unit_test(test_transfer__without_the_wish_needs_a_passcode),
+        cmocka_unit_test(test_transfer__is_warm_when_the_user_or_the_model_wants_it),
         cmocka_unit_test(test_transfer__keeps_quiet_hours),
         cmocka_unit_test(test_callback__is_in_the_users_time),
         cmocka_unit_test(test_reach__takes_the_callers_number_or_a_good_one),

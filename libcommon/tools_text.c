@@ -55,6 +55,16 @@ static void transfer(const struct pat_tools *t, struct pat_json *props, struct p
             props, "passcode",
             "Exactly what the caller said as the passcode, in the caller's words. Never guess.",
             120, NULL);
+    if (t->mode == TRANSFER_CHOOSE) {
+        struct pat_json *modes = pat_json_arr();
+
+        pat_json_add_str(modes, "cold");
+        pat_json_add_str(modes, "warm");
+        property(props, "mode",
+                 "warm: the person is asked first whether they take the call, while the caller "
+                 "waits. cold: the caller is connected at once. Warm when in doubt.",
+                 0, modes);
+    }
     property(props, "briefing",
              "Who is calling and why, in one sentence, for the person who will take over.", 400,
              NULL);

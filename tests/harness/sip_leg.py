@@ -134,6 +134,12 @@ class Leg(Person):
         if not said.wait(timeout_s):
             raise TimeoutError("could not speak")
 
+    def press(self, digit: str) -> None:
+        """A key of the phone's."""
+        code = "0123456789*#".index(digit)
+        what = self.room.local_participant.publish_dtmf(code=code, digit=digit)
+        asyncio.run_coroutine_threadsafe(what, self.gate.loop).result(10)
+
     def start_saying(self, samples: np.ndarray) -> float:
         """When the first sample leaves, what is queued before it counted."""
         self.gate.loop.call_soon_threadsafe(self._queue, samples, threading.Event())

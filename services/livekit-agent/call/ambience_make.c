@@ -1,5 +1,5 @@
-/* ambience_make.c - five places out of noise: nothing here was ever recorded, so nothing is
- * licensed.
+/* ambience_make.c - five places out of noise, and a little music to wait with: nothing here was
+ * ever recorded, so nothing is licensed.
  *
  * A talker of a murmuring crowd is noise through two resonators (the formants of a vowel), swelling
  * and fading at the pace of syllables; a hall is what echoes; wind is noise that rises and falls;
@@ -23,12 +23,14 @@ struct place {
     double echo;                  /* 0..1 */
     double wind, crickets, birds; /* how much */
     double cups, steps;           /* a second */
+    bool music;
 };
 
 static const struct place places[] = {
     { .name = "coffee-shop", .talkers = 7, .echo = 0.15, .cups = 0.9 },
     { .name = "convention-hall", .talkers = 18, .echo = 0.55, .steps = 0.3 },
     { .name = "high-school-hallway", .talkers = 9, .echo = 0.75, .steps = 2.2 },
+    { .name = "hold-music", .echo = 0.3, .music = true },
     { .name = "mountain-outdoor", .wind = 0.3, .birds = 1 },
     { .name = "summer-outdoor", .wind = 0.03, .crickets = 1, .birds = 0.8 },
 };
@@ -180,6 +182,24 @@ static void echo(double *x, size_t n, double much)
             x[i] += much * 0.45 * x[i - lengths[c]] * (c % 2 ? -1 : 1);
 }
 
+/* Four broken chords, a note every half second, each a soft tone with its octave that fades. */
+static void add_music(double *x, size_t n)
+{
+    static const double hz[] = { 261.63, 329.63, 392.00, 523.25, 220.00, 261.63, 329.63, 440.00,
+                                 174.61, 220.00, 261.63, 349.23, 196.00, 246.94, 293.66, 392.00 };
+
+    for (size_t note = 0; note * (RATE / 2) < n; note++) {
+        double f = hz[note % 16];
+
+        for (size_t i = 0, at = note * (RATE / 2); i < RATE * 2 && at < n; i++, at++) {
+            double t = (double)i / RATE;
+
+            x[at] += fmin(t / 0.03, 1) * exp(-2.2 * t) *
+                     (sin(2 * M_PI * f * t) + 0.25 * sin(4 * M_PI * f * t));
+        }
+    }
+}
+
 static void fill(const struct place *p, double *x, size_t n)
 {
     struct noise r = { 0x9E3779B97F4A7C15ULL };
@@ -196,6 +216,8 @@ static void fill(const struct place *p, double *x, size_t n)
         add_crickets(x, n, p->crickets, &r);
     if (p->birds > 0)
         add_birds(x, n, p->birds, &r);
+    if (p->music)
+        add_music(x, n);
     if (p->echo > 0)
         echo(x, n, p->echo);
 }

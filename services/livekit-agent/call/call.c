@@ -202,6 +202,7 @@ static void release(struct call *c)
 {
     c->yielded = true; /* not by its end: somebody else finishes what was recorded */
     call_record_over(c);
+    warm_free(c);
     reply_free(c->reply);
     mouth_free(c->mouth);
     ear_free(c->ear);
@@ -346,7 +347,7 @@ static void close_room(struct call *c)
 {
     if (c->job[0])
         worker_job_done(c->env->worker, c->job, NULL);
-    if (!c->yielded)
+    if (!c->yielded && !c->left_to_it)
         delete_room(c);
     if (c->room)
         rtc_room_leave(c->room);
@@ -364,6 +365,7 @@ void call_end(struct call *c, const char *reason)
     call_reply_over(c, true);
     call_record_over(c);
     call_tools_stop(c->tools);
+    warm_stop(c);
     call_announce_end(c);
     stop_timers(c);
     call_trouble_stop(c);

@@ -32,6 +32,8 @@ void call_announcement(struct call *c)
 {
     if (!c->n_says)
         return;
+    if (c->reply) /* it would take the text with it */
+        call_reply_over(c, false);
     call_announced(c, false);
     pop(c, &c->saying);
     call_say_text(c, c->saying.text);

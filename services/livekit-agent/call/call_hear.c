@@ -57,7 +57,7 @@ void call_turn_opts(struct call *c)
         c->turn_opts.guard_ms = NOTICE_MS, c->turn_opts.guard_words = NOTICE_WORDS;
     if (flux.model && (!c->stt || stt_judges(c->stt)))
         c->turn_opts.end_wait_ms = flux.eot_timeout_ms + JUDGE_MS;
-    c->turn_opts.idle_ms = (int32_t)c->env->conf->idle_ms;
+    c->turn_opts.idle_ms = warm_waits(c) ? 0 : (int32_t)c->env->conf->idle_ms;
     c->turn_opts.idle_max = (int32_t)c->env->conf->idle_prompts;
     turn_log_opts(c->log, &c->turn_opts);
 }

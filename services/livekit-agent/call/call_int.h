@@ -13,6 +13,7 @@
  *   call_resume.c going on with a call another agent has begun; whose it is
  *   call_dtmf.c   the telephone's keys, both ways
  *   call_tools.c  tools; its own inside is tool_int.h
+ *   warm.c        somebody else takes the call over; its own inside is warm_int.h
  *   call_limits.c silence and time: how long a call may be
  *   call_machine.c the other end is an answering machine
  *   call_trouble.c  providers that fail, and what the caller hears then
@@ -32,6 +33,7 @@
 #include "turn.h"
 #include "turn_log.h"
 #include "usage.h"
+#include "warm.h"
 
 enum { CALL_QUEUE = 32 };
 #define CALL_BUCKET "pat_calls" /* what agents leave for each other; docs/rpc.md */
@@ -94,6 +96,9 @@ struct call {
     struct history *history;
     struct call_tools *tools;      /* NULL without a context */
     struct call_return *came_back; /* NULL: a call of its own */
+    struct warm *warm;             /* NULL: nobody is being asked to take the call over */
+    bool left_to_it;               /* somebody has: the room stays when we leave it */
+    char stranger[129];            /* put out of the room last */
     struct transcript transcript;
     struct record *record;  /* NULL: it is not recorded */
     unsigned record_pauses; /* RECORD_PAUSE_... */
@@ -290,6 +295,8 @@ void report_once(struct call *c, const char *area, const char *name, const struc
                  struct pat_json *data_take, const struct pat_db_stmt *stmt);
 
 /* call_usage.c */
+/* Of a recogniser and a voice, each or NULL, all of it so far: once. */
+void call_usage_speech(struct usage *u, const struct stt *s, const struct mouth *m);
 void call_used(const char *model, const struct llm_usage *u, void *call); /* reply_events.used */
 void report_usage(struct call *c);
 void call_look_at_cost(struct call *c);                 /* now and then */

@@ -94,7 +94,7 @@ void call_save(struct call *c)
 bool call_is_quiet(const struct call *c)
 {
     return c->ready && c->turn.state == TURN_LISTENING && !c->turn.voice && !c->turn.have &&
-           !c->said.len && !c->partial.len;
+           !c->said.len && !c->partial.len && !c->warm;
 }
 
 /* ---- going on ---- */

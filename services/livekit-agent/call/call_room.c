@@ -88,7 +88,7 @@ static void on_participant(const struct rtc_participant *p, void *arg)
 
     if (p->kind == RTC_AGENT)
         call_meet(c, p);
-    if (c->ending)
+    if (c->ending || warm_meets(c, p))
         return;
 
     if (p->gone) {

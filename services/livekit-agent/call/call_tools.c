@@ -434,5 +434,5 @@ bool call_tools_take_turn(struct call_tools *t, const char *said)
     t->committed = false;
     if (t->code.asked)
         return tool_passcode_turn(t, said);
-    return t->recording && tool_message_turn(t, said);
+    return warm_takes_turn(t->c, said) || (t->recording && tool_message_turn(t, said));
 }

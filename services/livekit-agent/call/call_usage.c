@@ -29,20 +29,20 @@ void call_used(const char *model, const struct llm_usage *u, void *call)
         usage_add(&c->used, USAGE_LLM_IN, u->lost_provider, u->lost_model, u->lost_tokens * 1000);
 }
 
-static void add_speech(const struct call *c, struct usage *u)
+void call_usage_speech(struct usage *u, const struct stt *s, const struct mouth *m)
 {
     struct provider_used by[STT_USED_MAX];
-    size_t n = c->stt ? stt_used(c->stt, by, STT_USED_MAX) : 0;
+    size_t n = s ? stt_used(s, by, STT_USED_MAX) : 0;
 
     for (size_t i = 0; i < n; i++) {
         usage_add(u, USAGE_STT, by[i].by->name, by[i].model, by[i].open_ms);
         usage_add(u, USAGE_STT_AUDIO, by[i].by->name, by[i].model, by[i].quantity);
     }
-    n = c->mouth ? mouth_used(c->mouth, by, TTS_HOPS) : 0;
+    n = m ? mouth_used(m, by, TTS_HOPS) : 0;
     for (size_t i = 0; i < n; i++)
         usage_add(u, USAGE_TTS, by[i].by->name, by[i].model, by[i].quantity * 1000);
-    if (c->mouth)
-        usage_add(u, USAGE_TTS_CACHED, "patchbay", NULL, mouth_saved(c->mouth) * 1000);
+    if (m)
+        usage_add(u, USAGE_TTS_CACHED, "patchbay", NULL, mouth_saved(m) * 1000);
 }
 static_assert((int)TTS_HOPS <= (int)STT_USED_MAX, "one list serves for both");
 
@@ -63,7 +63,7 @@ static void add_time(const struct call *c, struct usage *u)
 static void usage_now(const struct call *c, struct usage *u)
 {
     *u = c->used;
-    add_speech(c, u);
+    call_usage_speech(u, c->stt, c->mouth);
     add_time(c, u);
 }
 
@@ -73,7 +73,7 @@ struct pat_json *call_usage_save(const struct call *c)
     struct usage u = c->used;
     struct pat_json *o = pat_json_obj();
 
-    add_speech(c, &u);
+    call_usage_speech(&u, c->stt, c->mouth);
     if (c->joined)
         usage_add(&u, USAGE_AGENT, "livekit", NULL, (pat_now_us() - c->made_us) / 1000);
     pat_json_set_int(o, "segment", c->segment);

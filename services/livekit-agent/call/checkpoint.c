@@ -21,6 +21,7 @@ static const struct checkpoint_part checkpoint_parts[] = {
     { "passcode", call_passcode_save, call_passcode_load },
     { "recording", call_record_save, call_record_load },
     { "used", call_usage_save, call_usage_load },
+    { "warm", warm_save, warm_load },
     { NULL, NULL, NULL },
 };
 

@@ -37,6 +37,8 @@ const struct pat_conf_row agent_rows[] = {
         "this; 0: they are not, and may last as long as PAT_DRAIN_MS allows"),
     NUM("PAT_AGENT_HEDGE_MS", PAT_CONF_MS, hedge_ms, "0", 0, 30000,
         "a model silent for so long is raced against the next one; 0: never"),
+    ROW("PAT_AGENT_HOLD_SOUND", PAT_CONF_STR, hold_sound, "hold-music",
+        "what a caller hears while somebody is asked to take the call: a sound of PAT_AMBIENT_DIR or ours; none: silence"),
     NUM("PAT_AGENT_IDLE_MS", PAT_CONF_MS, idle_ms, "20s", 0, 600000,
         "a caller silent for so long is asked whether they are there; 0: never"),
     NUM("PAT_AGENT_IDLE_PROMPTS", PAT_CONF_INT, idle_prompts, "2", 0, 10,

@@ -22,7 +22,7 @@ struct agent_conf {
     struct {
         char *url, *key; /* NULL or "": that of the first */
     } second[3];         /* deepgram-2, elevenlabs-2, openai-2 */
-    char *transfer_countries, *time_zone, *transfer_by, *refer_uri;
+    char *transfer_countries, *time_zone, *transfer_by, *refer_uri, *hold_sound;
     bool tool_private_nets;
     int64_t max_tool_calls, max_call_tokens, max_call_cents;
     char *voice_fallback, *event_log_dir, *spool_file;

@@ -13,6 +13,18 @@ enum tool_phrase {
     SAY_CONNECTING, /* %s: to whom */
     SAY_PASSCODE,   /* the caller is to say it now */
     SAY_PASSCODE_AGAIN,
+    /* A warm transfer. To the caller: */
+    SAY_STILL_TRYING, /* %s: whom */
+    SAY_NOT_CONNECTING,
+    /* To who is asked: */
+    SAY_ASSISTANT_OF, /* %s: whose */
+    SAY_SOMEBODY,     /* is on the line: nothing better is known */
+    SAY_TAKE_IT,      /* yes or no */
+    SAY_YES_OR_NO,    /* that was neither */
+    SAY_TAKEN,
+    SAY_NOT_TAKEN,
+    /* To both: */
+    SAY_CONNECTED, /* %s: with whom */
     TOOL_PHRASES
 };
 /* In the language ("de-DE"), English where we have no other. */

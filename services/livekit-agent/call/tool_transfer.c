@@ -32,6 +32,8 @@ static void let_go(struct tool_run *r)
         return;
     refer_let_go(x);
     tool_passcode_cancel(r);
+    if (x->warm)
+        warm_forget_begun(r->tools->c);
     pat_timer_fini(&x->ask);
     if (x->rpc)
         pat_bus_cancel(e->bus, x->rpc);
@@ -184,12 +186,38 @@ static void ask_router(struct tool_run *r)
         transfer_not_reached(r, pat_err_name(err));
 }
 
-static void ask(void *arg)
+static void on_warm_begun(const char *refusal, void *arg)
 {
     struct tool_run *r = arg;
 
+    if (refusal) {
+        transfer_not_reached(r, refusal);
+        return;
+    }
+    r->tools->next = NEXT_END; /* all there is to say has been said */
+    transfer_over(r, TOOL_OK, NULL, "calling",
+                  "They are being called, and asked whether they take the call. The caller waits.");
+}
+
+static void ask_warm(struct tool_run *r)
+{
+    struct transfer *x = r->work;
+    int err =
+        warm_start(r->tools->c, &x->to, pat_json_str_or(r->args, "briefing", ""), on_warm_begun, r);
+
+    if (err)
+        transfer_not_reached(r, pat_err_name(err));
+}
+
+static void ask(void *arg)
+{
+    struct tool_run *r = arg;
+    struct transfer *x = r->work;
+
     if (by_refer(r->tools->c))
         refer_ask(r);
+    else if (x->warm)
+        ask_warm(r);
     else
         ask_router(r);
 }
@@ -213,7 +241,7 @@ static void begin(struct tool_run *r)
             tool_say(t, b.data);
         pat_buf_fini(&b);
     }
-    pat_timer_start(&x->ask, SAY_FIRST_MS);
+    pat_timer_start(&x->ask, x->warm ? 0 : SAY_FIRST_MS); /* who waits here hears it all the same */
 }
 
 /* ---- begin ---- */
@@ -221,6 +249,14 @@ static void begin(struct tool_run *r)
 static void refuse(struct tool_run *r, const char *error, const char *text)
 {
     tool_done(r, TOOL_REFUSED, error, tool_result("refused", text));
+}
+
+static bool under_way(const struct tool_run *r)
+{
+    for (const struct tool_run *o = r->tools->runs; o; o = o->next)
+        if (o != r && !o->done && o->tool && o->tool->kind == PAT_TOOL_TRANSFER)
+            return true;
+    return r->tools->c->warm != NULL;
 }
 
 void tool_transfer(struct tool_run *r)
@@ -239,11 +275,10 @@ void tool_transfer(struct tool_run *r)
         refuse(r, "quiet_hours", "Nobody is put through at this hour. Offer to take a message.");
         return;
     }
-    for (const struct tool_run *o = t->runs; o; o = o->next)
-        if (o != r && !o->done && o->tool && o->tool->kind == PAT_TOOL_TRANSFER) {
-            refuse(r, "in_progress", "A transfer is under way already.");
-            return;
-        }
+    if (under_way(r)) {
+        refuse(r, "in_progress", "A transfer is under way already.");
+        return;
+    }
     x = calloc(1, sizeof *x);
     if (!x || pat_timer_init(&x->ask, t->c->env->loop, ask, r)) {
         free(x);
@@ -253,6 +288,7 @@ void tool_transfer(struct tool_run *r)
     x->run = r;
     x->to = *to;
     x->id = pat_id_new();
+    x->warm = pat_tools_warm(t->set, r->args) && !by_refer(t->c);
     r->work = x;
     r->cancel = let_go;
     if (to->has_passcode)

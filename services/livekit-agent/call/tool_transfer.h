@@ -2,6 +2,7 @@
  *
  *   tool_transfer.c  whom, whether it is allowed, the passcode; and by the router's redirect
  *   tool_refer.c     by SIP REFER, where the carrier's API cannot reach the caller's leg
+ *   warm.h           while the caller waits here; its call of the tool is over when it has begun
  */
 #ifndef CALL_TOOL_TRANSFER_H
 #define CALL_TOOL_TRANSFER_H
@@ -17,6 +18,7 @@ struct transfer {
     struct pat_timer ask;
     pat_bus_id rpc;
     struct pat_sub *sub;
+    bool warm;           /* somebody is asked first, see warm.h */
     roomapi_id refer;    /* outstanding; 0: none */
     bool refer_unknown;  /* nobody could say how it went */
     const char *outcome; /* of a REFER: the last one told */

@@ -405,6 +405,16 @@ const char *rtc_room_track_sid(const struct rtc_room *room)
     return room->track_sid;
 }
 
+const char *rtc_room_attribute(const struct rtc_room *room, const char *identity, const char *name)
+{
+    const struct person *who = people_by_identity(&room->people, identity);
+
+    for (size_t i = 0; who && i < who->n_attrs; i++)
+        if (strcmp(who->attrs[i].name, name) == 0)
+            return *who->attrs[i].value ? who->attrs[i].value : NULL;
+    return NULL;
+}
+
 const char *rtc_room_identity(const struct rtc_room *room)
 {
     return room->identity;

@@ -106,6 +106,8 @@ int rtc_room_text_end(struct rtc_room *room, const char *id, const struct pat_js
 int rtc_room_set_attribute(struct rtc_room *room, const char *name, const char *value);
 int rtc_room_send_dtmf(struct rtc_room *room, char digit);
 const char *rtc_room_track_sid(const struct rtc_room *room); /* of our voice; "" before joined */
+/* Of somebody in the room, as the server told it last; borrowed. NULL: nobody, or none. */
+const char *rtc_room_attribute(const struct rtc_room *room, const char *identity, const char *name);
 const char *rtc_room_identity(const struct rtc_room *room);
 
 #endif

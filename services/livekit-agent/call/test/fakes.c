@@ -480,6 +480,32 @@ int roomapi_delete(struct roomapi *a, const char *room, int64_t timeout_ms, room
     return PAT_OK;
 }
 
+int roomapi_create(struct roomapi *a, const struct roomapi_room *room, int64_t timeout_ms,
+                   roomapi_fn *done, void *arg)
+{
+    (void)a, (void)room, (void)timeout_ms, (void)done, (void)arg;
+    return PAT_EUNAVAIL;
+}
+
+int roomapi_remove(struct roomapi *a, const char *room, const char *identity, int64_t timeout_ms,
+                   roomapi_fn *done, void *arg)
+{
+    (void)a, (void)room, (void)identity, (void)timeout_ms, (void)done, (void)arg;
+    return PAT_OK;
+}
+
+char *roomapi_token(struct roomapi *a, const char *room, const char *identity, int64_t ttl_s)
+{
+    (void)a, (void)room, (void)identity, (void)ttl_s;
+    return strdup("token");
+}
+
+const char *rtc_room_attribute(const struct rtc_room *room, const char *identity, const char *name)
+{
+    (void)room, (void)identity, (void)name;
+    return NULL;
+}
+
 int roomapi_refer(struct roomapi *a, const struct roomapi_refer *x, roomapi_refer_fn *done,
                   void *arg, roomapi_id *id)
 {
