@@ -58,11 +58,16 @@ static void on_broken(void *arg)
     db_conn_lost(arg, "cannot send");
 }
 
-/* Never from here into callbacks: we are inside somebody's pat_db_run. */
+/* Never from here into callbacks: we are inside somebody's pat_db_run. libpq has closed its socket
+ * when it could not send: the next descriptor of ours may get its number, and could not be watched
+ * while this watch stands. */
 static void breaks(struct db_conn *c)
 {
     if (c->state != DB_CONN_UP)
         return;
+    pat_poll_close(c->poll);
+    c->poll = NULL;
+    c->watched = 0;
     db_conn_move(c, DB_CONN_BROKEN);
     pat_loop_next_turn(c->db->loop, &c->broken, on_broken, c);
 }
@@ -71,9 +76,9 @@ static void watch(struct db_conn *c, int events)
 {
     if (c->watched == events || !c->poll)
         return;
+    c->watched = events;
     if (pat_poll_set(c->poll, events))
         breaks(c);
-    c->watched = events;
 }
 
 static void flush(struct db_conn *c)
