@@ -8,7 +8,6 @@
 #include "loop.h"
 #include "sign.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,9 +129,13 @@ struct pat_id pat_event_id_once(const char *key, const char *what)
     uint8_t sum[32];
     struct pat_id id;
     char text[2 * PAT_SUBJECT_MAX];
-    int n = snprintf(text, sizeof text, "%s %s", key, what);
+    size_t len;
 
-    pat_sha256(text, n < 0 ? 0 : strnlen(text, sizeof text), sum);
+    (void)pat_strcpy(text, sizeof text - 1, key);
+    len = strlen(text);
+    text[len++] = ' ';
+    (void)pat_strcpy(text + len, sizeof text - len, what);
+    pat_sha256(text, strlen(text), sum);
     sum[6] = (uint8_t)(0x80 | (sum[6] & 0x0f));
     sum[8] = (uint8_t)(0x80 | (sum[8] & 0x3f));
     for (int i = 0, at = 0; i < 16; i++) {

@@ -2,6 +2,7 @@
  *
  * The counter starts at a random value below half its range in each millisecond; when it runs over
  * it carries into the time field, which keeps the order (RFC 9562 section 6.2).
+ * A fork would repeat its parent's chance (no daemon forks).
  * It does not guard against a clock set back by hours: ids then run on from the last one made.
  */
 #include "id.h"
@@ -52,16 +53,32 @@ static uint64_t tick(uint64_t fresh)
     return next;
 }
 
-struct pat_id pat_id_new(void)
+enum { CHANCE = 10, POOL = 250 }; /* bytes of an id, and of what is fetched at once */
+
+/* Ids are no secrets, so chance for the next 25 of a thread may lie about: a system call for each
+ * was a fiftieth of what a call costs the router. */
+static void take_chance(uint8_t out[CHANCE])
 {
-    uint8_t random[10];
-    struct timespec now;
-    uint64_t fresh;
+    static _Thread_local uint8_t pool[POOL];
+    static _Thread_local size_t left;
 
     /* Up to 256 bytes come whole once the kernel is seeded (getrandom(2)); without randomness ids
      * would collide between processes, so there is no going on. */
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (!left && getrandom(pool, sizeof pool, 0) != (ssize_t)sizeof pool)
         abort();
+    if (!left)
+        left = sizeof pool;
+    left -= CHANCE;
+    memcpy(out, pool + left, CHANCE);
+}
+
+struct pat_id pat_id_new(void)
+{
+    uint8_t random[CHANCE];
+    struct timespec now;
+    uint64_t fresh;
+
+    take_chance(random);
     clock_gettime(CLOCK_REALTIME, &now);
     fresh = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     fresh = fresh << COUNTER_BITS | ((unsigned)(random[0] << 8 | random[1]) & COUNTER_SEED_MASK);

@@ -6,14 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-int callback_url(struct pat_buf *out, const struct router *r, const char *path,
-                 const struct callref *ref)
+int callback_url_of(struct pat_buf *out, const struct router *r, const char *path,
+                    const struct callref *ref, const char *token)
 {
     pat_buf_adds(out, r->conf->public_url);
     pat_buf_adds(out, path);
     pat_buf_adds(out, ref->call.s);
     pat_buf_adds(out, "?t=");
-    return callref_token(out, r->conf->call_secret, ref);
+    return pat_buf_adds(out, token);
+}
+
+int callback_url(struct pat_buf *out, const struct router *r, const char *path,
+                 const struct callref *ref)
+{
+    int err = callback_url_of(out, r, path, ref, "");
+
+    return err ? err : callref_token(out, r->conf->call_secret, ref);
 }
 
 static int read_token(struct callref *out, const struct router *r, struct pat_httpd_req *http)

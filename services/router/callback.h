@@ -9,6 +9,9 @@
 /* public URL, path (it ends where the call's id begins), call id, ?t= and the token. */
 int callback_url(struct pat_buf *out, const struct router *r, const char *path,
                  const struct callref *ref) PAT_MUST_CHECK;
+/* The same with its token, made before: it is the dear part. */
+int callback_url_of(struct pat_buf *out, const struct router *r, const char *path,
+                    const struct callref *ref, const char *token) PAT_MUST_CHECK;
 /* Both must be right: the token is ours, the request is the carrier's. On failure it has replied.
  */
 int callback_read(struct carrier_req *c, struct callref *ref, struct router *r,

@@ -5,8 +5,6 @@
  */
 #include "callref.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +12,7 @@
 #define PURPOSE "callref"
 /* Longer than the longest call (the carrier's own limit is four hours) and its late callbacks. */
 #define MAX_AGE_MS (24 * 3600 * 1000LL)
+enum { TEXT_MAX = 1023, USUAL_TEXT = 300 };
 
 enum {
     F_FORMAT,
@@ -34,20 +33,33 @@ enum {
 
 int callref_token(struct pat_buf *out, const char *secret, const struct callref *c)
 {
-    char text[1024];
-    int n = snprintf(text, sizeof text,
-                     FORMAT "\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%d\n%u\n%" PRId64 "\n%" PRId64,
-                     c->call.s, c->carrier_call, c->user, c->agent_config, c->retell_call, c->from,
-                     c->to, (int)c->stack, c->tried, c->config_version, c->offered_ms);
+    const char *const texts[] = { c->call.s,      c->carrier_call, c->user, c->agent_config,
+                                  c->retell_call, c->from,         c->to };
+    const int64_t numbers[] = { c->stack, c->tried, c->config_version, c->offered_ms, c->moves };
+    size_t n = sizeof numbers / sizeof numbers[0] - !c->moves;
+    struct pat_buf text;
+    int err;
 
-    if (n > 0 && c->moves && (size_t)n < sizeof text)
-        n += snprintf(text + n, sizeof text - (size_t)n, "\n%u", c->moves);
-    if (n < 0 || (size_t)n >= sizeof text)
-        return PAT_E2BIG;
-    pat_base64url(out, text, (size_t)n);
-    pat_buf_adds(out, ".");
-    pat_sign_short(out, secret, PURPOSE, text);
-    return out->err;
+    pat_buf_init(&text, TEXT_MAX);
+    (void)pat_buf_reserve(&text, USUAL_TEXT); /* one allocation; a failure sticks */
+    pat_buf_adds(&text, FORMAT);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        pat_buf_add(&text, "\n", 1);
+        pat_buf_adds(&text, texts[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        pat_buf_add(&text, "\n", 1);
+        pat_buf_addi(&text, numbers[i]);
+    }
+    err = text.err;
+    if (!err) {
+        pat_base64url(out, text.data, text.len);
+        pat_buf_add(out, ".", 1);
+        pat_sign_short(out, secret, PURPOSE, text.data);
+        err = out->err;
+    }
+    pat_buf_fini(&text);
+    return err;
 }
 
 static int number(const char *s, int64_t *out)

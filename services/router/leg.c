@@ -33,14 +33,19 @@ int leg_start(struct router *r)
 
 static void publish(struct router *r, const char *call, const char *what, const struct pat_buf *v)
 {
-    char subject[128];
+    struct pat_buf subject;
     int err = v->err;
 
-    snprintf(subject, sizeof subject, "$KV." BUCKET ".%s.%s", call, what);
+    pat_buf_init(&subject, 127);
+    pat_buf_adds(&subject, "$KV." BUCKET ".");
+    pat_buf_adds(&subject, call);
+    pat_buf_add(&subject, ".", 1);
+    pat_buf_adds(&subject, what);
     if (!err)
-        err = pat_bus_publish(r->d->bus, subject, v->data, v->len);
+        err = subject.err ? subject.err : pat_bus_publish(r->d->bus, subject.data, v->data, v->len);
     if (err)
         pat_log(PAT_WARN, "leg.not_noted", PAT_S("call", call), PAT_S("what", what), PAT_ERR(err));
+    pat_buf_fini(&subject);
 }
 
 /* The row has no column for it, and nearly all legs speak cXML. */
@@ -62,7 +67,8 @@ static void note_form(struct router *r, const struct callref *ref)
         pat_log(PAT_WARN, "leg.not_noted", PAT_S("call", ref->call.s), PAT_S("what", "form"));
 }
 
-void leg_note(struct router *r, const struct callref *ref, enum carrier_form form)
+void leg_note(struct router *r, const struct callref *ref, enum carrier_form form,
+              const char *token)
 {
     struct pat_buf v;
 
@@ -70,9 +76,8 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
         return;
     pat_buf_init(&v, VALUE_MAX);
     pat_buf_adds(&v, "{\"ref\":\"");
-    if (callref_token(&v, r->conf->call_secret, ref))
-        v.err = v.err ? v.err : PAT_E2BIG;
-    pat_buf_addf(&v, "\",\"form\":\"%s\"}", form == CARRIER_SWML ? "swml" : "cxml");
+    pat_buf_adds(&v, token); /* nothing in it needs escaping */
+    pat_buf_adds(&v, form == CARRIER_SWML ? "\",\"form\":\"swml\"}" : "\",\"form\":\"cxml\"}");
     publish(r, ref->call.s, "leg", &v);
     pat_buf_fini(&v);
     if (form == CARRIER_SWML)

@@ -25,9 +25,10 @@ struct leg {
 /* Makes the bucket. */
 int leg_start(struct router *r) PAT_MUST_CHECK;
 
-/* Behind an answer: where the leg is. Waits for nothing. Does nothing when the router cannot act on
- * legs. */
-void leg_note(struct router *r, const struct callref *ref, enum carrier_form form);
+/* Behind an answer: where the leg is. token: of ref (callref.h). Waits for nothing. Does nothing
+ * when the router cannot act on legs. */
+void leg_note(struct router *r, const struct callref *ref, enum carrier_form form,
+              const char *token);
 
 /* Runs once, on the loop. err: PAT_OK, also when nothing was found. Borrowed. */
 typedef void leg_fn(const struct leg *leg, void *arg);

@@ -55,7 +55,8 @@ static int add_returned(struct pat_buf *sip, const struct attempt *a)
     return pat_buf_addf(sip, "&X-Pat-Returned=%s", a->s.returned);
 }
 
-static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *sip)
+static int write_dial(struct attempt *a, const char *token, struct pat_buf *doc,
+                      struct pat_buf *sip)
 {
     const struct router *r = a->r;
     struct dial dial = { .conf = r->conf, .ref = &a->s.ref };
@@ -65,9 +66,9 @@ static int write_dial(struct attempt *a, struct pat_buf *doc, struct pat_buf *si
     pat_buf_init(&action, 4096);
     pat_buf_init(&state, 4096);
     (void)pat_buf_reserve(&action, USUAL_URL); /* one allocation; a failure sticks */
-    err = callback_url(&action, r, "/v1/signalwire/dial/", &a->s.ref);
+    err = callback_url_of(&action, r, "/v1/signalwire/dial/", &a->s.ref, token);
     if (!err && a->s.form == CARRIER_SWML)
-        err = callback_url(&state, r, "/v1/signalwire/leg/", &a->s.ref);
+        err = callback_url_of(&state, r, "/v1/signalwire/leg/", &a->s.ref, token);
     if (!err)
         err = document_sip_uri(sip, r->conf, &a->s.ref);
     if (!err)
@@ -98,25 +99,31 @@ static void tell(struct attempt *a)
 static void answer(struct attempt *a)
 {
     struct router *r = a->r;
-    struct pat_buf doc, sip;
+    struct pat_buf token, doc, sip;
     int err;
 
+    pat_buf_init(&token, CALLREF_TOKEN_MAX);
     pat_buf_init(&doc, DOCUMENT_MAX);
     pat_buf_init(&sip, 2048);
+    (void)pat_buf_reserve(&token, USUAL_URL);
     (void)pat_buf_reserve(&doc, USUAL_DOCUMENT);
     (void)pat_buf_reserve(&sip, USUAL_URL);
     a->s.ref.stack = a->d.stack;
     if (a->d.stack)
         a->s.ref.tried |= 1u << a->d.stack;
-    err = a->d.stack ? write_dial(a, &doc, &sip)
-                     : voicemail_write(r, &a->s.ref, a->s.form, leave_message, &doc);
+    err = callref_token(&token, r->conf->call_secret, &a->s.ref);
+    if (!err)
+        err = a->d.stack ? write_dial(a, token.data, &doc, &sip)
+                         : voicemail_write(r, &a->s.ref, a->s.form, leave_message, &doc);
     record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
                   pat_now_us() - a->s.started_us);
     carrier_answer(r, a->http, a->s.form, err, &doc);
     tell(a);
-    leg_note(r, &a->s.ref, a->s.form);
+    if (!token.err)
+        leg_note(r, &a->s.ref, a->s.form, token.data);
     if (a->s.transfer_take && a->d.stack)
         transfer_tell(r, &a->s.ref, a->s.transfer_take, "returned", a->s.returned, NULL);
+    pat_buf_fini(&token);
     pat_buf_fini(&doc);
     pat_buf_fini(&sip);
     attempt_free(a);
