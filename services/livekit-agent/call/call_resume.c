@@ -5,6 +5,7 @@
  * later says nothing before the earlier is out (docs/decisions/0012-takeover.md).
  */
 #include "call_int.h"
+#include "tool_ledger.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,7 @@ static bool is_talking(const struct call *c)
 
 void call_resume(struct call *c)
 {
-    static const char *const names[] = { "", "listen", "say", "repeat", "think", "leave" };
+    static const char *const names[] = { "", "listen", "say", "repeat", "think", "tools", "leave" };
     const struct resume_plan *plan = &c->keep.plan;
 
     if (plan->what == RESUME_REPEAT && is_talking(c) && c->keep.waited++ < WAITS_MAX) {
@@ -147,6 +148,7 @@ void call_resume(struct call *c)
     }
     if (plan->what == RESUME_LEAVE || plan->leave_after)
         call_turn_kind(c, TURN_HANG_UP, plan->what == RESUME_LEAVE ? 0 : 1);
+    call_tools_resume(c->tools);
     checkpoint_touch(c);
 }
 

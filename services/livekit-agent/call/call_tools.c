@@ -118,6 +118,8 @@ void call_tools_free(struct call_tools *t)
     tool_passcode_end(t);
     record_leave(t->clip); /* of a call that was left to another agent */
     pat_timer_fini(&t->filler);
+    ledger_free(&t->ledger);
+    free(t->said_before);
     pat_tools_free(t->set);
     free(t);
 }
@@ -207,15 +209,17 @@ static void ask_model(struct call_tools *t)
 }
 
 /* All of them are done: on with the reply, if there still is one. */
-static void move_on(struct call_tools *t)
+void tool_move_on(struct call_tools *t)
 {
     enum tool_next next = t->next;
 
     if (t->starting || t->stopped || pending(t) || !t->runs)
         return;
     drop_runs(t, false);
-    pat_timer_stop(&t->filler);
     t->next = NEXT_MODEL;
+    if (t->owed)
+        return; /* tool_settle finds the moment */
+    pat_timer_stop(&t->filler);
     if (!waits(t))
         return;
     call_turn_kind(t->c, TURN_WORKING, 0);
@@ -254,8 +258,10 @@ void tool_done(struct tool_run *r, enum tool_outcome how, const char *error,
         cut(text, RESULT_MAX);
     if (t->c->history)
         history_tool_result(t->c->history, r->call_id, text ? text : "{\"status\":\"unknown\"}");
+    ledger_done(&t->ledger, r, text ? text : "{}");
     tool_report(r, how, error);
-    move_on(t);
+    checkpoint_touch(t->c);
+    tool_move_on(t);
 }
 
 static void on_deadline(void *arg)
@@ -276,8 +282,8 @@ static int64_t deadline_ms(const struct tool_run *r)
     return r->tool && r->tool->timeout_ms ? r->tool->timeout_ms : OURS_MS;
 }
 
-static struct tool_run *run_new(struct call_tools *t, const struct reply_call *call,
-                                struct pat_json_err *err)
+struct tool_run *tool_run_new(struct call_tools *t, const struct reply_call *call,
+                              struct pat_json_err *err)
 {
     struct tool_run *r = calloc(1, sizeof *r), **last = &t->runs;
     int rc;
@@ -309,21 +315,26 @@ static void refuse(struct tool_run *r, const struct pat_json_err *err)
     pat_buf_fini(&b);
 }
 
-static void start(struct call_tools *t, const struct reply_call *call)
+/* The first half: checked, and noted for whoever has to go on with it. */
+static void prepare(struct call_tools *t, const struct reply_call *call)
 {
     struct pat_json_err err;
-    struct tool_run *r = run_new(t, call, &err);
-    tool_fn *how;
+    struct tool_run *r = tool_run_new(t, call, &err);
 
     if (!r)
         return;
     r->began_us = pat_now_us();
     t->in_call++;
-    if (!r->tool) {
+    ledger_add(&t->ledger, r);
+    if (!r->tool)
         refuse(r, &err);
-        return;
-    }
-    how = starters[r->tool->kind];
+}
+
+void tool_run_start(struct tool_run *r)
+{
+    tool_fn *how = starters[r->tool->kind];
+
+    r->begun = true;
     pat_timer_start(&r->deadline, deadline_ms(r));
     if (how)
         how(r);
@@ -376,8 +387,12 @@ static void start_all(struct call_tools *t)
         return;
     }
     t->starting = true;
-    for (size_t i = 0; i < n && !c->ending; i++)
-        start(t, &calls[i]);
+    for (size_t i = 0; i < n; i++)
+        prepare(t, &calls[i]);
+    checkpoint_flush(c); /* before anything has consequences */
+    for (struct tool_run *r = t->runs; r && !c->ending; r = r->next)
+        if (!r->done && !r->begun)
+            tool_run_start(r);
     t->starting = false;
     if (c->ending)
         return;
@@ -385,7 +400,7 @@ static void start_all(struct call_tools *t)
         call_turn_kind(c, TURN_WORKING, longest_ms(t));
         pat_timer_start(&t->filler, t->filled ? FILLER_AGAIN_MS : FILLER_MS);
     }
-    move_on(t);
+    tool_move_on(t);
 }
 
 static void on_filler(void *arg)
@@ -393,6 +408,10 @@ static void on_filler(void *arg)
     struct call_tools *t = arg;
     const char *text = tool_phrase(SAY_WAIT, tool_language(t));
 
+    if (t->owed) {
+        tool_settle(t);
+        return;
+    }
     if (!waits(t) || !pending(t))
         return;
     for (const struct tool_run *r = t->runs; r; r = r->next)
@@ -415,6 +434,9 @@ void call_tools_committed(struct call_tools *t)
         return;
     t->committed = true;
     t->steps = 0;
+    if (!t->keep)
+        ledger_turn(&t->ledger);
+    t->keep = false;
     if (t->called && t->c->reply)
         start_all(t);
 }
@@ -424,7 +446,8 @@ void call_tools_reply_over(struct call_tools *t)
     if (!t)
         return;
     t->called = t->committed = t->live = false;
-    pat_timer_stop(&t->filler);
+    if (!t->owed)
+        pat_timer_stop(&t->filler);
 }
 
 bool call_tools_take_turn(struct call_tools *t, const char *said)

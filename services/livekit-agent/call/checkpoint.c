@@ -4,6 +4,7 @@
 #include "../speech/sentence.h"
 #include "agent_int.h"
 #include "call_int.h"
+#include "tool_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ static const struct checkpoint_part checkpoint_parts[] = {
     { "recording", call_record_save, call_record_load },
     { "used", call_usage_save, call_usage_load },
     { "warm", warm_save, warm_load },
+    { "tools", call_tools_save, call_tools_load },
     { NULL, NULL, NULL },
 };
 
@@ -237,6 +239,10 @@ struct resume_plan checkpoint_plan(const struct pat_json *j)
         return (struct resume_plan){ RESUME_NO, false, NULL };
     if (is(state, TURN_CLOSING))
         return (struct resume_plan){ RESUME_LEAVE, true, NULL };
+    if (!leaving && pat_json_bool_or(j, "tools.running", false)) {
+        plan.what = RESUME_TOOLS;
+        return plan;
+    }
     if (!leaving && (is(state, TURN_INTERRUPTED) || is(state, TURN_MAYBE_DONE) ||
                      (voice && !is(state, TURN_SPEAKING)))) {
         plan.what = RESUME_REPEAT;

@@ -48,6 +48,7 @@ enum resume {
     RESUME_SAY,    /* the rest of what was being said */
     RESUME_REPEAT, /* the caller was speaking and nobody heard: ask for it again */
     RESUME_THINK,  /* the caller waits for an answer */
+    RESUME_TOOLS,  /* in silence, until the tools that were running are done */
     RESUME_LEAVE,  /* the goodbye was said */
 };
 struct resume_plan {

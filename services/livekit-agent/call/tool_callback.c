@@ -18,12 +18,11 @@ static struct pat_json *row_of(const struct tool_run *r, int64_t at_ms, const ch
 {
     const struct call *c = r->tools->c;
     struct pat_json *row = pat_json_obj();
-    struct pat_id id = pat_id_new();
     char due[PAT_TIME_LEN + 1], local[PAT_LOCAL_LEN + 1];
 
     pat_time_format(at_ms, due);
     pat_tools_local(r->tools->set, at_ms, local);
-    pat_json_set_str(row, "id", id.s);
+    pat_json_set_str(row, "id", r->key.s);
     pat_json_set_str(row, "call_id", c->id);
     pat_json_set_str(row, "user_id", c->ctx->user_id);
     pat_json_set_str(row, "agent_config_id", c->ctx->agent_config_id);
@@ -72,7 +71,7 @@ void tool_callback(struct tool_run *r)
         return;
     }
     row = row_of(r, at_ms, number);
-    tool_record(r->tools->c, "callback", event_of(row), "put_callback", row);
+    tool_record(r->tools->c, "callback", event_of(row), "put_callback", row, r->key.s);
     result = tool_result("noted", "The callback is noted. Confirm the day and time to the caller.");
     pat_json_set_str(result, "local_time", pat_json_str_or(row, "local_time", NULL));
     tool_done(r, TOOL_OK, NULL, result);

@@ -1,6 +1,8 @@
 /* tool_int.h - the inside of a call's tools, shared by call_tools.c and tool_*.c and nobody else.
  *
  *   call_tools.c     the loop: calls in, results out
+ *   tool_ledger.c    what was called, under which key
+ *   tool_resume.c    going on with the tools of an agent that died
  *   tool_report.c    the event and the row of each call
  *   tool_message.c   take_message: dictated, or left now
  *   tool_callback.c  request_callback
@@ -15,6 +17,7 @@
 #define CALL_TOOL_INT_H
 
 #include "call_int.h"
+#include "tool_ledger.h"
 #include "tool_phrases.h"
 
 /* How a call of a tool ended; names in docs/events/turn.tool.schema.json. */
@@ -33,8 +36,11 @@ struct tool_run {
     char name[65];               /* of the tool it wanted */
     const struct pat_tool *tool; /* NULL: there is none, or its arguments are wrong */
     struct pat_json *args;
+    struct pat_id key; /* of what it does: the same for the agent that goes on with it */
     int64_t began_us;
-    bool done;
+    bool begun, done;
+    bool resumed; /* begun by an agent before us */
+    bool checked; /* its passcode was right */
     struct pat_timer deadline;
     /* Whoever runs it keeps what it waits for here, and is asked to let go of it. */
     void (*cancel)(struct tool_run *r);
@@ -58,8 +64,11 @@ struct call_tools {
     struct pat_tools *set;
     struct tool_run *runs;
     bool called, committed, starting, stopped;
-    bool live;         /* the reply that called is still there */
-    uint32_t reply_no; /* its number */
+    struct ledger ledger; /* of this turn */
+    bool owed;            /* the caller waits for what an agent before us began */
+    bool keep;            /* that turn is taken up again */
+    bool live;            /* the reply that called is still there */
+    uint32_t reply_no;    /* its number */
     enum tool_next next;
     int steps;   /* of this turn */
     int in_call; /* calls so far */
@@ -75,12 +84,21 @@ struct call_tools {
     int64_t recording_from_ms;
     struct pat_id message; /* its id */
     struct record *clip;   /* the caller's voice while it is left; NULL: none is made */
+    char *said_before;     /* into it, to an agent before us; NULL: nothing */
     char caller_name[201], callback_number[PAT_PHONE_LEN + 1];
 };
 
 /* call_tools.c. Begins what a tool does: ends now or later in tool_done, exactly once. */
 void tool_done(struct tool_run *r, enum tool_outcome how, const char *error,
                struct pat_json *result_take);
+/* As the model has called it: checked, not begun. NULL: out of memory. */
+struct tool_run *tool_run_new(struct call_tools *t, const struct reply_call *call,
+                              struct pat_json_err *err);
+void tool_run_start(struct tool_run *r);
+/* All of them may be done. */
+void tool_move_on(struct call_tools *t);
+/* tool_resume.c: asks the model when all is done and nobody speaks. */
+void tool_settle(struct call_tools *t);
 /* {"status": status, "message": text for the model} */
 struct pat_json *tool_result(const char *status, const char *text);
 /* Within the reply under way; or, without one, nothing. */
@@ -97,13 +115,16 @@ void tool_passcode_end(struct call_tools *t); /* whatever came of it */
 
 /* tool_message.c */
 bool tool_message_turn(struct call_tools *t, const char *said);
+/* One is being left still, to us now. */
+void tool_message_resume(struct call_tools *t);
 /* The call ends while one is being left: what was said is the message. */
 void tool_message_left(struct call_tools *t);
 
 /* tool_report.c */
 void tool_report(const struct tool_run *r, enum tool_outcome how, const char *error);
-/* An event about this call with a row of its own: function(jsonb) of schema patchbay. */
+/* An event about this call with a row of its own: function(jsonb) of schema patchbay. Told once for
+ * this key and row. */
 void tool_record(struct call *c, const char *name, struct pat_json *data_take, const char *function,
-                 const struct pat_json *row);
+                 const struct pat_json *row, const char *key);
 
 #endif

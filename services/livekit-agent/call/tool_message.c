@@ -8,6 +8,7 @@
  */
 #include "tool_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -17,6 +18,7 @@ enum {
 
 struct message {
     const char *text, *caller_name, *callback_number;
+    const char *key;
     int64_t from_ms, to_ms; /* since the call began; negative: it was not spoken for this */
 };
 
@@ -32,9 +34,8 @@ static void store(struct call *c, const struct message *m)
 {
     struct pat_json *data = pat_json_obj();
     PAT_AUTO_JSON row = pat_json_obj();
-    struct pat_id id = m->from_ms >= 0 ? c->tools->message : pat_id_new();
 
-    pat_json_set_str(row, "id", id.s);
+    pat_json_set_str(row, "id", m->key);
     pat_json_set_str(row, "call_id", c->id);
     pat_json_set_str(row, "user_id", c->ctx->user_id);
     pat_json_set_str(row, "agent_config_id", c->ctx->agent_config_id);
@@ -44,7 +45,7 @@ static void store(struct call *c, const struct message *m)
     pat_json_set_str(row, "transcript", m->text);
     set_times(row, m);
 
-    pat_json_set_str(data, "message_id", id.s);
+    pat_json_set_str(data, "message_id", m->key);
     pat_json_set_null(data, "recording_url");
     if (m->from_ms >= 0)
         pat_json_set_int(data, "duration_ms", m->to_ms > m->from_ms ? m->to_ms - m->from_ms : 0);
@@ -55,7 +56,7 @@ static void store(struct call *c, const struct message *m)
     pat_json_set_str(data, "caller_name", m->caller_name);
     pat_json_set_str(data, "callback_number", m->callback_number);
     set_times(data, m);
-    tool_record(c, "voicemail", data, "put_voicemail", row);
+    tool_record(c, "voicemail", data, "put_voicemail", row, m->key);
 }
 
 /* From here on, our own words too: who begins to speak at once is heard whole. */
@@ -69,7 +70,6 @@ static void begin_clip(struct call_tools *t)
                                    .epoch = c->epoch,
                                    .caller_only = true };
 
-    t->message = pat_id_new();
     if (t->clip || !c->env->recorder || !strcmp(c->env->conf->recording.whose, "off"))
         return;
     (void)snprintf(name, sizeof name, RECORD_MESSAGE "%s", t->message.s);
@@ -101,7 +101,7 @@ void tool_message(struct tool_run *r)
     const char *text = pat_json_str_or(r->args, "message", "");
     const char *name = pat_json_str_or(r->args, "caller_name", "");
     const char *number = pat_json_str_or(r->args, "callback_number", "");
-    struct message m = { text, or_null(name), NULL, -1, -1 };
+    struct message m = { text, or_null(name), NULL, r->key.s, -1, -1 };
 
     t->callback_number[0] = 0;
     if (*number && !pat_tools_reach(t->set, number, t->callback_number))
@@ -115,6 +115,7 @@ void tool_message(struct tool_run *r)
     pat_strcpy(t->caller_name, sizeof t->caller_name, name);
     t->recording = true;
     t->recording_from_ms = -1;
+    t->message = r->key;
     begin_clip(t);
     t->next = NEXT_END;
     tool_say(t, tool_phrase(SAY_LEAVE_MESSAGE, tool_language(t)));
@@ -129,7 +130,38 @@ void call_tools_last_message(struct call_tools *t)
     t->caller_name[0] = t->callback_number[0] = 0;
     t->recording = t->last = true;
     t->recording_from_ms = -1;
+    t->message = pat_event_id_once(t->c->id, "last_message");
     begin_clip(t);
+    call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
+}
+
+/* Behind what an agent before us had heard of it. Yours to free. */
+static char *with_before(struct call_tools *t, const char *said)
+{
+    struct pat_buf b;
+
+    pat_buf_init(&b, 2 * TEXT_MAX + 2);
+    pat_buf_addf(&b, "%s%s%s", t->said_before ? t->said_before : "",
+                 t->said_before && said && *said ? " " : "", said ? said : "");
+    free(t->said_before);
+    t->said_before = NULL;
+    return pat_buf_take(&b);
+}
+
+static struct message message_of(const struct call_tools *t, const char *text)
+{
+    const struct call *c = t->c;
+
+    return (struct message){ .text = text,
+                             .caller_name = or_null(t->caller_name),
+                             .callback_number = or_null(t->callback_number),
+                             .key = t->message.s,
+                             .from_ms = c->said_at_ms,
+                             .to_ms = (ear_voiced_us(c->ear) - c->began_us) / 1000 };
+}
+
+void tool_message_resume(struct call_tools *t)
+{
     call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
 }
 
@@ -137,12 +169,13 @@ void call_tools_last_message(struct call_tools *t)
 bool tool_message_turn(struct call_tools *t, const char *said)
 {
     struct call *c = t->c;
-    struct message m = { said, or_null(t->caller_name), or_null(t->callback_number), c->said_at_ms,
-                         (ear_voiced_us(c->ear) - c->began_us) / 1000 };
-    bool empty = !said || !*said || strnlen(said, TEXT_MAX + 1) > TEXT_MAX;
+    PAT_AUTO_STR all = with_before(t, said);
+    struct message m = message_of(t, all);
+    bool empty = !all || !*all || strnlen(all, TEXT_MAX + 1) > TEXT_MAX;
 
     t->recording = false;
     end_clip(t);
+    checkpoint_touch(c);
     call_turn_kind(c, TURN_PATIENCE, 0);
     if (!empty)
         store(c, &m);
@@ -159,17 +192,12 @@ bool tool_message_turn(struct call_tools *t, const char *said)
 void tool_message_left(struct call_tools *t)
 {
     struct call *c = t->c;
-    struct message m = { NULL, or_null(t->caller_name), or_null(t->callback_number), c->said_at_ms,
-                         (ear_voiced_us(c->ear) - c->began_us) / 1000 };
-    struct pat_buf b;
+    PAT_AUTO_STR said = call_all_said(c);
+    PAT_AUTO_STR all = with_before(t, said);
+    struct message m = message_of(t, all);
 
     t->recording = false;
     end_clip(t);
-    pat_buf_init(&b, TEXT_MAX);
-    pat_buf_addf(&b, "%s%s%s", c->said.len ? c->said.data : "",
-                 c->said.len && c->partial.len ? " " : "", c->partial.len ? c->partial.data : "");
-    m.text = b.data;
-    if (b.len)
+    if (all && *all)
         store(c, &m);
-    pat_buf_fini(&b);
 }

@@ -161,7 +161,7 @@ static struct pat_json *request_of(const struct transfer *x)
     return j;
 }
 
-static bool by_refer(const struct call *c)
+bool transfer_by_refer(const struct call *c)
 {
     const char *by = c->env->conf->transfer_by;
 
@@ -184,6 +184,8 @@ static void ask_router(struct tool_run *r)
             pat_rpc_call(c->env->bus, "router", "transfer", request, ASK_MS, on_asked, r, &x->rpc);
     if (err)
         transfer_not_reached(r, pat_err_name(err));
+    else
+        r->tools->moving = true; /* the caller may be gone before the answer is here */
 }
 
 static void on_warm_begun(const char *refusal, void *arg)
@@ -214,7 +216,7 @@ static void ask(void *arg)
     struct tool_run *r = arg;
     struct transfer *x = r->work;
 
-    if (by_refer(r->tools->c))
+    if (transfer_by_refer(r->tools->c))
         refer_ask(r);
     else if (x->warm)
         ask_warm(r);
@@ -228,7 +230,7 @@ static void begin(struct tool_run *r)
     struct call_tools *t = r->tools;
     struct pat_buf b;
 
-    if (!t->c->env->bus && !by_refer(t->c)) {
+    if (!t->c->env->bus && !transfer_by_refer(t->c)) {
         transfer_not_reached(r, "unavailable");
         return;
     }
@@ -245,6 +247,14 @@ static void begin(struct tool_run *r)
 }
 
 /* ---- begin ---- */
+
+/* The agent that goes on for us need not ask for it. */
+static void passed(struct tool_run *r)
+{
+    ledger_checked(&r->tools->ledger, r);
+    checkpoint_flush(r->tools->c);
+    begin(r);
+}
 
 static void refuse(struct tool_run *r, const char *error, const char *text)
 {
@@ -287,12 +297,12 @@ void tool_transfer(struct tool_run *r)
     }
     x->run = r;
     x->to = *to;
-    x->id = pat_id_new();
-    x->warm = pat_tools_warm(t->set, r->args) && !by_refer(t->c);
+    x->id = r->key;
+    x->warm = pat_tools_warm(t->set, r->args) && !transfer_by_refer(t->c);
     r->work = x;
     r->cancel = let_go;
-    if (to->has_passcode)
-        tool_passcode(r, &x->to, begin);
+    if (to->has_passcode && !r->checked)
+        tool_passcode(r, &x->to, passed);
     else
         begin(r);
 }

@@ -24,7 +24,9 @@ struct transfer {
     const char *outcome; /* of a REFER: the last one told */
 };
 
-/* tool_transfer.c: the end of it, once. */
+/* tool_transfer.c. Not by the router, and so without a key that others go by. */
+bool transfer_by_refer(const struct call *c);
+/* The end of it, once. */
 void transfer_over(struct tool_run *r, enum tool_outcome how, const char *error, const char *status,
                    const char *text);
 void transfer_not_reached(struct tool_run *r, const char *why);

@@ -1,9 +1,11 @@
 /* tool_webhook.c - a tool of the user's own: an endpoint of theirs, called like a webhook.
  *
  * Address and secret are read from Postgres for each call and kept nowhere. One POST, signed after
- * Standard Webhooks (standard-webhooks.com, spec 1.0.0), not repeated: whether it had consequences
- * is the user's to know. Only public addresses are connected to (PAT_AGENT_TOOL_PRIVATE_NETS).
- * What it answers is information for the model, cut, and never anything else.
+ * Standard Webhooks (standard-webhooks.com, spec 1.0.0), not repeated by the agent that sent it:
+ * whether it had consequences is the user's to know. When that agent dies meanwhile, the next one
+ * sends it again under the same webhook-id. Only public addresses are connected to
+ * (PAT_AGENT_TOOL_PRIVATE_NETS). What it answers is information for the model, cut, and never
+ * anything else.
  */
 #include "tool_int.h"
 
@@ -105,7 +107,7 @@ static void post(struct tool_run *r, const char *url, const char *secret)
 {
     const struct env *e = r->tools->c->env;
     struct post *p = r->work;
-    struct pat_id id = pat_id_new();
+    const struct pat_id id = r->key;
     PAT_AUTO_STR body = body_of(r, id.s);
     int64_t now_s = pat_unix_ms() / 1000, left_ms = (r->deadline.due_us - pat_now_us()) / 1000;
     struct pat_buf sign, head[3];
