@@ -232,7 +232,7 @@ class Stack:
     def _start_daemons(self, relay_port: int) -> None:
         provider = self._daemon("retell-provider", "PAT_RETELL_PROVIDER_LISTEN", {
             "PAT_RETELL_API_URL": self.double("retell"), "PAT_RETELL_API_KEY": self.retell_key,
-            "PAT_INSIDE_TOKEN": self.inside_token})
+            "PAT_INSIDE_TOKEN": self.inside_token, "PAT_RETELL_TOOLS_LISTEN": "127.0.0.1:0"})
         router = self._daemon("router", "PAT_ROUTER_LISTEN", {
             "PAT_SIGNALWIRE_SIGNING_KEY": self.signing_key, "PAT_CALL_SECRET": self.call_secret,
             "PAT_LIVEKIT_SIP_HOST": self.livekit_sip_host, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
