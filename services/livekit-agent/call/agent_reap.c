@@ -219,7 +219,10 @@ static void count(struct reap_look *l, const struct roomapi_person *p, const cha
         l->foreign |= *name && strcmp(name, own_name) != 0;
         return;
     case RTC_SIP:
-        l->phones++;
+        if (strcmp(roomapi_detail(p, "sip.h.x-pat-role"), "consult") == 0)
+            l->asked++;
+        else
+            l->phones++;
         break;
     case RTC_STANDARD:
         l->others++;

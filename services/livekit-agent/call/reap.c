@@ -66,6 +66,8 @@ static enum wrong wrong_with(const struct reap_look *l)
 
     if (l->foreign || l->phones > 1) /* two telephones talk to each other */
         return FINE;
+    if (l->asked && l->agents) /* a colleague is asked */
+        return FINE;
     if (!l->phones && !l->others)
         return orphan ? EMPTY : FINE;
     if (orphan && l->phones && (l->ended || (l->mark == REAP_OVER && !came_back(l))))

@@ -29,7 +29,8 @@ struct reap_look {
     enum reap_mark mark;
     int64_t over_ms;   /* unix, since when it is over; 0: not known */
     int agents;        /* in the room */
-    int phones;        /* SIP legs */
+    int phones;        /* SIP legs of callers */
+    int asked;         /* SIP legs of colleagues, in a room of a transfer's (role.h) */
     int others;        /* people, by browser */
     int64_t joined_ms; /* unix, the last of both to come */
     bool ended;        /* the call's record says so */

@@ -64,6 +64,8 @@ static void test_reap__touches_only_what_nobody_needs(void **state)
           0,
           0,
           "put through within the room" },
+        { { .mark = REAP_UNMARKED, .agents = 1, .asked = 1 }, 0, 0, "a colleague is asked" },
+        { { .mark = REAP_UNMARKED, .asked = 1 }, REAP_DELETE, GRACE, "and nobody asks him" },
         { { .mark = REAP_OVER, .others = 1, .over_ms = 9000 }, 0, 0, "somebody looks on" },
         { { .mark = REAP_SERVED, .phones = 1, .ended = true, .agents = 1 }, 0, 0, "still ending" },
     };
