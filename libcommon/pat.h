@@ -8,6 +8,7 @@
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
  *   agentcfg instructions phone passcode prices schema tz tools
+ *   user_tool             a POST of ours to a user's own endpoint
  *   journal health daemon what every daemon is made of
  */
 #ifndef PAT_H
@@ -42,6 +43,7 @@
 #include "sign.h"
 #include "tools.h"
 #include "tz.h"
+#include "user_tool.h"
 #include "ws.h"
 #include "xml.h"
 

@@ -42,6 +42,8 @@ static const struct pat_conf_row rows[] = {
         .min = 1, .max = 600000),
     ROW("PAT_RETELL_SWEEP_EVERY", PAT_CONF_MS, sweep_ms, "1m",
         "how often agents are looked for that no event told of", .min = 100, .max = 3600000),
+    ROW("PAT_RETELL_TOOL_PRIVATE_NETS", PAT_CONF_BOOL, tool_private_nets, "false",
+        "users' own tools may be at private addresses, and without https"),
     ROW("PAT_RETELL_TOOLS_LISTEN", PAT_CONF_ADDR, tools_listen, "127.0.0.1:8085",
         "public port: Retell's tool calls come in here"),
     ROW("PAT_RETELL_TOOLS_URL", PAT_CONF_STR, tools_url, "",

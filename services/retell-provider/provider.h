@@ -24,6 +24,7 @@ struct provider_conf {
     int64_t requests_per_s;
     int64_t max_call_ms, silence_ms;
     int64_t settle_ms, sweep_ms, check_ms, voices_ms;
+    bool tool_private_nets;
     char *drift; /* report, repair or adopt: an agent that somebody else changed at Retell */
 };
 

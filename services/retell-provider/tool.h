@@ -35,11 +35,16 @@ void tool_done(struct tool_run *r, enum tool_outcome how, const char *error, con
                const char *text);
 /* An event about the call, and the row that belongs to it, stored by function of schema patchbay.
  */
+/* The same with an answer that was made elsewhere (taken over). */
+void tool_answer(struct tool_run *r, enum tool_outcome how, const char *error,
+                 struct pat_json *answer_take);
 void tool_record(struct tool_run *r, const char *event, struct pat_json *data_take,
                  const char *function, const struct pat_json *row);
 
 /* Each ends with tool_done. tool_transfer.c: */
 void tool_transfer(struct tool_run *r);
+/* tool_webhook.c: */
+void tool_webhook(struct tool_run *r);
 /* tool_notes.c: */
 void tool_message(struct tool_run *r);
 void tool_callback(struct tool_run *r);

@@ -82,16 +82,23 @@ static void report(struct tool_run *r, enum tool_outcome how, const char *error)
     put(r, "turn", "tool", data, "put_tool_call", row);
 }
 
+void tool_answer(struct tool_run *r, enum tool_outcome how, const char *error,
+                 struct pat_json *answer_take)
+{
+    report(r, how, error);
+    pat_httpd_reply_json(r->req, 200, answer_take);
+    pat_json_free(answer_take);
+    run_free(r);
+}
+
 void tool_done(struct tool_run *r, enum tool_outcome how, const char *error, const char *status,
                const char *text)
 {
-    PAT_AUTO_JSON answer = pat_json_obj();
+    struct pat_json *answer = pat_json_obj();
 
-    report(r, how, error);
     pat_json_set_str(answer, "status", status);
     pat_json_set_str(answer, "message", text);
-    pat_httpd_reply_json(r->req, 200, answer);
-    run_free(r);
+    tool_answer(r, how, error, answer);
 }
 
 /* ------------------------------------------------------------------ what is asked */
@@ -119,6 +126,8 @@ static void dispatch(struct tool_run *r)
         tool_message(r);
     else if (r->tool->kind == PAT_TOOL_CALLBACK)
         tool_callback(r);
+    else if (r->tool->kind == PAT_TOOL_WEBHOOK)
+        tool_webhook(r);
     else
         tool_done(r, TOOL_REFUSED, "unknown", "refused", "There is no such tool.");
 }

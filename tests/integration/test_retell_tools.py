@@ -1,10 +1,15 @@
 """Tools of an agent at Retell: signed, bound to the live call, done once; what they do and what they refuse."""
 
+import base64
+import hashlib
+import hmac
 import http.client
 import json
 import os
+import threading
 import time
 import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 import pytest
@@ -21,11 +26,13 @@ from test_retell_provider import rpc_to
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 PORT = free_port()
 CODE = "four two one one"
+SECRET = "whsec_" + base64.b64encode(b"a key of the user's, 24+").decode()
 
 
 @pytest.fixture(scope="module")
 def stack():
     settings = {"PAT_RETELL_SETTLE": "100ms", "PAT_RETELL_REQUESTS_PER_S": "200", "PAT_RETELL_TOOLS_LISTEN": f"127.0.0.1:{PORT}",
+                "PAT_RETELL_TOOL_PRIVATE_NETS": "true",
                 "PAT_RETELL_TOOLS_URL": f"http://127.0.0.1:{PORT}/v1/retell/tools"}
     with Stack(BUILD, with_livekit=False, daemons={"retell-provider": settings}) as s:
         s.control("retell", call_ms=0)
@@ -38,12 +45,33 @@ def watch(stack):
         yield w
 
 
+class Shop(ThreadingHTTPServer):
+    """The user's own endpoint; keeps what it was sent."""
+
+    def __init__(self):
+        self.got: list[tuple[dict, bytes]] = []
+        self.status = 200
+        super().__init__(("127.0.0.1", 0), Shop.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            self.send_response(self.server.status)
+            self.end_headers()
+            self.wfile.write(b"It is in stock.")
+
+        def log_message(self, *_):
+            pass
+
+
 class Call:
     """A caller of a user of his own, in conversation with the user's agent at Retell."""
 
     numbers = iter(range(15550400001, 15550499999))
 
-    def __init__(self, stack, **settings):
+    def __init__(self, stack, tool_url: str | None = None):
         self.stack, self.user, self.number = stack, uuid.uuid4(), f"+{next(self.numbers)}"
         with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
             add_user(c, self.user, f"{self.user}@example.com", "Ada", self.number)
@@ -53,6 +81,10 @@ class Call:
             for label, number, default, secret in (("Sales", "+15550177701", True, None), ("Boss", "+15550177702", False, CODE)):
                 c.execute("insert into public.transfer_numbers (user_id, label, phone_number, is_default, transfer_secret) "
                           "values (%s, %s, %s, %s, %s)", (self.user, label, number, default, secret))
+            if tool_url:
+                c.execute("insert into patchbay.user_tools (user_id, name, description, url, secret, parameters) values "
+                          "(%s, 'look_up_stock', 'What is in stock.', %s, %s, %s)", (self.user, tool_url, SECRET, json.dumps(
+                              {"type": "object", "properties": {"item": {"type": "string"}}, "required": ["item"]})))
         answer = rpc_to(stack, "pat.rpc.v1.retell.provision", {"agent_config_id": self.config}, timeout_s=30)
         assert "result" in answer, answer
         self.agent = answer["result"]["agent_id"]
@@ -155,6 +187,28 @@ def test_three_wrong_passcodes_are_enough(stack, call):
 def test_nobody_else_is_reached(stack, watch, call, args):
     answer = call.use("transfer_call", **args)
     assert answer["status"] == "refused" and not watch.of("call.transfer", call.id)
+
+
+def test_a_tool_of_the_users_own_is_asked_and_signed(stack, watch):
+    with Shop() as shop:
+        c = Call(stack, f"http://127.0.0.1:{shop.server_address[1]}/stock")
+        try:
+            answer = c.use("look_up_stock", item="chair")
+            assert answer == {"status": "ok", "http_status": 200, "result": "It is in stock."}
+            c.use("look_up_stock", again=True, item="chair")
+            (headers, body), (again, _) = shop.got
+            assert headers["webhook-id"] == again["webhook-id"]
+            text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+            key = base64.b64decode(SECRET.removeprefix("whsec_"))
+            assert headers["webhook-signature"] == "v1," + base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
+            data = json.loads(body)["data"]
+            assert data["arguments"] == {"item": "chair"} and data["call_id"] == c.id and data["to"] == c.number
+            assert c.use("look_up_stock")["status"] == "refused" and len(shop.got) == 2  # an argument is missing
+            shop.status = 500
+            assert c.use("look_up_stock", item="table")["status"] == "failed"
+        finally:
+            stack.hang_up(c.sid)
+            shop.shutdown()
 
 
 def body_of(of, **change) -> bytes:
