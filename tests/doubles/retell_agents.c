@@ -151,11 +151,14 @@ static struct retell_object *model_of(struct retell *rt, const struct pat_json *
 static void get(struct retell *rt, struct pat_httpd_req *r, struct retell_object *list)
 {
     const struct retell_object *o = named(rt, r, list);
-    const struct retell_version *v = version_of(o, asked(r));
+    const struct retell_version *v;
 
+    if (!o)
+        return;
+    v = version_of(o, asked(r));
     if (v)
         pat_httpd_reply_json(r, 200, v->body);
-    else if (o)
+    else
         retell_error(r, 404, "Not Found");
 }
 
@@ -163,13 +166,14 @@ static void update(struct retell *rt, struct pat_httpd_req *r, struct retell_obj
                    bool check(const struct pat_json *, char[160]))
 {
     struct retell_object *o = named(rt, r, list);
-    struct retell_version *v = version_of(o, asked(r));
     PAT_AUTO_JSON body = NULL;
+    struct retell_version *v;
     const char *voice;
     char why[160];
 
     if (!o || !(body = retell_body(r)))
         return;
+    v = version_of(o, asked(r));
     voice = pat_json_str_or(body, "voice_id", NULL);
     if (!v)
         retell_error(r, 404, "Not Found");
