@@ -9,8 +9,10 @@ import json
 import os
 import time
 import uuid
+from contextlib import contextmanager
 
 import pytest
+from livekit import api, rtc
 
 from harness import events
 from harness.sip_leg import wait
@@ -54,12 +56,35 @@ def ask(watch, method: str, user, call: str, **more) -> dict:
     return asyncio.run_coroutine_threadsafe(request(), watch.loop).result(10)
 
 
-def transfer(watch, user, call: str, mode: str = "cold", **more) -> str:
-    id_ = uuid7()
+def transfer(watch, user, call: str, mode: str = "cold", id_: str | None = None, **more) -> str:
+    id_ = id_ or uuid7()
     params = {"transfer_id": id_, "mode": mode, "to": SALES, "label": "sales", "timeout_s": 10} | more
     answer = ask(watch, "transfer", user, call, **params)
     assert answer["result"] == {"transfer_id": id_, "state": "started"}, answer
     return id_
+
+
+@contextmanager
+def asker(stack, name: str):
+    """In the room of a warm transfer, as whoever serves the call is before it asks for one: a voice that says nothing."""
+    async def enter():
+        token = api.AccessToken(stack.livekit.key, stack.livekit.secret).with_identity(f"agent-{name}-1").with_kind("agent") \
+            .with_grants(api.VideoGrants(room_join=True, room=name, agent=True)).to_jwt()
+        async with api.LiveKitAPI(stack.livekit.http_url, stack.livekit.key, stack.livekit.secret) as lk:
+            await lk.room.create_room(api.CreateRoomRequest(name=name, empty_timeout=60))  # no agent is called to it
+        room = rtc.Room(loop=stack.gate.loop)
+        await room.connect(stack.livekit.url, token)
+        source = rtc.AudioSource(48000, 1, loop=stack.gate.loop)
+        await room.local_participant.publish_track(rtc.LocalAudioTrack.create_audio_track("voice", source))
+        return room
+
+    def run(what):
+        return asyncio.run_coroutine_threadsafe(what, stack.gate.loop).result(30)
+    room = run(enter())
+    try:
+        yield
+    finally:
+        run(room.disconnect())
 
 
 def outcomes(watch, call: str) -> list[str]:
@@ -126,21 +151,24 @@ def test_on_livekit_the_caller_comes_back_and_the_agent_speaks(stack, watch, pho
     schemas_hold(watch, call)
 
 
-def test_on_livekit_a_colleague_is_called_into_the_room(stack, watch, phone):
+def test_on_livekit_a_colleague_is_called_into_a_room_of_its_own(stack, watch, phone):
     """His leg is a participant of its own; the caller's is not touched."""
     phone(status=200)
     sid = stack.place_call(LEO.number)
     caller = stack.leg(sid)
     greeted(caller)
-    id_ = transfer(watch, LEO, caller.call, mode="warm")
-    colleague = wait(lambda: stack.gate.legs.get(f"{caller.call}/consult"), 30, "he is dialled into the room")
-    assert colleague.invite["headers"]["X-Pat-Role"] == "consult" and colleague.invite["headers"]["X-Pat-Transfer"] == id_
-    colleague.wait_active(30)
-    wait_outcome(watch, caller.call, "answered")
-    assert caller.reason is None and stack.look(sid)["state"] == "bridged"
-    assert ask(watch, "transfer_update", LEO, caller.call, transfer_id=id_, action="cancel")["result"]["state"] == "ended"
-    wait_outcome(watch, caller.call, "failed")
-    wait(lambda: other_leg(stack)["state"] == "ended", 30, "he is let go")
+    room = uuid7()
+    with asker(stack, f"call_{room}"):
+        id_ = transfer(watch, LEO, caller.call, mode="warm", id_=room)
+        colleague = wait(lambda: stack.gate.legs.get(f"{caller.call}/consult"), 30, "he is dialled into a room of its own")
+        assert colleague.invite["headers"]["X-Pat-Role"] == "consult" and colleague.invite["headers"]["X-Pat-Transfer"] == id_
+        colleague.wait_active(30)
+        wait_outcome(watch, caller.call, "answered")
+        wait(lambda: other_leg(stack)["state"] == "bridged", 30, "he is in that room")
+        assert caller.reason is None and stack.look(sid)["state"] == "bridged"
+        assert ask(watch, "transfer_update", LEO, caller.call, transfer_id=id_, action="cancel")["result"]["state"] == "ended"
+        wait_outcome(watch, caller.call, "failed")
+        wait(lambda: other_leg(stack)["state"] == "ended", 30, "he is let go")
     schemas_hold(watch, caller.call)
     stack.hang_up(sid)
     assert outcome_of_call(stack, sid) == "answered"
