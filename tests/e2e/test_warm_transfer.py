@@ -72,15 +72,14 @@ def heard(leg, who: str, since: float) -> bool:
     return own is not None and own.first_voiced(since) is not None
 
 
-@pytest.mark.soak
 def test_a_colleague_is_asked_apart_and_takes_the_call(stack, watch):
     sid, caller, colleague, _asked = begin(stack)
     call = caller.call
-    # While he is told, the caller waits: not a sound of the briefing, or of him, is in that room.
-    caller.wait_quiet()
-    quiet = time.monotonic()
     assert colleague.room.name != caller.room.name
     briefed(colleague)
+    caller.wait_quiet()  # the caller was told to wait
+    # What he says is for the agent alone.
+    quiet = time.monotonic()
     colleague.say(voice.trim(voice.speak(OTHER)))
     assert silent(caller, quiet)
     # Nor does he hear the caller, who is answered apart.

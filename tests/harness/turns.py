@@ -6,7 +6,8 @@ from pathlib import Path
 
 def replay(build_dir: Path, folder: Path) -> int:
     """How many logs were run again; an AssertionError says where one was decided otherwise."""
-    logs = sorted(Path(folder).glob("*.jsonl"))
+    # One that was killed before its first line was written has an empty one.
+    logs = sorted(log for log in Path(folder).glob("*.jsonl") if log.stat().st_size)
     if logs:
         done = subprocess.run([Path(build_dir) / "bin/patchbay-livekit-agent", "--replay", *logs],
                               capture_output=True, text=True, timeout=60)

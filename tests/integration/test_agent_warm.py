@@ -169,7 +169,6 @@ def test_nobody_takes_the_phone(world, router, outcome):
     end(world, call, caller)
 
 
-@pytest.mark.soak
 def test_one_who_hangs_up_has_refused(world, router):
     call, caller, id_, human = answered(world, router)
     human.hang_up()
@@ -178,7 +177,6 @@ def test_one_who_hangs_up_has_refused(world, router):
     end(world, call, caller)
 
 
-@pytest.mark.soak
 def test_the_caller_thinks_better_of_it(world, router):
     call, caller, id_, human = answered(world, router)
     caller.wait_quiet()
@@ -190,7 +188,6 @@ def test_the_caller_thinks_better_of_it(world, router):
     end(world, call, caller)
 
 
-@pytest.mark.soak
 def test_the_caller_hangs_up_while_waiting(world, router):
     call, caller, id_, human = answered(world, router)
     caller.hang_up()
@@ -199,7 +196,6 @@ def test_the_caller_hangs_up_while_waiting(world, router):
     wait(lambda: {f"call_{id_}", f"call_{call}"}.isdisjoint(world.rooms()), 20, "both rooms are gone")
 
 
-@pytest.mark.soak
 def test_who_only_says_that_he_was_sent_is_put_out_and_hears_nothing(world, router):
     """In the transfer's room and in the call's."""
     call, caller, id_ = asked(world, router)
@@ -216,7 +212,6 @@ def test_who_only_says_that_he_was_sent_is_put_out_and_hears_nothing(world, rout
     end(world, call, caller)
 
 
-@pytest.mark.soak
 def test_another_agent_goes_on_asking(world, router):
     """The one that began is killed while he is being told."""
     call, caller, id_, human = answered(world, router)
