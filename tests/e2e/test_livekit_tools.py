@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,8 +104,9 @@ def tools(watch, call, n):
 
 
 def shows_code(text: str) -> bool:
-    """Any two words of it in a row: the wrong one was nearly right."""
-    return any(part in text.lower() for part in ("four two", "two one", "one seven", "one eight", "4217", "4218"))
+    """Any two words of it in a row (the wrong one was nearly right), or its digits where they are not part of an id or a time."""
+    return any(part in text.lower() for part in ("four two", "two one", "one seven", "one eight")) \
+        or re.search(r"(?<![\w.:+-])42-?1[78](?![\w-])", text) is not None
 
 
 def kept(stack) -> list[str]:
