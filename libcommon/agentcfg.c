@@ -24,6 +24,18 @@ const char *pat_agentcfg_text(const struct pat_json *settings, const char *agent
     return strcmp(v, usual) != 0 ? v : pat_json_str_or(settings, voice, usual);
 }
 
+int pat_agentcfg_greeting(const char *template, const char *name, struct pat_buf *out)
+{
+    const char *at;
+
+    while ((at = strstr(template, "{name}")) != NULL) {
+        pat_buf_add(out, template, (size_t)(at - template));
+        pat_buf_adds(out, name);
+        template = at + strlen("{name}");
+    }
+    return pat_buf_adds(out, template);
+}
+
 struct pat_ambient pat_agentcfg_ambient(const struct pat_json *settings)
 {
     const char *sound = pat_agentcfg_text(settings, "ambient_sound", "voice.ambient_sound", "off");

@@ -16,6 +16,9 @@ double pat_agentcfg_num(const struct pat_json *settings, const char *agent, cons
 const char *pat_agentcfg_text(const struct pat_json *settings, const char *agent, const char *voice,
                               const char *usual);
 
+/* The greeting with {name} filled in: "Hi, this is {name}'s assistant". */
+int pat_agentcfg_greeting(const char *template, const char *name, struct pat_buf *out);
+
 struct pat_ambient {
     const char *sound; /* "coffee-shop"; "": none. Borrowed. */
     double volume;     /* 0..2 */

@@ -64,9 +64,10 @@ void agent_refused(struct agent_job *j, const struct api_answer *a);
 /* *to becomes a copy of from, or NULL. */
 void agent_set(struct pat_json **to, const struct pat_json *from);
 
-/* agent_steps.c: the next step towards what is wanted; the last one. */
+/* agent_steps.c: the next step towards what is wanted; the last one, which notes these fields
+ * (taken) with the rest and gives the row back. */
 void agent_step(struct agent_job *j);
-void agent_settled(struct agent_job *j);
+void agent_settle(struct agent_job *j, struct pat_json *fields);
 void agent_ready(struct agent_job *j);
 
 /* agent_mend.c: somebody deleted it there ("agent", "llm", "version"); a 404 that may be the

@@ -196,7 +196,7 @@ static void on_checked(struct agent_job *j, const struct api_answer *a)
     fields = agent_fields(j);
     if (newest <= j->row.version) {
         pat_json_set_null(fields, "drift");
-        agent_save(j, fields, agent_settled);
+        agent_settle(j, fields);
         return;
     }
     drift = pat_json_obj();
@@ -211,14 +211,14 @@ static void on_checked(struct agent_job *j, const struct api_answer *a)
         j->row.version = newest;
         pat_json_set_int(fields, "version", newest);
         pat_json_set_take(fields, "pushed", pat_json_dup(j->want_all));
-        agent_save(j, fields, agent_settled);
+        agent_settle(j, fields);
     } else if (!strcmp(j->p->conf->drift, "repair")) {
         /* From our own version, so that ours is the newest again. */
         agent_set(&j->row.pushed, NULL);
         pat_json_set_null(fields, "pushed");
         agent_save(j, fields, agent_step);
     } else {
-        agent_save(j, fields, agent_settled);
+        agent_settle(j, fields);
     }
 }
 

@@ -207,10 +207,8 @@ void agent_ready(struct agent_job *j)
     agent_finish(j, &(struct agent_result){ .err = PAT_OK });
 }
 
-void agent_settled(struct agent_job *j)
+void agent_settle(struct agent_job *j, struct pat_json *fields)
 {
-    struct pat_json *fields = agent_fields(j);
-
     pat_json_set_str(fields, "state", "ready");
     pat_json_set_int(fields, "config_version", j->row.config_version);
     pat_json_set_take(fields, "notes", pat_json_dup(j->want.notes));
@@ -246,7 +244,7 @@ static void on_published(struct agent_job *j, const struct api_answer *a)
     pat_json_set_null(fields, "drafted");
     pat_json_set_null(fields, "drift");
     agent_tell(j, "ready", NULL, NULL);
-    agent_save(j, fields, agent_settled);
+    agent_settle(j, fields);
 }
 
 static void publish(struct agent_job *j)
@@ -283,7 +281,7 @@ static void change(struct agent_job *j)
     if (j->row.draft < 0 && same && j->wish == AGENT_CHECK)
         agent_check(j);
     else if (j->row.draft < 0 && same)
-        agent_settled(j);
+        agent_settle(j, agent_fields(j));
     else if (j->row.draft < 0)
         open_draft(j);
     else if (!same_part(j->row.drafted, j, "llm"))

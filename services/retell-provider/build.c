@@ -104,18 +104,6 @@ static const char *model_of(struct built *b, const struct pat_json *s, const cha
 
 /* ------------------------------------------------------------------ what it says */
 
-static void fill_name(struct pat_buf *out, const char *template, const char *name)
-{
-    const char *at;
-
-    while ((at = strstr(template, "{name}")) != NULL) {
-        pat_buf_add(out, template, (size_t)(at - template));
-        pat_buf_adds(out, name);
-        template = at + strlen("{name}");
-    }
-    pat_buf_adds(out, template);
-}
-
 static void add_brevity(struct built *b, struct pat_buf *out, const struct pat_json *s)
 {
     int64_t tokens = pat_json_int_or(s, "max_tokens", 0);
@@ -173,9 +161,7 @@ static int write_greeting(struct built *b, const struct pat_json *s)
     int err;
 
     pat_buf_init(&text, GREETING_MAX);
-    pat_buf_adds(&text, "");
-    fill_name(&text, template, pat_json_str_or(s, "user_name", ""));
-    err = text.err;
+    err = pat_agentcfg_greeting(template, pat_json_str_or(s, "user_name", ""), &text);
     if (!err)
         pat_json_set_str(b->llm, "begin_message", text.data ? text.data : "");
     pat_json_set_str(b->llm, "start_speaker", *template ? "agent" : "user");

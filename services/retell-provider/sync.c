@@ -13,7 +13,6 @@
 enum { JOBS_MAX = 4, WAITERS_MAX = 256 };
 
 struct waiter {
-    enum agent_wish wish;
     agent_fn *fn;
     void *arg;
     struct waiter *next;
@@ -147,7 +146,7 @@ int sync_ask(struct sync *s, const char *config_id, enum agent_wish wish, agent_
         free(w);
         return PAT_ENOMEM;
     }
-    *w = (struct waiter){ wish, fn, arg, e->waiting };
+    *w = (struct waiter){ fn, arg, e->waiting };
     e->waiting = w;
     s->waiters++;
     pump(s);

@@ -1,6 +1,6 @@
 /* retell_voices.c - the voices the Retell double offers, and its concurrency.
  *
- * The presets are the vendor's names; retell_voices takes one away (control key gone_voice).
+ * The presets are the vendor's names; control key gone_voice takes one away.
  */
 #include "retell.h"
 

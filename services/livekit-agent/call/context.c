@@ -43,19 +43,12 @@ static int need_id(const struct pat_json *j, const char *path, char out[PAT_ID_L
     return rc;
 }
 
-/* "Hi, this is {name}'s assistant" */
 static char *fill_name(const char *template, const char *name)
 {
     struct pat_buf b;
-    const char *at;
 
     pat_buf_init(&b, PROMPT_MAX);
-    while ((at = strstr(template, "{name}")) != NULL) {
-        pat_buf_add(&b, template, (size_t)(at - template));
-        pat_buf_adds(&b, name);
-        template = at + strlen("{name}");
-    }
-    pat_buf_adds(&b, template);
+    pat_agentcfg_greeting(template, name, &b);
     return pat_buf_take(&b);
 }
 
