@@ -84,16 +84,14 @@ static void make_stats(struct router *r)
 
 static int routes(struct pat_httpd *s, void *arg)
 {
-    struct router *r = arg;
-    int err = inbound_routes(r);
+    static int (*const parts[])(struct router *) = { inbound_routes,   dial_routes,
+                                                     status_routes,    fallback_routes,
+                                                     voicemail_routes, transfer_routes };
+    int err = PAT_OK;
 
     (void)s;
-    if (!err)
-        err = after_routes(r);
-    if (!err)
-        err = voicemail_routes(r);
-    if (!err)
-        err = transfer_routes(r);
+    for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
+        err = parts[i](arg);
     return err;
 }
 

@@ -68,8 +68,12 @@ struct router {
 
 /* inbound.c: the carrier asks what to do with a new call. */
 int inbound_routes(struct router *r) PAT_MUST_CHECK;
-/* after.c: Dial results, status, the fallback document. */
-int after_routes(struct router *r) PAT_MUST_CHECK;
+/* dial.c: how a dialled leg ended. */
+int dial_routes(struct router *r) PAT_MUST_CHECK;
+/* status.c: the carrier tells that a call ended. */
+int status_routes(struct router *r) PAT_MUST_CHECK;
+/* fallback.c: the voice URL failed, take a message. */
+int fallback_routes(struct router *r) PAT_MUST_CHECK;
 /* explain.c: RPC router.explain. */
 int explain_serve(struct router *r) PAT_MUST_CHECK;
 
