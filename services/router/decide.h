@@ -1,7 +1,7 @@
 /* decide.h - which stack serves a call: pure.
  *
  * The user's own stack first; the other one only when the user has an agent there; a stack whose
- * breaker is open or that was tried already for this call is skipped.
+ * health says no or that was tried already for this call is skipped.
  */
 #ifndef ROUTER_DECIDE_H
 #define ROUTER_DECIDE_H
@@ -14,7 +14,7 @@ struct decide_in {
     enum stack own;
     bool on_retell; /* the user has an agent there */
     bool on_livekit;
-    bool retell_open; /* breaker: do not even try */
+    bool retell_open; /* down: do not even try */
     bool livekit_open;
     unsigned tried; /* bit per enum stack */
 };

@@ -4,6 +4,7 @@
  */
 #include "callback.h"
 #include "document.h"
+#include "health.h"
 #include "leg.h"
 #include "record.h"
 #include "rest.h"
@@ -84,7 +85,7 @@ static void leg_result(struct router *r, struct pat_httpd_req *http, const struc
         pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref->call.s),
                 PAT_S("stack", stack_name(ref->stack)), PAT_S("why", failure),
                 PAT_S("sip_code", carrier_param(c, "DialSipResponseCode")));
-        pat_breaker_failure(ref->stack == STACK_RETELL ? &r->retell : &r->livekit, pat_now_ms());
+        health_outcome(r, ref->stack, false, failure);
         serve_call(r, http, &s, routes_find(r->routes, ref->to));
     }
 }

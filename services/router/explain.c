@@ -1,6 +1,7 @@
 /* explain.c - RPC router.explain: what would happen to a call to this number now, and why. Changes
  * nothing. */
 #include "decide.h"
+#include "health.h"
 #include "routes.h"
 
 static struct pat_json *explain(const struct router *r, const char *number,
@@ -13,8 +14,8 @@ static struct pat_json *explain(const struct router *r, const char *number,
         d = decide(&(struct decide_in){ .own = route->stack,
                                         .on_retell = *route->retell_agent.id,
                                         .on_livekit = route->on_livekit,
-                                        .retell_open = r->retell.state == PAT_BREAKER_OPEN,
-                                        .livekit_open = r->livekit.state == PAT_BREAKER_OPEN });
+                                        .retell_open = !health_would_allow(r, STACK_RETELL),
+                                        .livekit_open = !health_would_allow(r, STACK_LIVEKIT) });
     for (int i = 0; i < d.n_reasons; i++)
         pat_json_add_str(reasons, d.reasons[i]);
     pat_json_set_str(j, "number", number);

@@ -1,5 +1,6 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
 #include "actions.h"
+#include "health.h"
 #include "routes.h"
 #include "transfer.h"
 #include "voicemail.h"
@@ -105,14 +106,14 @@ static int start(struct pat_daemon *d, void *arg)
     r->d = d;
     r->conf = conf;
     make_stats(r);
-    pat_breaker_init(&r->retell, 5, 10000);
-    pat_breaker_init(&r->livekit, 5, 10000);
     err = pat_journal_new(
         &r->journal, d->loop, d->db, d->bus,
         &(struct pat_journal_opts){ .spool_file = *r->conf->spool_file ? r->conf->spool_file : NULL,
                                     .metrics = d->metrics });
     if (!err)
         err = routes_new(&r->routes, d, r->conf->snapshot_file);
+    if (!err)
+        err = health_new(&r->health, r);
     if (!err)
         err = moves_new(&r->moves);
     if (!err)
@@ -139,6 +140,7 @@ static void stop(struct pat_daemon *d, void *arg)
     pat_bus_unsubscribe(r->explain);
     actions_free(r->actions);
     moves_free(r->moves);
+    health_free(r->health);
     routes_free(r->routes);
 }
 

@@ -61,8 +61,7 @@ struct router {
     struct pat_sub *explain;
     struct actions *actions;
     struct moves *moves;
-    struct pat_breaker retell;
-    struct pat_breaker livekit;
+    struct health *health; /* of the stacks */
     struct router_stats stats;
 };
 

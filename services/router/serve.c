@@ -10,6 +10,7 @@
 #include "callback.h"
 #include "decide.h"
 #include "document.h"
+#include "health.h"
 #include "record.h"
 #include "text.h"
 #include "transfer.h"
@@ -144,7 +145,7 @@ static void on_prepared(int err, const struct pat_json *result, const char *mess
 
     (void)result;
     if (!err)
-        pat_breaker_success(&r->livekit);
+        health_outcome(r, STACK_LIVEKIT, true, NULL);
     else
         pat_log(PAT_WARN, "livekit.not_prepared", PAT_S("call", p->call.s), PAT_ERR(err),
                 PAT_S("why", message));
@@ -152,7 +153,7 @@ static void on_prepared(int err, const struct pat_json *result, const char *mess
      * stopped server keeps its connections, and requests run out of time), the dispatch rule still
      * finds them. */
     if (err && err != PAT_ECANCELED && err != PAT_ETIMEDOUT && pat_bus_up(r->d->bus))
-        pat_breaker_failure(&r->livekit, pat_now_ms());
+        health_outcome(r, STACK_LIVEKIT, false, pat_err_name(err));
     free(p);
 }
 
@@ -200,7 +201,7 @@ static void prepare_agent(struct attempt *a)
 
 static void attempt_next(struct attempt *a);
 
-/* Retell refused this call, and is well: a deleted agent, say. The breaker is shared by all users.
+/* Retell refused this call, and is well: a deleted agent, say. Health is shared by all users.
  */
 static bool is_this_calls(int err)
 {
@@ -214,26 +215,21 @@ static void on_registered(int err, const char *retell_call, void *arg)
     if (err) {
         pat_log(PAT_WARN, "route.retell_failed", PAT_S("call", a->s.ref.call.s),
                 PAT_S("user", a->s.ref.user), PAT_ERR(err));
-        if (is_this_calls(err))
-            pat_breaker_success(&a->r->retell);
-        else
-            pat_breaker_failure(&a->r->retell, pat_now_ms());
+        health_outcome(a->r, STACK_RETELL, is_this_calls(err), pat_err_name(err));
         a->s.ref.tried |= 1u << STACK_RETELL;
         a->s.failed_over = pat_err_name(err);
         attempt_next(a);
         return;
     }
-    pat_breaker_success(&a->r->retell);
+    health_outcome(a->r, STACK_RETELL, true, NULL);
     pat_strcpy(a->s.ref.retell_call, sizeof a->s.ref.retell_call, retell_call);
     answer(a);
 }
 
-/* The breaker's one probe is only reserved for the stack that is really chosen. */
+/* A stack's one trial is only reserved for the stack that is really chosen. */
 static bool closed_to_us(struct attempt *a)
 {
-    struct pat_breaker *b = a->d.stack == STACK_RETELL ? &a->r->retell : &a->r->livekit;
-
-    return a->d.stack != STACK_NONE && !pat_breaker_allow(b, pat_now_ms());
+    return a->d.stack != STACK_NONE && !health_allows(a->r, a->d.stack);
 }
 
 static void attempt_next(struct attempt *a)
