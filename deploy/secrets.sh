@@ -15,7 +15,7 @@ keep() {
   chmod 444 "$1"
 }
 
-for name in postgres_password db_owner_password db_daemon_password livekit_api_secret call_secret inside_token supabase_jwt_secret; do
+for name in nats_password postgres_password db_owner_password db_daemon_password livekit_api_secret call_secret inside_token supabase_jwt_secret; do
   keep "$name" "$(random)"
 done
 for vendor in signalwire_signing_key retell_api_key deepgram_api_key openai_api_key elevenlabs_api_key; do
@@ -23,5 +23,7 @@ for vendor in signalwire_signing_key retell_api_key deepgram_api_key openai_api_
 done
 keep db_owner_url "postgres://patchbay_owner:$(cat db_owner_password)@postgres:5432/patchbay"
 keep db_daemon_url "postgres://patchbay_daemon:$(cat db_daemon_password)@postgres:5432/patchbay"
+keep nats_auth.conf "NATS_PASSWORD: \"$(cat nats_password)\""
+[ -e nats_subscribers.conf ] || touch nats_subscribers.conf # deploy/nats/subscribers.sh fills it
 keep livekit_keys.yaml "patchbay: $(cat livekit_api_secret)"
 chmod 600 livekit_keys.yaml # livekit-server refuses a key file that others may read

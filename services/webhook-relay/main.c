@@ -1,5 +1,6 @@
 /* main.c - the webhook-relay: settings, parts in order up, parts in order down. */
 #include "relay.h"
+#include "subscribers.h"
 
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
@@ -65,6 +66,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = retention_new(&r->retention, r);
     if (!err)
         err = backlog_new(&r->backlog, r);
+    if (!err)
+        err = subscribers_new(&r->subscribers, r);
     return err ? err
                : pat_daemon_open(d, &r->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = r->conf->listen }, routes, r);
@@ -82,6 +85,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct relay *r = arg;
 
     (void)d;
+    subscribers_free(r->subscribers);
     backlog_free(r->backlog);
     retention_free(r->retention);
     parked_free(r->parked);

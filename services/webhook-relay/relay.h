@@ -32,6 +32,7 @@ struct callbacks;
 struct parked;
 struct retention;
 struct backlog;
+struct subscribers;
 
 struct relay {
     struct pat_daemon *d;
@@ -44,6 +45,7 @@ struct relay {
     struct parked *parked;
     struct retention *retention;
     struct backlog *backlog;
+    struct subscribers *subscribers;
     struct pat_counter *refused;
 };
 

@@ -70,7 +70,7 @@ class Containers(Stack):
         self.base = f"http://{doubles}"
         self.ports = {name: CONTROL + i for i, name in enumerate(FIRST)}
         self.pg = Database(address("postgres"))
-        self.nats = Server(f"nats://{address('nats')}:4222")
+        self.nats = Server(f"nats://patchbay:{secret('nats_password')}@{address('nats')}:4222")
         livekit = f"ws://{address('livekit')}:7880"
         self.gate = SipGate(livekit, "patchbay", secret("livekit_api_secret"), AGENT_NAME, our_address(doubles))
 

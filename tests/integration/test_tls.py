@@ -1,7 +1,5 @@
 """All of Patchbay where NATS and PostgreSQL demand TLS, and NATS our certificate too; and who is refused, with which words."""
 
-import base64
-import binascii
 import json
 import os
 import shutil
@@ -13,11 +11,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.authority import Authority
 from harness.nats import Nats
+from harness.nkeys import nkey_pair
 from harness.patdb import migrate
 from harness.postgres import DAEMON, OWNER, Postgres
 from harness.process import Process, free_port, http_status
@@ -234,19 +231,6 @@ def test_who_wants_tls_does_not_talk_plainly(servers, tmp_path):
             relay.detail("nats", "Secure Connection not available")
     with servers.relay("tls://127.0.0.1:9") as relay:
         relay.detail("nats", "No server available")
-
-
-def crc16(data: bytes) -> bytes:
-    return binascii.crc_hqx(data, 0).to_bytes(2, "little")
-
-
-def nkey_pair() -> tuple[str, str]:
-    """A user's public key and seed, as NATS writes them: base32 of prefix, key and CRC."""
-    key = Ed25519PrivateKey.generate()
-    raw = key.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
-    public = bytes([20 << 3]) + key.public_key().public_bytes_raw()
-    seed = bytes([(18 << 3) | (20 << 3) >> 5, (20 << 3 & 31) << 3]) + raw
-    return tuple(base64.b32encode(x + crc16(x)).decode().rstrip("=") for x in (public, seed))
 
 
 def test_an_nkey_lets_us_in(servers, tmp_path):
