@@ -1,7 +1,7 @@
 /* pat.h - everything in libcommon, for those who want it all.
  *
  * Layers, each knowing only those above it:
- *   err buf id            values
+ *   err buf id end_reason values
  *   log conf json xml     text in and out
  *   loop                  one thread, timers, descriptors, posts from other threads
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
@@ -21,6 +21,7 @@
 #include "conf.h"
 #include "daemon.h"
 #include "db.h"
+#include "end_reason.h"
 #include "err.h"
 #include "event.h"
 #include "health.h"

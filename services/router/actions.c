@@ -127,7 +127,7 @@ static void on_moved(int err, const char *sid, void *arg)
         return;
     }
     if (a->what == HANGUP)
-        record_ended(a->r, &a->leg.ref, &(struct record_end){ a->reason, "us", "answered", -1 });
+        record_ended(a->r, &a->leg.ref, &(struct record_end){ .reason = a->reason, .talk_ms = -1 });
     done(a, a->what == HANGUP ? "ended" : "recording");
 }
 
@@ -416,7 +416,6 @@ static const char *read_update(struct action *a, const struct pat_json *p)
 
 static const char *read_own(struct action *a, const struct pat_json *p)
 {
-    static const char word[] = "abcdefghijklmnopqrstuvwxyz_";
     static const char keys[] = "0123456789*#ABCDabcdwW";
     const char *s;
 
@@ -427,8 +426,8 @@ static const char *read_own(struct action *a, const struct pat_json *p)
         return read_update(a, p);
     case HANGUP:
         s = pat_json_str_or(p, "reason", "agent_hangup");
-        return pat_strcpy(a->reason, sizeof a->reason, s) && *s && !s[strspn(s, word)] ? NULL
-                                                                                       : "reason";
+        return pat_strcpy(a->reason, sizeof a->reason, s) && pat_end_reason_find(s) ? NULL
+                                                                                    : "reason";
     case DTMF:
         s = pat_json_str_or(p, "digits", "");
         return *s && strlen(s) <= 32 && !s[strspn(s, keys)] ? NULL : "digits";

@@ -4,6 +4,7 @@
  */
 #include "callback.h"
 #include "document.h"
+#include "ends.h"
 #include "health.h"
 #include "leg.h"
 #include "record.h"
@@ -47,8 +48,7 @@ static bool caller_gave_up(const struct carrier_req *c)
 static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref,
                        const struct leg *leg)
 {
-    const char *by = carrier_param(c, "HangupBy");
-    struct record_end e = { "completed", by && !strcmp(by, "caller") ? "caller" : "us", "answered",
+    struct record_end e = { ends_of_dial(c, leg)->word, "answered",
                             callback_seconds_ms(c, "DialCallDuration") };
 
     /* In the room, with somebody the agent had called in. */
@@ -73,7 +73,7 @@ static void leg_result(struct router *r, struct pat_httpd_req *http, const struc
     const char *failure = leg_failure(c);
 
     if (!failure && caller_gave_up(c)) {
-        record_ended(r, ref, &(struct record_end){ "caller_gave_up", "caller", "failed", 0 });
+        record_ended(r, ref, &(struct record_end){ .reason = "caller_gave_up" });
         callback_hangup(r, http, c->form);
     } else if (!failure) {
         end_served(r, c, ref, leg);
@@ -152,8 +152,9 @@ static void on_state_found(const struct leg *leg, void *arg)
 
     if (!was_moved(leg, &w->ref)) {
         record_ended(w->r, &w->ref,
-                     gave_up ? &(struct record_end){ "caller_gave_up", "caller", "failed", 0 }
-                             : &(struct record_end){ "completed", "us", "answered", -1 });
+                     gave_up
+                         ? &(struct record_end){ .reason = "caller_gave_up" }
+                         : &(struct record_end){ ends_of_dial(&w->c, leg)->word, "answered", -1 });
         transfer_caller_left(w->r, leg);
     }
     pat_httpd_reply(w->http, 204, NULL, NULL, 0);

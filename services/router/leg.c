@@ -1,6 +1,6 @@
 /* leg.c - where the carrier's leg of a call is: see leg.h.
  *
- * A search asks three keys and one row at once and ends when KV has named the leg, or everything
+ * A search asks four keys and one row at once and ends when KV has named the leg, or everything
  * has been answered, or at its deadline with what there is. Writing is a plain publish to the
  * bucket's subject: an acknowledgement would change nothing.
  */
@@ -86,7 +86,7 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
 
 /* ------------------------------------------------------------------ finding */
 
-enum { ASK_LEG, ASK_SERVED, ASK_ACTION, ASK_ROW, ASKS };
+enum { ASK_LEG, ASK_SERVED, ASK_END, ASK_ACTION, ASK_ROW, ASKS };
 
 struct search;
 /* One question; outlives the search when its answer comes late. */
@@ -101,6 +101,7 @@ struct search {
     char call[PAT_ID_LEN + 1];
     struct ask *open[ASKS];
     bool kv_leg;
+    int64_t end_epoch; /* of leg.end */
     struct pat_timer deadline;
     leg_fn *fn;
     void *arg;
@@ -123,6 +124,8 @@ static void finish(struct search *s)
     const struct move *own = moves_find(s->r->moves, s->call);
 
     leg.move = move_merge(&leg.move, own);
+    if (leg.epoch && s->end_epoch != leg.epoch)
+        leg.end = NULL; /* of an earlier part of the call: the caller came back from a transfer */
     if (leg.move.n > leg.ref.moves)
         leg.ref.moves = leg.move.n;
     search_free(s);
@@ -131,7 +134,7 @@ static void finish(struct search *s)
 
 static void maybe_finish(struct search *s)
 {
-    bool kv = s->open[ASK_LEG] || s->open[ASK_SERVED] || s->open[ASK_ACTION];
+    bool kv = s->open[ASK_LEG] || s->open[ASK_SERVED] || s->open[ASK_END] || s->open[ASK_ACTION];
 
     if (!kv && (s->kv_leg || !s->open[ASK_ROW]))
         finish(s);
@@ -162,6 +165,16 @@ static int64_t read_epoch(const char *data, size_t len)
     return pat_json_int_or(j, "epoch", 1);
 }
 
+static void read_end(struct search *s, const char *data, size_t len)
+{
+    PAT_AUTO_JSON j = NULL;
+
+    if (pat_json_parse(&j, data, len, NULL))
+        return;
+    s->leg.end = pat_end_reason_find(pat_json_str_or(j, "reason", NULL));
+    s->end_epoch = pat_json_int_or(j, "epoch", 0);
+}
+
 static void on_kv(int err, uint64_t revision, const char *data, size_t len, void *arg)
 {
     struct ask *a = arg;
@@ -178,6 +191,8 @@ static void on_kv(int err, uint64_t revision, const char *data, size_t len, void
         read_leg(s, data, len);
     if (!err && what == ASK_SERVED)
         s->leg.epoch = read_epoch(data, len);
+    if (!err && what == ASK_END)
+        read_end(s, data, len);
     if (!err && what == ASK_ACTION && !move_read(&s->leg.move, data, len))
         s->leg.move_revision = revision;
     maybe_finish(s);
@@ -292,6 +307,7 @@ int leg_find(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn,
     }
     ask_kv(s, ASK_LEG, "leg", kv_ms);
     ask_kv(s, ASK_SERVED, "served", kv_ms);
+    ask_kv(s, ASK_END, "end", kv_ms);
     ask_kv(s, ASK_ACTION, "action", kv_ms);
     ask_row(s, timeout_ms);
     for (int i = 0; i < ASKS; i++)

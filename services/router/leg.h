@@ -2,8 +2,8 @@
  *
  * KV bucket pat_calls, keys by call id, kept for an hour: <call>.leg is written behind every answer
  * that dials a stack ({"ref": signed reference, "form": "cxml"|"swml"}), <call>.served is the
- * serving agent's lease (its epoch fences old ones), <call>.action is the last move (move.h). The
- * row in patchbay.calls has the rest. All are asked at once, and each may be away: KV without an
+ * serving agent's lease (its epoch fences old ones), <call>.end is why it let the call end,
+ * <call>.action is the last move (move.h). The row in patchbay.calls has the rest. All are asked at once, and each may be away: KV without an
  * answer leaves what this router remembers, Postgres is only waited for when KV has no leg.
  */
 #ifndef ROUTER_LEG_H
@@ -20,6 +20,9 @@ struct leg {
     struct move move;       /* the last; n 0: none */
     uint64_t move_revision; /* of its KV record; 0: there is none */
     bool kv;                /* KV answered: its record may be replaced by revision */
+    /* Why the agent that served last let the call end; it says so before it does. Of owner caller:
+     * it saw the caller's leg leave the room, by whoever's will. NULL: it said nothing. */
+    const struct pat_end_reason *end;
 };
 
 /* Makes the bucket. */

@@ -1,6 +1,7 @@
 /* record.c - what the router tells about a call: see record.h. */
 #include "record.h"
 
+#include "ends.h"
 #include "text.h"
 #include "version.h"
 
@@ -181,6 +182,9 @@ static void put_ids(struct text *t, const struct callref *c)
 
 void record_ended(struct router *r, const struct callref *c, const struct record_end *e)
 {
+    const struct pat_end_reason *why = ends_of_ours(e->reason);
+    const char *owner = pat_owner_name(why->owner),
+               *outcome = e->outcome ? e->outcome : why->outcome;
     struct pat_id id = pat_event_id_once(c->call.s, "ended");
     int64_t whole_ms = pat_unix_ms() - c->offered_ms;
     bool again = pat_journal_told(r->journal, &id); /* by the Dial's result, then by the status */
@@ -188,16 +192,16 @@ void record_ended(struct router *r, const struct callref *c, const struct record
 
     about(&data, c);
     text_str(&data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
-    text_str(&data, "reason", e->reason);
-    text_str(&data, "owner", e->owner);
+    text_str(&data, "reason", why->word);
+    text_str(&data, "owner", owner);
     text_int(&data, "duration_ms", whole_ms < 0 ? 0 : whole_ms);
     text_ms(&data, "talk_ms", e->talk_ms);
     put_ids(&data, c);
     call_facts(&facts, r, c, "ended");
-    text_str(&facts, "ended_reason", e->reason);
-    text_str(&facts, "ended_owner", e->owner);
-    if (e->outcome)
-        text_str(&facts, "outcome", e->outcome);
+    text_str(&facts, "ended_reason", why->word);
+    text_str(&facts, "ended_owner", owner);
+    if (outcome)
+        text_str(&facts, "outcome", outcome);
     if (e->talk_ms >= 0)
         text_int(&facts, "duration_ms", e->talk_ms);
     text_time(&facts, "ended_at", pat_unix_ms());
@@ -206,6 +210,6 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     if (again)
         return;
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->call.s), PAT_S("user", c->user),
-            PAT_S("stack", stack_name(c->stack)), PAT_S("reason", e->reason),
-            PAT_S("owner", e->owner), PAT_I("talk_ms", e->talk_ms));
+            PAT_S("stack", stack_name(c->stack)), PAT_S("reason", why->word), PAT_S("owner", owner),
+            PAT_I("talk_ms", e->talk_ms));
 }

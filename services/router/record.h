@@ -24,10 +24,10 @@ void record_voicemail(struct router *r, const struct callref *c, const char *rec
 void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
                            const char *text);
 
+/* Owner and outcome are the reason's (end_reason.h). */
 struct record_end {
-    const char *reason;  /* "completed", "no_answer", "voicemail" ... */
-    const char *owner;   /* "caller", "us", "provider", "carrier" */
-    const char *outcome; /* of patchbay.calls; NULL: not known */
+    const char *reason;  /* a word of the list */
+    const char *outcome; /* of patchbay.calls, where more is known than the word says; or NULL */
     int64_t talk_ms;     /* negative: not known */
 };
 void record_ended(struct router *r, const struct callref *c, const struct record_end *e);

@@ -4,6 +4,7 @@
  * in Postgres by the carrier's id of it.
  */
 #include "callback.h"
+#include "ends.h"
 #include "record.h"
 
 #include <stdlib.h>
@@ -27,37 +28,16 @@ static void status_free(struct status *s)
     free(s);
 }
 
-static int status_end(const struct carrier_req *c, struct record_end *e)
+/* NULL: nothing we need to be told ("ringing", "in-progress"). */
+static const struct pat_end_reason *status_end(const struct carrier_req *c)
 {
-    static const struct {
-        const char *status;
-        struct record_end end;
-    } table[] = {
-        { "completed", { "completed", "caller", "answered", -1 } },
-        { "canceled", { "caller_gave_up", "caller", "failed", 0 } },
-        { "failed", { "failed", "carrier", "failed", 0 } },
-        { "busy", { "busy", "carrier", "failed", 0 } },
-        { "no-answer", { "no_answer", "carrier", "failed", 0 } },
-        /* SWML: end_reason of the state "ended" */
-        { "hangup", { "completed", "caller", "answered", -1 } },
-        { "cancel", { "caller_gave_up", "caller", "failed", 0 } },
-        { "no_answer", { "no_answer", "carrier", "failed", 0 } },
-        { "declined", { "declined", "carrier", "failed", 0 } },
-        { "error", { "failed", "carrier", "failed", 0 } },
-    };
     const char *status = carrier_param(c, "CallStatus");
 
     if (c->form == CARRIER_SWML)
         status = strcmp(pat_json_str_or(c->json, "params.call_state", ""), "ended")
                      ? NULL
                      : pat_json_str_or(c->json, "params.end_reason", "hangup");
-
-    for (size_t i = 0; status && i < sizeof table / sizeof table[0]; i++)
-        if (!strcmp(status, table[i].status)) {
-            *e = table[i].end;
-            return PAT_OK;
-        }
-    return PAT_ENOENT; /* "ringing", "in-progress": nothing we need to be told */
+    return ends_of_status(status);
 }
 
 static void read_ref(struct callref *c, const struct pat_db_result *row)
@@ -98,9 +78,9 @@ static void on_found(int err, const struct pat_db_result *const *results, size_t
         if (pat_db_rows(results[0])) {
             read_ref(&ref, results[0]);
             /* "completed" means that something answered, a voicemail's greeting as well. */
-            if (!strcmp(s->end.outcome, "answered") &&
-                strcmp(pat_db_get(results[0], 0, "state"), "answered"))
-                s->end.outcome = NULL;
+            if (!strcmp(s->end.reason, "completed") &&
+                !strcmp(pat_db_get(results[0], 0, "state"), "answered"))
+                s->end.outcome = "answered";
             record_ended(s->r, &ref, &s->end);
         }
         pat_httpd_reply(s->http, 204, NULL, NULL, 0);
@@ -157,18 +137,20 @@ static int status_start(struct router *r, const struct carrier_req *c, const str
 static void on_status(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
-    struct record_end end;
+    const struct pat_end_reason *why;
+    struct record_end end = { 0 };
     struct carrier_req c;
     int err;
 
     if (carrier_read(&c, r, http, false))
         return;
-    err = *c.call_id ? status_end(&c, &end) : PAT_ENOENT;
-    if (err) {
+    why = *c.call_id ? status_end(&c) : NULL;
+    if (!why) {
         pat_httpd_reply(http, 204, NULL, NULL, 0);
         goto out;
     }
-    if (end.talk_ms < 0)
+    end.reason = why->word;
+    if (!strcmp(why->word, "completed"))
         end.talk_ms = callback_seconds_ms(&c, "CallDuration");
     err = status_start(r, &c, &end);
     if (err)

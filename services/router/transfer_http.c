@@ -331,7 +331,7 @@ static void on_consult_found(const struct leg *leg, void *arg)
     if (took) {
         if (rest_end(v->r, v->ref.carrier_call, leg->form, END_MS, NULL, NULL))
             pat_log(PAT_WARN, "transfer.leg_left", PAT_S("call", v->ref.call.s));
-        record_ended(v->r, &v->ref, &(struct record_end){ "transferred", "us", "transferred", -1 });
+        record_ended(v->r, &v->ref, &(struct record_end){ .reason = "transferred", .talk_ms = -1 });
     } else if (his && leg->move.state == MOVE_ACCEPTED) {
         transfer_tell(v->r, &v->ref, &v->t, "failed", "lost", v->c.call_id);
     } else if (!his || leg->move.state != MOVE_OVER) {
@@ -402,14 +402,16 @@ static void go_back(struct visit *v, const char *outcome)
     serve_call(v->r, v->http, &s, routes_find(v->r->routes, v->ref.to));
 }
 
-static void end_transferred(struct visit *v, const char *by)
+static void end_transferred(struct visit *v, bool by_caller)
 {
     if (v->t.how == TRANSFER_COLD) { /* the word that somebody answered may have been lost */
         transfer_tell(v->r, &v->ref, &v->t, "answered", NULL, NULL);
         transfer_tell(v->r, &v->ref, &v->t, "bridged", NULL, NULL);
     }
     note_state(v, MOVE_OVER);
-    record_ended(v->r, &v->ref, &(struct record_end){ "transferred", by, "transferred", -1 });
+    record_ended(
+        v->r, &v->ref,
+        &(struct record_end){ by_caller ? "caller_hangup" : "transferred", "transferred", -1 });
     callback_hangup(v->r, v->http, v->c.form);
 }
 
@@ -417,15 +419,15 @@ static void end_given_up(struct visit *v)
 {
     note_state(v, MOVE_OVER);
     transfer_tell(v->r, &v->ref, &v->t, "failed", "caller_gave_up", NULL);
-    record_ended(v->r, &v->ref, &(struct record_end){ "caller_hangup", "caller", "answered", -1 });
+    record_ended(v->r, &v->ref, &(struct record_end){ .reason = "caller_hangup", .talk_ms = -1 });
     callback_hangup(v->r, v->http, v->c.form);
 }
 
-static const char *who_hung_up(const struct visit *v)
+static bool caller_hung_up(const struct visit *v)
 {
     const char *by = carrier_param(&v->c, "HangupBy");
 
-    return by && !strcmp(by, "caller") ? "caller" : "us";
+    return by && !strcmp(by, "caller");
 }
 
 /* A whispered call was answered; that says nothing about whether it was taken. */
@@ -434,8 +436,8 @@ static void on_whispered_found(const struct leg *leg, void *arg)
     struct visit *v = arg;
 
     if (leg->move.n == v->t.attempt && leg->move.state == MOVE_BRIDGED)
-        end_transferred(v, who_hung_up(v));
-    else if (!strcmp(who_hung_up(v), "caller"))
+        end_transferred(v, caller_hung_up(v));
+    else if (caller_hung_up(v))
         end_given_up(v);
     else
         go_back(v, "refused");
@@ -463,7 +465,7 @@ static void on_transferred(struct pat_httpd_req *http, void *arg)
     } else if (strcmp(status, "completed") && strcmp(status, "answered")) {
         go_back(&v, status);
     } else if (v.t.how == TRANSFER_COLD) {
-        end_transferred(&v, who_hung_up(&v));
+        end_transferred(&v, caller_hung_up(&v));
     } else {
         kept = visit_keep(&v);
         if (kept && !leg_find(v.r, v.ref.call.s, FIND_MS, on_whispered_found, kept))

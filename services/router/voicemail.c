@@ -67,11 +67,11 @@ static void end_recorded(struct router *r, const struct carrier_req *c, const st
     int64_t ms = recorded_ms(c);
 
     if (!url || !*url) {
-        record_ended(r, ref, &(struct record_end){ "no_message", "caller", "failed", 0 });
+        record_ended(r, ref, &(struct record_end){ .reason = "no_message" });
         return;
     }
     record_voicemail(r, ref, url, ms);
-    record_ended(r, ref, &(struct record_end){ "voicemail", "caller", "voicemail", ms });
+    record_ended(r, ref, &(struct record_end){ .reason = "voicemail", .talk_ms = ms });
 }
 
 static bool still_recording(const struct carrier_req *c)

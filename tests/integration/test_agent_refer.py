@@ -139,4 +139,4 @@ def test_who_is_not_taken_is_told(world, answer, outcome):
     assert [o for o, _ in told(world, call)] == ["started", outcome]
     assert "0100077" not in json.dumps(world.watch.of("call.transfer", call))
     leg.hang_up()
-    wait(lambda: world.logged("call.ended", call=call, reason="caller_left"), 20, "the agent has let go")
+    wait(lambda: world.logged("call.ended", call=call, reason="caller_hangup"), 20, "the agent has let go")

@@ -180,7 +180,7 @@ def test_a_failure_before_the_caller_left_is_told_too(world, router):
     assert (tool["data"]["outcome"], tool["data"]["error"]) == ("failed", "busy")
     assert "could not be reached" in world.watch.wait_for("turn.agent", call, n=2)["data"]["text"]
     end(world, call, leg)
-    assert world.logged("call.ended", call=call)[0]["reason"] == "caller_left"
+    assert world.logged("call.ended", call=call)[0]["reason"] == "caller_hangup"
 
 
 INJECTED = [

@@ -27,7 +27,7 @@ EXAMPLES = {
     "call.failed_over": CALL_OF | {"from": "livekit", "to": "retell", "reason": "no_answer"},
     "call.transfer": CALL_OF | {"transfer_id": CALL, "attempt": 1, "mode": "warm", "label": "sales", "to": "+*******0142",
                                 "outcome": "no_answer", "reason": None, "carrier_leg_id": None},
-    "call.ended": CALL_OF | {"stack": "livekit", "reason": "completed", "owner": "caller", "duration_ms": 61000,
+    "call.ended": CALL_OF | {"stack": "livekit", "reason": "caller_hangup", "owner": "caller", "duration_ms": 61000,
                              "talk_ms": 58000, "ids": {"carrier_call_id": "1", "retell_call_id": None,
                                                        "livekit_room": "call_" + CALL}},
     "call.voicemail": CALL_OF | {"recording_url": None, "duration_ms": None},

@@ -260,7 +260,7 @@ def test_sigterm_lets_a_live_call_finish_and_takes_no_new_one(agent):
     assert not agent.logged("call.joining", call=late)
     leg.hang_up()
     assert process.wait(10) == 0
-    assert agent.logged("call.ended", call=call)[0]["reason"] == "caller_left"
+    assert agent.logged("call.ended", call=call)[0]["reason"] == "caller_hangup"
 
 
 def test_settings_are_checked_before_anything_is_connected():

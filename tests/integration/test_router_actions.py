@@ -392,11 +392,11 @@ def test_the_agent_sends_the_caller_to_voicemail(stack, rita):
 
 
 def test_the_agent_hangs_up(stack, rita):
-    assert rita.ask("hangup", reason="goodbye_said")["result"] == {"state": "ended"}
+    assert rita.ask("hangup", reason="idle")["result"] == {"state": "ended"}
     stack.wait_story(rita.sid, "ended_by_api")
     row = rita.ended()
     assert row["ended_owner"] == "us" and row["outcome"] == "answered"
-    assert rita.watch.wait_for("call.ended", rita.call)["data"]["reason"] == "goodbye_said"
+    assert rita.watch.wait_for("call.ended", rita.call)["data"]["reason"] == "idle"
     for method in ("hangup", "voicemail"):
         assert rita.ask(method)["error"]["message"] == "no_leg"
     assert rita.transfer()["error"]["message"] == "no_leg"
@@ -574,7 +574,7 @@ def test_nats_goes_away_in_the_middle(stack, leo, phones):
         assert leo.room.invites[1]["headers"]["X-Pat-Returned"] == "busy"
         stack.hang_up(leo.sid)
         leo.room.hang_up()
-        assert leo.ended()["ended_reason"] == "completed"
+        assert leo.ended()["ended_reason"] == "caller_hangup"
     finally:
         stack.nats.start()
     router = stack.daemons["router"]

@@ -92,7 +92,7 @@ def test_a_telephone_is_greeted_heard_and_answered(stack, watch):
     row = over(stack, watch, sid, phone)
     assert str(row["id"]) == phone.call and row["outcome"] == "answered" and row["stack"] == "livekit"
     assert watch.of("call.ended", phone.call)[0]["data"]["owner"] == "caller"
-    assert agent_ended(stack, phone.call) == "caller_left"
+    assert agent_ended(stack, phone.call) == "caller_hangup"
 
 
 @pytest.mark.parametrize("codec", ["PCMU/8000/1", "PCMA/8000/1", "G722/16000/1"])
@@ -167,7 +167,7 @@ def test_the_agent_hangs_up(stack, watch):
     row = over(stack, watch, sid, phone)
     assert phone.reason == "Connection reset by peer" and not phone.trunk.seen("BYE", "phone")
     assert row["outcome"] == "answered"
-    assert agent_ended(stack, phone.call) == "agent_ended"
+    assert agent_ended(stack, phone.call) == "agent_hangup"
     # Nothing of the goodbye is cut off.
     said = watch.of("turn.agent", phone.call)[-1]["data"]["heard"]
     heard = voice.resample(phone.heard.since(goodbye - 0.3), phone.rate, voice.RATE)

@@ -47,7 +47,7 @@ def test_forged_headers_are_not_believed(stack, dial):
                  headers=signed(stack, call, "another secret of thirty-two characters"), login=(USER, PASSWORD))
     wait(lambda: any(a.logged("call.headers_forged", call=call) for a in stack.agents), 40, "it is seen")
     phone.wait()
-    assert ended(stack, call)["reason"] == "caller_left"
+    assert ended(stack, call)["reason"] == "caller_hangup"
     assert not any(a.logged("call.context", call=call, **{"from": "headers"}) for a in stack.agents)
 
 

@@ -52,7 +52,7 @@ static void note_over(struct agent *a, const struct call *c)
 {
     struct over *o = &a->over[a->over_next];
 
-    if (strcmp(call_reason(c), "caller_left") != 0)
+    if (strcmp(call_reason(c), "caller_hangup") != 0)
         return;
     a->over_next = (a->over_next + 1) % AGENT_OVER;
     (void)pat_strcpy(o->call_id, sizeof o->call_id, call_id(c));

@@ -370,8 +370,10 @@ void call_end(struct call *c, const char *reason)
     stop_timers(c);
     call_trouble_stop(c);
     ear_attach(c->ear, NULL);
-    if (!c->yielded) /* else it is in what we have left */
+    if (!c->yielded) { /* else it is in what we have left */
+        report_end(c);
         report_usage(c);
+    }
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->id), PAT_S("reason", c->reason),
             PAT_I("duration_ms", call_ms(c)), PAT_I("turns", c->turns),
             PAT_I("late_frames", player_late_frames(c->player)));

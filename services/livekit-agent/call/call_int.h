@@ -298,6 +298,8 @@ void report_once(struct call *c, const char *area, const char *name, const struc
 /* Of a recogniser and a voice, each or NULL, all of it so far: once. */
 void call_usage_speech(struct usage *u, const struct stt *s, const struct mouth *m);
 void call_used(const char *model, const struct llm_usage *u, void *call); /* reply_events.used */
+/* For the router, before the caller's leg goes: why the call is over. */
+void report_end(const struct call *c);
 void report_usage(struct call *c);
 void call_look_at_cost(struct call *c);                 /* now and then */
 struct pat_json *call_usage_save(const struct call *c); /* a part of the checkpoint */

@@ -99,7 +99,7 @@ static void test_limits__without_prices_there_is_none_in_money(void **state)
 
     r->conf.max_call_cents = 1;
     greeted(r);
-    call_hang_up(r->call, "enough", false);
+    call_hang_up(r->call, "idle", false);
     turn_until(r, has_usage, 5000);
     assert_null(fake_event("call.limit"));
 }
@@ -112,7 +112,7 @@ static void test_usage__is_told_once_of_each_kind(void **state)
 
     greeted(r);
     fake_speak(10, false);
-    call_hang_up(r->call, "enough", false);
+    call_hang_up(r->call, "idle", false);
     turn_until(r, has_usage, 5000);
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
         int n = 0;

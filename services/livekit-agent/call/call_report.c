@@ -6,6 +6,7 @@
 #include "call_int.h"
 #include "words.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,6 +170,25 @@ void report_partial(struct call *c, const char *text)
     if (c->env->bus && pat_bus_publish(c->env->bus, t.subject, t.json, t.len))
         pat_log(PAT_DEBUG, "call.partial_dropped", PAT_S("call", c->id));
     pat_event_text_fini(&t);
+}
+
+void report_end(const struct call *c)
+{
+    PAT_AUTO_JSON j = pat_json_obj();
+    PAT_AUTO_STR text = NULL;
+    char subject[96];
+    int err = PAT_ENOMEM;
+
+    if (!c->env->bus)
+        return;
+    pat_json_set_str(j, "reason", c->reason);
+    pat_json_set_int(j, "epoch", c->epoch);
+    text = pat_json_print(j);
+    (void)snprintf(subject, sizeof subject, "$KV." CALL_BUCKET ".%.36s.end", c->id);
+    if (text)
+        err = pat_bus_publish(c->env->bus, subject, text, strlen(text));
+    if (err)
+        pat_log(PAT_INFO, "call.end_not_noted", PAT_S("call", c->id), PAT_ERR(err));
 }
 
 /* null for a stage that did not take place. */

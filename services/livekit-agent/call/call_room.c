@@ -77,7 +77,7 @@ static void caller_left(struct call *c, int reason)
         return;
     }
     pat_strcpy(c->reason, sizeof c->reason,
-               call_tools_moved(c->tools) ? "transferred" : "caller_left");
+               call_tools_moved(c->tools) ? "transferred" : "caller_hangup");
     call_turn_kind(c, TURN_GONE, 0);
 }
 

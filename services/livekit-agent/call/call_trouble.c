@@ -107,7 +107,7 @@ void call_give_up(struct call *c, const char *reason)
 void call_leave(struct call *c)
 {
     if (!to_voicemail(c))
-        call_end(c, c->reason[0] ? c->reason : "hung_up");
+        call_end(c, c->reason[0] ? c->reason : "agent_hangup");
 }
 
 bool call_moved(const struct call *c)

@@ -121,7 +121,7 @@ static void test_refer__whom_nobody_takes_goes_on_with_us(void **state)
         assert_non_null(strstr(fake_event("call.transfer"), want));
         assert_non_null(strstr(fake_event("turn.tool"), "\"outcome\":\"failed\""));
         leave();
-        assert_string_equal(call_reason(r->call), "caller_left");
+        assert_string_equal(call_reason(r->call), "caller_hangup");
         assert_int_equal(fake_count("call.transfer"), 2);
         rig_tear_down(state);
         rig_set_up(state);
@@ -151,7 +151,7 @@ static void test_refer__and_by_who_stays(void **state)
     assert_non_null(strstr(fake_event("turn.tool"), "\"outcome\":\"timed_out\""));
     assert_non_null(strstr(fake_event("call.transfer"), "\"outcome\":\"failed\""));
     leave();
-    assert_string_equal(call_reason(r->call), "caller_left");
+    assert_string_equal(call_reason(r->call), "caller_hangup");
 }
 
 static void test_refer__who_hangs_up_meanwhile_has_given_up(void **state)
@@ -162,7 +162,7 @@ static void test_refer__who_hangs_up_meanwhile_has_given_up(void **state)
     leave();
     assert_null(fake.referred);
     assert_non_null(strstr(fake_event("call.transfer"), "\"reason\":\"caller_gave_up\""));
-    assert_string_equal(call_reason(r->call), "caller_left");
+    assert_string_equal(call_reason(r->call), "caller_hangup");
 }
 
 int main(void)

@@ -10,7 +10,7 @@ void tool_end(struct tool_run *r)
     t->next = NEXT_END;
     tool_done(r, TOOL_OK, NULL, tool_result("ending", "The call ends now."));
     if (!c->reason[0])
-        pat_strcpy(c->reason, sizeof c->reason, "agent_ended");
+        pat_strcpy(c->reason, sizeof c->reason, "agent_hangup");
     /* With the goodbye the model has said, else with ours. */
     call_turn_kind(c, TURN_HANG_UP, said ? 1 : 2);
 }
