@@ -85,7 +85,8 @@ static void leg_result(struct router *r, struct pat_httpd_req *http, const struc
         pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref->call.s),
                 PAT_S("stack", stack_name(ref->stack)), PAT_S("why", failure),
                 PAT_S("sip_code", carrier_param(c, "DialSipResponseCode")));
-        health_outcome(r, ref->stack, false, failure);
+        if (ref->stack) /* a phone that nobody answers is nobody's fault */
+            health_outcome(r, ref->stack, false, failure);
         serve_call(r, http, &s, routes_find(r->routes, ref->to));
     }
 }

@@ -32,6 +32,9 @@ int document_room_uri(struct pat_buf *out, const struct router_conf *conf,
 int cxml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri) PAT_MUST_CHECK;
 int cxml_say_hangup(struct pat_buf *out, const char *voice, const char *text) PAT_MUST_CHECK;
 int cxml_hangup(struct pat_buf *out) PAT_MUST_CHECK;
+/* Not answered, and not charged. SWML's words: SignalWire docs, SWML "hangup". */
+int cxml_reject(struct pat_buf *out, bool busy) PAT_MUST_CHECK;
+int swml_reject(struct pat_buf *out, bool busy) PAT_MUST_CHECK;
 /* Greets, records, then asks action_url; the recording's file is told to the same URL. */
 /* transcribe_url NULL: nobody writes it down. */
 int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,

@@ -3,19 +3,21 @@
 #include "decide.h"
 #include "health.h"
 #include "routes.h"
+#include "serve.h"
 
 static struct pat_json *explain(const struct router *r, const char *number,
                                 const struct route *route)
 {
     struct pat_json *j = pat_json_obj(), *reasons = pat_json_arr();
+    struct decide_in in = { 0 };
     struct decision d = { 0 };
 
-    if (route)
-        d = decide(&(struct decide_in){ .own = route->stack,
-                                        .on_retell = *route->retell_agent.id,
-                                        .on_livekit = route->on_livekit,
-                                        .retell_open = !health_would_allow(r, STACK_RETELL),
-                                        .livekit_open = !health_would_allow(r, STACK_LIVEKIT) });
+    if (route) {
+        serve_ladder(&in, route);
+        in.ladder.retell.down = !health_would_allow(r, STACK_RETELL);
+        in.ladder.livekit.down = !health_would_allow(r, STACK_LIVEKIT);
+        d = decide(&in);
+    }
     for (int i = 0; i < d.n_reasons; i++)
         pat_json_add_str(reasons, d.reasons[i]);
     pat_json_set_str(j, "number", number);
@@ -30,7 +32,7 @@ static struct pat_json *explain(const struct router *r, const char *number,
     pat_json_set_str(j, "serves",
                      !route || !route->active ? "not_in_service"
                      : d.stack                ? stack_name(d.stack)
-                                              : "voicemail");
+                                              : decide_action_name(d.action));
     pat_json_set_take(j, "reasons", reasons);
     return j;
 }

@@ -100,13 +100,17 @@ static void put_reasons(struct text *t, const struct decision *d)
 void record_routed(struct router *r, const struct callref *c, const struct decision *d,
                    const char *sip_target, int64_t answer_us)
 {
-    char room[sizeof "call_" + PAT_ID_LEN];
+    char room[sizeof "call_" + PAT_ID_LEN], masked[NUMBER_MAX];
     struct text data, facts;
 
     say_offered(r, c);
     about(&data, c);
     text_or_null(&data, "agent_config_id", c->agent_config);
     text_str(&data, "stack", stack_name(d->stack));
+    text_str(&data, "action", decide_action_name(d->action));
+    text_str(&data, "policy", d->policy);
+    number_mask(masked, d->forward);
+    text_or_null(&data, "forwarded_to", masked);
     put_reasons(&data, d);
     text_bool(&data, "is_fallback", d->fallback);
     text_str(&data, "sip_target", sip_target);

@@ -16,6 +16,7 @@ struct entry {
 
 struct routes_table {
     struct entry *entries; /* by number */
+    struct policy_set *policies;
 };
 
 const char *stack_name(enum stack s)
@@ -36,13 +37,20 @@ enum stack stack_parse(const char *s)
 
 int routes_table_new(struct routes_table **out)
 {
-    *out = calloc(1, sizeof **out);
-    return *out ? PAT_OK : PAT_ENOMEM;
+    struct routes_table *t = calloc(1, sizeof *t);
+    int err = t ? policy_set_new(&t->policies) : PAT_ENOMEM;
+
+    if (err)
+        free(t);
+    else
+        *out = t;
+    return err;
 }
 
 static void drop(struct routes_table *t, struct entry *e)
 {
     HASH_DEL(t->entries, e);
+    policy_put(t->policies, e->route.policies);
     pat_json_free(e->row);
     free(e->settings);
     free(e);
@@ -56,6 +64,7 @@ void routes_table_free(struct routes_table *t)
         return;
     HASH_ITER(hh, t->entries, e, next)
     drop(t, e);
+    policy_set_free(t->policies);
     free(t);
 }
 
@@ -135,6 +144,10 @@ int routes_table_put(struct routes_table *t, struct pat_json *row_take)
 
     if (!err)
         err = print_settings(&settings, row_take);
+    if (!err) {
+        fresh.policies = policy_get(t->policies, pat_json_at(row_take, "policies"));
+        err = fresh.policies ? PAT_OK : PAT_ENOMEM;
+    }
     if (err)
         goto fail;
     e = find(t, fresh.number);
@@ -151,6 +164,7 @@ int routes_table_put(struct routes_table *t, struct pat_json *row_take)
         memcpy(e->route.number, fresh.number, sizeof fresh.number);
         HASH_ADD_STR(t->entries, route.number, e);
     }
+    policy_put(t->policies, e->route.policies);
     pat_json_free(e->row);
     free(e->settings);
     fresh.settings = settings;
@@ -161,6 +175,7 @@ int routes_table_put(struct routes_table *t, struct pat_json *row_take)
     return PAT_OK;
 
 fail:
+    policy_put(t->policies, fresh.policies);
     free(settings);
     pat_json_free(row_take);
     return err;

@@ -11,8 +11,7 @@
 #ifndef ROUTER_ROUTES_H
 #define ROUTER_ROUTES_H
 
-#include "number.h"
-#include "router.h"
+#include "policy.h"
 
 struct retell_agent {
     char id[129];    /* "": none */
@@ -29,6 +28,7 @@ struct route {
     bool active;     /* number, agent and account */
     bool on_livekit; /* may be served there: own stack, or stack_config names it */
     int64_t version;
+    const struct policies *policies; /* never NULL */
     const char *settings; /* row of patchbay.agent_settings as JSON; NULL when there is none */
 };
 
@@ -46,9 +46,8 @@ const struct route *routes_table_find(const struct routes_table *t, const char *
 size_t routes_table_count(const struct routes_table *t);
 /* One row as the snapshot and the query give it:
  * {"number","user_id","agent_config_id","stack","retell_agent_id",
- * "retell_agent_version","is_active","version","settings":{...}|null}. Takes row over. Marks it as
- * seen. PAT_ESTALE: an older version than the
- * one known. */
+ * "retell_agent_version","is_active","version","settings":{...}|null,"policies":{...}|null}. Takes
+ * row over. Marks it as seen. PAT_ESTALE: an older version than the one known. */
 int routes_table_put(struct routes_table *t, struct pat_json *row_take);
 /* Drops the rows of this user (NULL: of all) not seen since the last call of this kind for them. */
 void routes_table_drop_unseen(struct routes_table *t, const char *user);

@@ -33,8 +33,9 @@
     "case when exists (select from patchbay.user_tools t where t.user_id = s.user_id) then "                      \
     "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end || "      \
     "coalesce((select jsonb_build_object('record_calls', x.u -> 'record_calls') from (select to_jsonb(p) as u "   \
-    "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}')) "                          \
-    "from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "                         \
+    "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}'), 'policies', "              \
+    "k.policies) from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "             \
+    "left join patchbay.route_policies k on k.agent_config_id = r.agent_config_id "                               \
     "left join patchbay.retell_tombstones t on t.agent_id = r.retell_agent_id "                                   \
     "left join patchbay.retell_agents p on p.agent_config_id = r.agent_config_id and p.agent_id = r.retell_agent_id"
 

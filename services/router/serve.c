@@ -27,11 +27,15 @@ enum { USUAL_URL = 600, USUAL_DOCUMENT = 1500 };
 static const char leave_message[] =
     "Nobody can take your call right now. Please leave a message after the tone.";
 
+static const char apology[] =
+    "We are sorry, nobody can take your call right now. Please try again later.";
+
 /* One attempt under way; owns copies, the route may change meanwhile. */
 struct attempt {
     struct router *r;
     struct pat_httpd_req *http;
     struct serve s;
+    struct policy_facts facts; /* in.policy, of a new call */
     struct decide_in in;
     struct decision d;
     struct retell_agent retell_agent;
@@ -90,11 +94,71 @@ static void tell(struct attempt *a)
     int64_t us = pat_now_us() - a->s.started_us;
 
     pat_histogram_observe(a->r->stats.answer_s[a->asked_outside], (double)us / 1e6);
-    pat_log(PAT_INFO, a->d.stack ? "call.routed" : "call.to_voicemail", PAT_S("call", ref->call.s),
-            PAT_S("user", ref->user), PAT_S("stack", stack_name(a->d.stack)),
-            PAT_B("fallback", a->d.fallback),
+    pat_log(PAT_INFO, a->d.action == DECIDE_VOICEMAIL ? "call.to_voicemail" : "call.routed",
+            PAT_S("call", ref->call.s), PAT_S("user", ref->user),
+            PAT_S("action", decide_action_name(a->d.action)), PAT_S("policy", a->d.policy),
+            PAT_S("stack", stack_name(a->d.stack)), PAT_B("fallback", a->d.fallback),
             PAT_S("retell_call", *ref->retell_call ? ref->retell_call : NULL),
             PAT_I("answer_us", us));
+}
+
+/* To a phone; its Dial's result asks what is next, as a stack's does. */
+static int write_forward(struct attempt *a, const char *token, struct pat_buf *doc)
+{
+    struct router *r = a->r;
+    struct dial_phone d = { .conf = r->conf,
+                            .number = a->d.forward,
+                            .caller_id = a->s.ref.to,
+                            .timeout_s = (int)r->conf->dial_timeout_s };
+    struct pat_buf action, state;
+    int err;
+
+    pat_buf_init(&action, 4096);
+    pat_buf_init(&state, 4096);
+    err = callback_url_of(&action, r, "/v1/signalwire/dial/", &a->s.ref, token);
+    if (!err)
+        err = callback_url_of(&state, r, "/v1/signalwire/leg/", &a->s.ref, token);
+    d.action_url = action.data;
+    d.status_url = state.data;
+    if (!err)
+        err = a->s.form == CARRIER_SWML ? swml_dial_phone(doc, &d) : cxml_dial_phone(doc, &d);
+    pat_buf_fini(&action);
+    pat_buf_fini(&state);
+    return err;
+}
+
+static int write_document(struct attempt *a, const char *token, struct pat_buf *doc,
+                          struct pat_buf *sip)
+{
+    bool swml = a->s.form == CARRIER_SWML;
+
+    switch (a->d.action) {
+    case DECIDE_STACK:
+        return write_dial(a, token, doc, sip);
+    case DECIDE_FORWARD:
+        return write_forward(a, token, doc);
+    case DECIDE_VOICEMAIL:
+        return voicemail_write(a->r, &a->s.ref, a->s.form, leave_message, doc);
+    case DECIDE_REFUSE:
+        return swml ? swml_reject(doc, a->d.busy) : cxml_reject(doc, a->d.busy);
+    default:
+        return swml ? swml_say_hangup(doc, apology)
+                    : cxml_say_hangup(doc, a->r->conf->say_voice, apology);
+    }
+}
+
+/* So that whoever goes on with the call knows. */
+static void note_tried(struct attempt *a)
+{
+    struct callref *ref = &a->s.ref;
+
+    ref->stack = a->d.stack;
+    if (a->d.action == DECIDE_STACK)
+        ref->tried |= LADDER_TRIED(a->d.stack);
+    else if (a->d.action == DECIDE_FORWARD)
+        ref->tried |= LADDER_TRIED_FORWARD;
+    else if (a->d.action == DECIDE_VOICEMAIL)
+        ref->tried |= LADDER_TRIED_VOICEMAIL;
 }
 
 static void answer(struct attempt *a)
@@ -109,18 +173,17 @@ static void answer(struct attempt *a)
     (void)pat_buf_reserve(&token, USUAL_URL);
     (void)pat_buf_reserve(&doc, USUAL_DOCUMENT);
     (void)pat_buf_reserve(&sip, USUAL_URL);
-    a->s.ref.stack = a->d.stack;
-    if (a->d.stack)
-        a->s.ref.tried |= 1u << a->d.stack;
+    note_tried(a);
     err = callref_token(&token, r->conf->call_secret, &a->s.ref);
     if (!err)
-        err = a->d.stack ? write_dial(a, token.data, &doc, &sip)
-                         : voicemail_write(r, &a->s.ref, a->s.form, leave_message, &doc);
+        err = write_document(a, token.data, &doc, &sip);
     record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
                   pat_now_us() - a->s.started_us);
+    if (a->d.action == DECIDE_REFUSE)
+        record_ended(r, &a->s.ref, &(struct record_end){ "refused", "us", "screened", 0 });
     carrier_answer(r, a->http, a->s.form, err, &doc);
     tell(a);
-    if (!token.err)
+    if (!token.err && a->d.action != DECIDE_REFUSE)
         leg_note(r, &a->s.ref, a->s.form, token.data);
     if (a->s.transfer_take && a->d.stack)
         transfer_tell(r, &a->s.ref, a->s.transfer_take, "returned", a->s.returned, NULL);
@@ -236,10 +299,10 @@ static void attempt_next(struct attempt *a)
 {
     int err;
 
-    a->in.tried = a->s.ref.tried;
+    a->in.ladder.tried = a->s.ref.tried;
     a->d = decide(&a->in);
     while (closed_to_us(a)) {
-        *(a->d.stack == STACK_RETELL ? &a->in.retell_open : &a->in.livekit_open) = true;
+        (a->d.stack == STACK_RETELL ? &a->in.ladder.retell : &a->in.ladder.livekit)->down = true;
         a->d = decide(&a->in);
     }
     if (a->s.failed_over)
@@ -258,11 +321,22 @@ static void attempt_next(struct attempt *a)
     answer(a);
 }
 
+void serve_ladder(struct decide_in *out, const struct route *route)
+{
+    const struct policy_wishes *w = policy_wishes(route->policies);
+    struct ladder_in *in = &out->ladder;
+
+    in->own = route->stack;
+    in->retell.can = *route->retell_agent.id ? LADDER_AGENT : LADDER_CANNOT;
+    in->livekit.can = route->on_livekit ? LADDER_AGENT : LADDER_CANNOT;
+    in->ladder = w->ladder;
+    in->forward = *w->fallback_number;
+    memcpy(out->fallback_number, w->fallback_number, sizeof out->fallback_number);
+}
+
 static void know_user(struct attempt *a, const struct route *route)
 {
-    a->in.own = route->stack;
-    a->in.on_retell = *route->retell_agent.id;
-    a->in.on_livekit = route->on_livekit;
+    serve_ladder(&a->in, route);
     a->retell_agent = route->retell_agent;
     a->settings = route->settings ? strdup(route->settings) : NULL;
 }
@@ -283,10 +357,15 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
     a->r = r;
     a->http = http;
     a->s = *s;
-    a->in.own = STACK_RETELL;
+    a->in.ladder.own = STACK_RETELL;
+    a->in.ladder.ladder = ladder_default();
+    if (s->policy) {
+        a->facts = *s->policy;
+        a->in.policy = a->s.policy = &a->facts;
+    }
     if (route)
         know_user(a, route);
     if (a->s.returned && a->s.ref.stack)
-        a->in.own = a->s.ref.stack; /* there the conversation is */
+        a->in.ladder.own = a->s.ref.stack; /* there the conversation is */
     attempt_next(a);
 }

@@ -7,6 +7,7 @@
 
 #include "callref.h"
 #include "carrier.h"
+#include "decide.h"
 #include "routes.h"
 
 struct transfer;
@@ -17,9 +18,13 @@ struct serve {
     const char *failed_over;        /* why the last leg failed; NULL at the first attempt */
     const char *returned;           /* how a transfer ended that nobody took; a constant, or NULL */
     struct transfer *transfer_take; /* that transfer, from malloc; NULL: there was none */
+    const struct policy_facts *policy; /* of a new call, copied; NULL: it has met its policies */
     int64_t started_us;
 };
 
+/* What catches this user's calls, as far as his settings say: nothing is down, nothing was tried.
+ */
+void serve_ladder(struct decide_in *out, const struct route *route);
 /* Replies to http exactly once, now or later. route NULL: the number is nobody's any more;
  * voicemail. */
 void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
