@@ -44,6 +44,7 @@ static const struct pat_end_reason table[] = {
     { "providers_failed", PAT_OWNER_PROVIDER, "answered",
       "no model or voice was left that worked" },
     { "reaped", PAT_OWNER_US, NULL, "a leg that was left behind was hung up" },
+    { "refused", PAT_OWNER_US, "screened", "a policy of the user's does not take the call" },
     { "removed", PAT_OWNER_US, "answered", "the agent was put out of the room" },
     { "room_closed", PAT_OWNER_US, "answered", "the room was closed around the agent" },
     { "shutdown", PAT_OWNER_US, "answered", "the process that served was told to stop" },

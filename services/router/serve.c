@@ -180,7 +180,7 @@ static void answer(struct attempt *a)
     record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
                   pat_now_us() - a->s.started_us);
     if (a->d.action == DECIDE_REFUSE)
-        record_ended(r, &a->s.ref, &(struct record_end){ "refused", "us", "screened", 0 });
+        record_ended(r, &a->s.ref, &(struct record_end){ .reason = "refused" });
     carrier_answer(r, a->http, a->s.form, err, &doc);
     tell(a);
     if (!token.err && a->d.action != DECIDE_REFUSE)
