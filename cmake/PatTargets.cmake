@@ -3,6 +3,7 @@
 #                                 ALLOC: it walks failing allocations (libcommon/test/alloc.h)
 # pat_it(name sources...)         a cmocka program that needs servers: built beside the others, started by
 #                                 tests/integration, which has them
+# pat_embed(target name file)    the file's bytes in the target, as cmake/embed.cmake says
 # pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
 
 # -DPAT_BUILD_ID=... where the build has no .git (an image).
@@ -57,4 +58,14 @@ function(pat_fuzz name source)
   target_link_libraries(fuzz_${name} PRIVATE libcommon ${arg_LIBS})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()
+
+function(pat_embed target name file)
+  set(out ${CMAKE_BINARY_DIR}/gen/${name}.c)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DIN=${file} -DOUT=${out} -DNAME=${name} -P ${CMAKE_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${file} ${CMAKE_SOURCE_DIR}/cmake/embed.cmake
+    VERBATIM)
+  target_sources(${target} PRIVATE ${out})
 endfunction()

@@ -1,40 +1,14 @@
 /* api.c - the read API: who may ask for what, and the questions themselves.
  *
- * A user sees his own calls and stack, an admin everybody's. The answers' shapes are in openapi.c.
+ * A user sees his own calls and stack, an admin everybody's. The answers' shapes are in
+ * openapi.json.
  */
 #include "ask.h"
+#include "door.h"
 #include "query.h"
 #include "stacks.h"
 
 #include <string.h>
-
-/* On failure it has replied. */
-static int read_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
-{
-    const char *why;
-    int err = who_read(who, pat_httpd_header(http, "authorization"), s->conf->jwt_secret,
-                       pat_unix_ms() / 1000, &why);
-
-    if (!err)
-        return PAT_OK;
-    pat_counter_add(s->refused, 1);
-    pat_log(PAT_INFO, "api.refused", PAT_S("path", pat_httpd_path(http)),
-            PAT_S("peer", pat_httpd_peer(http)), PAT_S("why", why));
-    (void)pat_httpd_set_header(http, "WWW-Authenticate", "Bearer");
-    pat_httpd_reply_error(http, err, "Authorization", why);
-    return err;
-}
-
-/* The id in the path. On failure it has replied. */
-static const char *path_id(struct pat_httpd_req *http)
-{
-    const char *id = pat_httpd_param(http, "id");
-
-    if (id && pat_id_valid(id))
-        return id;
-    pat_httpd_reply_error(http, PAT_EINVAL, "id", "must be a UUID in lower case");
-    return NULL;
-}
 
 /* ------------------------------------------------------------------ stacks */
 
@@ -72,7 +46,7 @@ static void on_my_stack(struct pat_httpd_req *http, void *arg)
 {
     struct who who;
 
-    if (read_who(&who, arg, http))
+    if (door_who(&who, arg, http))
         return;
     if (*who.user)
         reply_stack(arg, http, &who, who.user);
@@ -85,7 +59,7 @@ static void on_user_stack(struct pat_httpd_req *http, void *arg)
     struct who who;
     const char *user;
 
-    if (!read_who(&who, arg, http) && (user = path_id(http)))
+    if (!door_who(&who, arg, http) && (user = door_id(http)))
         reply_stack(arg, http, &who, user);
 }
 
@@ -110,7 +84,7 @@ static void on_health(struct pat_httpd_req *http, void *arg)
                          "from unnest(enum_range(null::public.voice_ai_stack)) as s(stack)";
     struct who who;
 
-    if (!read_who(&who, arg, http))
+    if (!door_who(&who, arg, http))
         ask(arg, http, &who, &(struct question){ .name = "health_stacks", .sql = sql });
 }
 
@@ -139,7 +113,7 @@ static void on_calls(struct pat_httpd_req *http, void *arg)
     struct page page;
     const char *field, *what, *user;
 
-    if (read_who(&who, arg, http))
+    if (door_who(&who, arg, http))
         return;
     user = pat_httpd_query_param(http, "user_id");
     if (page_read(&page, pat_httpd_query_param(http, "limit"),
@@ -165,7 +139,7 @@ static void ask_about_call(struct switcher *s, struct pat_httpd_req *http, const
     struct who who;
     const char *id;
 
-    if (!read_who(&who, s, http) && (id = path_id(http)))
+    if (!door_who(&who, s, http) && (id = door_id(http)))
         ask(s, http, &who,
             &(struct question){ .name = name, .sql = sql, .params = { id }, .n = 1 });
 }
@@ -196,7 +170,7 @@ static void on_events(struct pat_httpd_req *http, void *arg)
 static void on_openapi(struct pat_httpd_req *http, void *arg)
 {
     (void)arg;
-    pat_httpd_reply(http, 200, "application/json", openapi_json, strlen(openapi_json));
+    pat_httpd_reply(http, 200, "application/json", openapi_json, openapi_json_len);
 }
 
 int api_routes(struct switcher *s)

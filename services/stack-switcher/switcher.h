@@ -24,7 +24,8 @@ struct switcher {
 
 /* api.c: the routes. */
 int api_routes(struct switcher *s) PAT_MUST_CHECK;
-/* openapi.c: what they are, as an OpenAPI 3.1 document in JSON. */
+/* openapi.json: what they are, as an OpenAPI 3.1 document. */
 extern const char openapi_json[];
+extern const size_t openapi_json_len;
 
 #endif

@@ -81,6 +81,8 @@ def check_form(s: Stack, path: str, status: int, body: dict) -> None:
         if len(wanted) == len(parts) and all(w == p or w.startswith("{") for w, p in zip(wanted, parts)):
             answer = methods["get"]["responses"].get(str(status))
             assert answer, f"{pattern} does not promise {status}"
+            if "$ref" in answer:
+                answer = s.api["components"]["responses"][answer["$ref"].rpartition("/")[2]]
             registry = Registry().with_resource("urn:api", Resource(contents=s.api, specification=DRAFT202012))
             schema = json.loads(json.dumps(answer["content"]["application/json"]["schema"])
                                 .replace("#/components", "urn:api#/components"))
