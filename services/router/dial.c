@@ -86,7 +86,7 @@ static void leg_result(struct router *r, struct pat_httpd_req *http, const struc
                 PAT_S("stack", stack_name(ref->stack)), PAT_S("why", failure),
                 PAT_S("sip_code", carrier_param(c, "DialSipResponseCode")));
         if (ref->stack) /* a phone that nobody answers is nobody's fault */
-            health_outcome(r, ref->stack, false, failure);
+            health_leg_failed(r, ref->stack, failure, carrier_param(c, "DialSipResponseCode"));
         serve_call(r, http, &s, routes_find(r->routes, ref->to));
     }
 }

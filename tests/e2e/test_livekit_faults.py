@@ -50,7 +50,7 @@ def test_without_any_agent_the_caller_gets_the_message_service(stack, watch):
         assert watch.wait_for("call.ended", call)["data"]["reason"] == "voicemail"
     finally:
         stack.daemons["livekit-agent"].start()
-        stack.daemons["router"].restart()  # its breaker knows the agent as dead
+        stack.forget_health()  # the routers know that nobody was there
 
 
 def test_a_conversation_outlives_postgres_and_nats(stack, watch):

@@ -7,8 +7,10 @@
 Every port is free, every file lies in a folder of its own, everything started is ended. Several may run side by side.
 """
 
+import asyncio
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -17,6 +19,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import nats
 import psycopg
 
 from harness import voice
@@ -305,6 +308,27 @@ class Stack:
         with psycopg.connect(self.pg.url(OWNER, "patchbay"), autocommit=True,
                              row_factory=psycopg.rows.dict_row) as c:
             return c.execute(query, params).fetchone()
+
+    # ------------------------------------------------------------------ health of the stacks
+
+    def stack_states(self, router: str = "router") -> dict[str, str]:
+        """What a router thinks of the stacks."""
+        words = {"0": "up", "1": "degraded", "2": "down"}
+        found = re.findall(r'^pat_router_stack_state\{stack="(\w+)"\} (\d)', self.daemons[router].metrics(), re.M)
+        return {name: words[value] for name, value in found}
+
+    def forget_health(self) -> None:
+        """Both stacks are up again, at every router: as an operator would say it."""
+        async def forget():
+            nc = await nats.connect(self.nats.url)
+            js = nc.jetstream()
+            for name in ("retell", "livekit"):
+                await js.publish(f"$KV.pat_health.stack.{name}", b"", headers={"KV-Operation": "DEL"})
+            await nc.close()
+
+        asyncio.run(forget())
+        routers = [name for name, d in self.daemons.items() if d.program == "router"]
+        wait(lambda: all(set(self.stack_states(name).values()) == {"up"} for name in routers), 30, "all stacks are up again")
 
     # ------------------------------------------------------------------ calls
 

@@ -63,6 +63,14 @@ def carrier(stack, watch, agents):
     return Carrier(stack.daemons["router"].url, NEW_KEY)
 
 
+@pytest.fixture(autouse=True)
+def healthy(stack):
+    """What a test does to a stack is not the next one's trouble."""
+    yield
+    if set(stack.stack_states().values()) != {"up"}:
+        stack.forget_health()
+
+
 @pytest.fixture
 def both_stacks(stack, carrier):
     """Rita has an agent on LiveKit too, Leo one at Retell."""
