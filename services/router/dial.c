@@ -7,6 +7,7 @@
 #include "ends.h"
 #include "health.h"
 #include "leg.h"
+#include "lifecycle.h"
 #include "record.h"
 #include "rest.h"
 #include "routes.h"
@@ -48,8 +49,9 @@ static bool caller_gave_up(const struct carrier_req *c)
 static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref,
                        const struct leg *leg)
 {
-    struct record_end e = { ends_of_dial(c, leg)->word, "answered",
-                            callback_seconds_ms(c, "DialCallDuration") };
+    struct record_end e = { .reason = ends_of_dial(c, leg)->word,
+                            .outcome = "answered",
+                            .talk_ms = callback_seconds_ms(c, "DialCallDuration") };
 
     /* In the room, with somebody the agent had called in. */
     if (leg && leg->move.consult && leg->move.state == MOVE_BRIDGED)
@@ -72,6 +74,8 @@ static void leg_result(struct router *r, struct pat_httpd_req *http, const struc
 {
     const char *failure = leg_failure(c);
 
+    lifecycle_dialled(r, c, ref, ref->stack ? LEGS_STACK : LEGS_TRANSFER,
+                      failure ? failure : ends_of_dial(c, leg)->word);
     if (!failure && caller_gave_up(c)) {
         record_ended(r, ref, &(struct record_end){ .reason = "caller_gave_up" });
         callback_hangup(r, http, c->form);
@@ -116,6 +120,7 @@ static void on_leg_found(const struct leg *leg, void *arg)
     if (was_moved(leg, &w->ref)) {
         pat_log(PAT_INFO, "call.leg_moved", PAT_S("call", w->ref.call.s),
                 PAT_S("stack", stack_name(w->ref.stack)));
+        lifecycle_dialled(w->r, &w->c, &w->ref, LEGS_STACK, "transferred");
         reply_moved(w->r, w->http, w->c.form);
     } else {
         leg_result(w->r, w->http, &w->c, &w->ref, leg);
@@ -153,9 +158,10 @@ static void on_state_found(const struct leg *leg, void *arg)
 
     if (!was_moved(leg, &w->ref)) {
         record_ended(w->r, &w->ref,
-                     gave_up
-                         ? &(struct record_end){ .reason = "caller_gave_up" }
-                         : &(struct record_end){ ends_of_dial(&w->c, leg)->word, "answered", -1 });
+                     gave_up ? &(struct record_end){ .reason = "caller_gave_up" }
+                             : &(struct record_end){ .reason = ends_of_dial(&w->c, leg)->word,
+                                                     .outcome = "answered",
+                                                     .talk_ms = -1 });
         transfer_caller_left(w->r, leg);
     }
     pat_httpd_reply(w->http, 204, NULL, NULL, 0);

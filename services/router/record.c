@@ -190,7 +190,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     const char *owner = pat_owner_name(why->owner),
                *outcome = e->outcome ? e->outcome : why->outcome;
     struct pat_id id = pat_event_id_once(c->call.s, "ended");
-    int64_t whole_ms = pat_unix_ms() - c->offered_ms;
+    int64_t at_ms = e->at_ms ? e->at_ms : pat_unix_ms(), whole_ms = at_ms - c->offered_ms;
     bool again = pat_journal_told(r->journal, &id); /* by the Dial's result, then by the status */
     struct text data, facts;
 
@@ -208,7 +208,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
         text_str(&facts, "outcome", outcome);
     if (e->talk_ms >= 0)
         text_int(&facts, "duration_ms", e->talk_ms);
-    text_time(&facts, "ended_at", pat_unix_ms());
+    text_time(&facts, "ended_at", at_ms);
     say(r, c, "ended", &id, (struct text *const[2]){ &data, &facts });
     pat_journal_sync(r->journal);
     if (again)

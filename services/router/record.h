@@ -29,6 +29,7 @@ struct record_end {
     const char *reason;  /* a word of the list */
     const char *outcome; /* of patchbay.calls, where more is known than the word says; or NULL */
     int64_t talk_ms;     /* negative: not known */
+    int64_t at_ms;       /* unix; 0: now */
 };
 void record_ended(struct router *r, const struct callref *c, const struct record_end *e);
 

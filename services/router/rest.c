@@ -20,11 +20,13 @@ struct op {
     struct router *r;
     const char *name; /* literal, in logs and metrics */
     struct pat_buf url, body, auth;
+    const char *method;
     bool json, again;
     int64_t deadline_ms;
     struct pat_timer timer;
     pat_http_id http;
     rest_fn *fn;
+    rest_look_fn *look; /* instead of fn */
     void *arg;
 };
 
@@ -74,6 +76,16 @@ static void finish(struct op *o, int err, const char *sid)
         fn(err, err || !*copy ? NULL : copy, arg);
 }
 
+static void finish_look(struct op *o, int err, const struct pat_json *j)
+{
+    rest_look_fn *fn = o->look;
+    void *arg = o->arg;
+
+    count(o, err);
+    op_free(o);
+    fn(err, err ? NULL : j, arg);
+}
+
 static bool says_not_live(const struct pat_json *j)
 {
     PAT_AUTO_STR code = pat_json_at(j, "code") ? pat_json_print(pat_json_at(j, "code")) : NULL;
@@ -101,7 +113,9 @@ static void on_again(void *arg)
     struct op *o = arg;
     int err = send_op(o);
 
-    if (err)
+    if (err && o->look)
+        finish_look(o, err, NULL);
+    else if (err)
         finish(o, err, NULL);
 }
 
@@ -133,7 +147,10 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
         pat_log(err == PAT_ENOENT ? PAT_INFO : PAT_WARN, "carrier.rest_failed",
                 PAT_S("op", o->name), PAT_ERR(err), PAT_I("status", res->status),
                 PAT_S("code", pat_json_str_or(j, "code", NULL)));
-    finish(o, err, err ? NULL : pat_json_str_or(j, "sid", NULL));
+    if (o->look)
+        finish_look(o, !err && !j ? PAT_EPROTO : err, j);
+    else
+        finish(o, err, err ? NULL : pat_json_str_or(j, "sid", NULL));
 }
 
 static int send_op(struct op *o)
@@ -144,7 +161,7 @@ static int send_op(struct op *o)
     int64_t left = o->deadline_ms - pat_now_ms();
 
     return pat_http_start(o->r->d->http,
-                          &(struct pat_http_req){ .method = "POST",
+                          &(struct pat_http_req){ .method = o->method,
                                                   .url = o->url.data,
                                                   .headers = headers,
                                                   .body = o->body.data,
@@ -175,7 +192,7 @@ static struct op *op_new(struct router *r, const char *name, int64_t timeout_ms,
 
     if (!o)
         return NULL;
-    *o = (struct op){ .r = r, .name = name, .fn = fn, .arg = arg };
+    *o = (struct op){ .r = r, .name = name, .method = "POST", .fn = fn, .arg = arg };
     o->deadline_ms = pat_now_ms() + timeout_ms;
     pat_buf_init(&o->url, BODY_MAX);
     pat_buf_init(&o->body, BODY_MAX);
@@ -201,21 +218,27 @@ static int launch(struct op *o)
 
 /* ------------------------------------------------------------------ forms */
 
-/* sid NULL: the list of calls, where new ones are made. ".json": without it Twilio answers in XML,
+/* sid NULL: the list, where new ones are made. ".json": without it Twilio answers in XML,
  * SignalWire takes both. */
-static void calls_url(struct op *o, const char *sid)
+static void account_url(struct op *o, const char *what, const char *sid)
 {
     const struct router_conf *conf = o->r->conf;
 
     pat_buf_adds(&o->url, conf->carrier_url);
     pat_buf_addf(&o->url, "%s/2010-04-01/Accounts/", is_twilio(o->r) ? "" : "/api/laml");
     pat_url_encode(&o->url, conf->carrier_project);
-    pat_buf_adds(&o->url, "/Calls");
+    pat_buf_adds(&o->url, "/");
+    pat_buf_adds(&o->url, what);
     if (sid) {
         pat_buf_adds(&o->url, "/");
         pat_url_encode(&o->url, sid);
     }
     pat_buf_adds(&o->url, ".json");
+}
+
+static void calls_url(struct op *o, const char *sid)
+{
+    account_url(o, "Calls", sid);
 }
 
 static void field(struct op *o, const char *name, const char *value)
@@ -307,5 +330,58 @@ int rest_create(struct router *r, const struct rest_call *c, int64_t timeout_ms,
     field(o, "StatusCallbackMethod", "POST");
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         field(o, "StatusCallbackEvent", events[i]);
+    return launch(o);
+}
+
+/* ------------------------------------------------------------------ looking */
+
+static struct op *look_new(struct router *r, const char *name, int64_t timeout_ms, rest_look_fn *fn,
+                           void *arg)
+{
+    struct op *o = op_new(r, name, timeout_ms, NULL, arg);
+
+    if (!o)
+        return NULL;
+    o->look = fn;
+    o->method = "GET";
+    o->again = true;
+    return o;
+}
+
+int rest_look(struct router *r, const char *sid, int64_t timeout_ms, rest_look_fn *fn, void *arg)
+{
+    struct op *o = look_new(r, "look", timeout_ms, fn, arg);
+
+    if (!o)
+        return PAT_ENOMEM;
+    calls_url(o, sid);
+    return launch(o);
+}
+
+int rest_list(struct router *r, const char *what, const char *query, int64_t timeout_ms,
+              rest_look_fn *fn, void *arg)
+{
+    struct op *o = look_new(r, "list", timeout_ms, fn, arg);
+
+    if (!o)
+        return PAT_ENOMEM;
+    account_url(o, what, NULL);
+    pat_buf_adds(&o->url, "?");
+    pat_buf_adds(&o->url, query);
+    return launch(o);
+}
+
+int rest_list_next(struct router *r, const char *uri, int64_t timeout_ms, rest_look_fn *fn,
+                   void *arg)
+{
+    struct op *o;
+
+    if (*uri != '/' || uri[1] == '/')
+        return PAT_EPROTO; /* our token goes to the carrier alone */
+    o = look_new(r, "list", timeout_ms, fn, arg);
+    if (!o)
+        return PAT_ENOMEM;
+    pat_buf_adds(&o->url, r->conf->carrier_url);
+    pat_buf_adds(&o->url, uri);
     return launch(o);
 }

@@ -36,4 +36,16 @@ struct rest_call {
 int rest_create(struct router *r, const struct rest_call *c, int64_t timeout_ms, rest_fn *fn,
                 void *arg) PAT_MUST_CHECK;
 
+/* What the carrier has: json is borrowed, NULL on an error. PAT_ENOENT: no such thing. */
+typedef void rest_look_fn(int err, const struct pat_json *json, void *arg);
+/* One call or leg: {"status", "start_time", "end_time", "duration", "to", "from" ...}. */
+int rest_look(struct router *r, const char *sid, int64_t timeout_ms, rest_look_fn *fn,
+              void *arg) PAT_MUST_CHECK;
+/* what: "Calls", "Recordings"; query: encoded. {"calls": [...], "next_page_uri"}. */
+int rest_list(struct router *r, const char *what, const char *query, int64_t timeout_ms,
+              rest_look_fn *fn, void *arg) PAT_MUST_CHECK;
+/* uri: next_page_uri as it was given. PAT_EPROTO: it leads elsewhere. */
+int rest_list_next(struct router *r, const char *uri, int64_t timeout_ms, rest_look_fn *fn,
+                   void *arg) PAT_MUST_CHECK;
+
 #endif

@@ -1,23 +1,32 @@
-/* status.c - the carrier tells that a call ended: POST /v1/signalwire/status.
+/* status.c - the carrier tells how a call goes: POST /v1/signalwire/status.
  *
  * The callback belongs to the number, its URL is the same for all calls, so the call is looked up
- * in Postgres by the carrier's id of it.
+ * in Postgres by the carrier's id of it. Callbacks come twice and in any order: what is told is
+ * merged into the leg's row, a repeated one gets the same answer and changes nothing. What is about
+ * no call we know yet is parked there (reconcile.c takes it up). What cannot be stored is answered
+ * with 503: the carrier sends it again.
  */
 #include "callback.h"
-#include "ends.h"
-#include "record.h"
+#include "leg.h"
+#include "lifecycle.h"
+#include "rest.h"
+#include "routes.h"
+#include "text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STATUS_TIMEOUT_MS 4000
 #define LOOK_AGAIN_MS     200
+#define WHY_MS            1000
 
 struct status {
     struct router *r;
     struct pat_httpd_req *http;
-    struct record_end end;
-    char carrier_call[CALLREF_ID_MAX + 1];
+    char *facts;  /* JSON */
+    char *parked; /* the same, to be kept when the call is not known */
+    struct lifecycle_call call;
     int64_t deadline_ms;
     struct pat_timer again;
 };
@@ -25,94 +34,151 @@ struct status {
 static void status_free(struct status *s)
 {
     pat_timer_fini(&s->again);
+    free(s->facts);
+    free(s->parked);
     free(s);
 }
 
-/* NULL: nothing we need to be told ("ringing", "in-progress"). */
-static const struct pat_end_reason *status_end(const struct carrier_req *c)
+static void reply(struct status *s, int err)
 {
-    const char *status = carrier_param(c, "CallStatus");
-
-    if (c->form == CARRIER_SWML)
-        status = strcmp(pat_json_str_or(c->json, "params.call_state", ""), "ended")
-                     ? NULL
-                     : pat_json_str_or(c->json, "params.end_reason", "hangup");
-    return ends_of_status(status);
+    if (err) /* Not stored: let the carrier ask again. */
+        pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
+    else
+        pat_httpd_reply(s->http, 204, NULL, NULL, 0);
+    status_free(s);
 }
 
-static void read_ref(struct callref *c, const struct pat_db_result *row)
-{
-    const char *retell = pat_db_get(row, 0, "retell_call_id"),
-               *config = pat_db_get(row, 0, "agent_config_id");
-    const char *from = pat_db_get(row, 0, "from_number"), *to = pat_db_get(row, 0, "to_number");
-    const char *stack = pat_db_get(row, 0, "stack");
-
-    pat_strcpy(c->call.s, sizeof c->call.s, pat_db_get(row, 0, "id"));
-    pat_strcpy(c->user, sizeof c->user, pat_db_get(row, 0, "user_id"));
-    pat_strcpy(c->carrier_call, sizeof c->carrier_call, pat_db_get(row, 0, "carrier_call_id"));
-    pat_strcpy(c->agent_config, sizeof c->agent_config, config ? config : "");
-    pat_strcpy(c->retell_call, sizeof c->retell_call, retell ? retell : "");
-    pat_strcpy(c->from, sizeof c->from, from ? from : "");
-    pat_strcpy(c->to, sizeof c->to, to ? to : "");
-    c->stack = stack_parse(stack ? stack : "");
-    c->tried = 1u << c->stack;
-    c->config_version = strtoll(pat_db_get(row, 0, "config_version"), NULL, 10);
-    c->offered_ms = strtoll(pat_db_get(row, 0, "offered_ms"), NULL, 10);
-}
-
-static void on_found(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+/* Who served may have said why, which the carrier's "completed" does not. */
+static void on_why(const struct leg *leg, void *arg)
 {
     struct status *s = arg;
-    struct callref ref = { 0 };
+
+    for (int i = 0; leg->end && i < s->call.legs.n; i++)
+        if (s->call.legs.leg[i].kind == LEGS_CALLER)
+            s->call.legs.leg[i].reason = leg->end;
+    lifecycle_follow(s->r, &s->call);
+    reply(s, PAT_OK);
+}
+
+static bool ask_why(struct status *s)
+{
+    const struct legs_leg *g = legs_caller(&s->call.legs);
+
+    return g && g->state == LEGS_ENDED && g->reason && !strcmp(g->reason->word, "completed") &&
+           !s->call.ended && rest_configured(s->r) &&
+           !leg_find(s->r, s->call.ref.call.s, WHY_MS, on_why, s);
+}
+
+static void found(struct status *s, const struct pat_db_result *row)
+{
+    const char *news = pat_db_get(row, 0, "news");
+    int err = lifecycle_read(&s->call, row, 0);
+
+    if (err) {
+        pat_log(PAT_ERROR, "status.row", PAT_ERR(err));
+        reply(s, err);
+        return;
+    }
+    if (!strcmp(news, "impossible") || !strcmp(news, "other_call"))
+        pat_log(PAT_WARN, "leg.impossible", PAT_S("call", s->call.ref.call.s), PAT_S("why", news),
+                PAT_S("facts", s->facts));
+    if (ask_why(s))
+        return;
+    lifecycle_follow(s->r, &s->call);
+    reply(s, PAT_OK);
+}
+
+static int take(struct status *s, bool park);
+
+static void on_taken(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct status *s = arg;
 
     (void)n;
-    if (!err && !pat_db_rows(results[0]) && pat_journal_pending(s->r->journal) &&
-        pat_now_ms() + LOOK_AGAIN_MS < s->deadline_ms) {
+    if (!err && pat_db_rows(results[0])) {
+        found(s, results[0]);
+        return;
+    }
+    if (err || !s->parked) {
+        reply(s, err);
+        return;
+    }
+    if (pat_journal_pending(s->r->journal) && pat_now_ms() + LOOK_AGAIN_MS < s->deadline_ms) {
         pat_timer_start(&s->again, LOOK_AGAIN_MS); /* its row may be on its way */
         return;
     }
-    if (err) {
-        /* Not stored: let the carrier ask again. */
-        pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
-    } else {
-        if (pat_db_rows(results[0])) {
-            read_ref(&ref, results[0]);
-            /* "completed" means that something answered, a voicemail's greeting as well. */
-            if (!strcmp(s->end.reason, "completed") &&
-                !strcmp(pat_db_get(results[0], 0, "state"), "answered"))
-                s->end.outcome = "answered";
-            record_ended(s->r, &ref, &s->end);
-        }
-        pat_httpd_reply(s->http, 204, NULL, NULL, 0);
-    }
-    status_free(s);
+    err = take(s, true);
+    if (err)
+        reply(s, err);
 }
 
-static int find_open_call(struct status *s)
+/* park: the last try. */
+static int take(struct status *s, bool park)
 {
-    static const char sql[] =
-        "select id, user_id, agent_config_id, carrier_call_id, retell_call_id, from_number, to_number, stack, state, "
-        "coalesce(config_version, 0) as config_version, "
-        "floor(extract(epoch from offered_at) * 1000)::bigint as offered_ms "
-        "from patchbay.calls where carrier_call_id = $1 and state <> 'ended' order by offered_at desc limit 1";
-    const char *params[] = { s->carrier_call };
+    static const char sql[] = "select * from patchbay.take_status($1::jsonb)";
+    const char *params[] = { park ? s->parked : s->facts };
+    int64_t left = s->deadline_ms - pat_now_ms();
 
-    return pat_db_run1(s->r->d->db, "call_by_carrier_id", sql, params, 1,
-                       s->deadline_ms - pat_now_ms(), on_found, s, NULL);
+    if (park) {
+        free(s->facts);
+        s->facts = s->parked;
+        s->parked = NULL;
+    }
+    return pat_db_run1(s->r->d->db, "take_status", sql, params, 1, left > 1 ? left : 1, on_taken, s,
+                       NULL);
 }
 
-static void look_again(void *arg)
+static void on_again(void *arg)
 {
     struct status *s = arg;
-    int err = find_open_call(s);
+    int err = take(s, false);
 
-    if (!err)
-        return;
-    pat_httpd_reply_error(s->http, PAT_EUNAVAIL, NULL, "try again");
-    status_free(s);
+    if (err)
+        reply(s, err);
 }
 
-static int status_start(struct router *r, const struct carrier_req *c, const struct record_end *end)
+/* park: whether it is kept when no call has that id. */
+static char *print(const struct router *r, const struct carrier_req *c, const struct legs_fact *f,
+                   bool park)
+{
+    const char *stamp = carrier_param(c, "Timestamp"), *text;
+    struct text t;
+    char key[128], *out;
+
+    if (f->sequence >= 0)
+        snprintf(key, sizeof key, "%d", f->sequence);
+    else
+        snprintf(key, sizeof key, "%s %.60s", legs_state_name(f->state), stamp ? stamp : "");
+    text_init(&t, 0);
+    text_str(&t, "leg", f->leg);
+    text_str(&t, "key", key);
+    text_str(&t, "carrier", r->conf->carrier);
+    text_str(&t, "state", legs_state_name(f->state));
+    text_time(&t, "at", f->at_ms);
+    text_bool(&t, "park", park);
+    if (f->reason)
+        text_str(&t, "end_reason", f->reason);
+    if (f->sip_code)
+        text_int(&t, "sip_code", f->sip_code);
+    if (f->seconds >= 0)
+        text_int(&t, "seconds", f->seconds);
+    if (f->sequence >= 0)
+        text_int(&t, "sequence", f->sequence);
+    text = text_end(&t);
+    out = text ? strdup(text) : NULL;
+    text_fini(&t);
+    return out;
+}
+
+static bool is_ours(const struct router *r, const struct carrier_req *c)
+{
+    char n[NUMBER_MAX];
+
+    return (!number_read(n, c->to) && routes_find(r->routes, n)) ||
+           (!number_read(n, c->from) && routes_find(r->routes, n));
+}
+
+static int start(struct router *r, const struct carrier_req *c, const struct legs_fact *f)
 {
     struct status *s = calloc(1, sizeof *s);
     int err;
@@ -121,41 +187,32 @@ static int status_start(struct router *r, const struct carrier_req *c, const str
         return PAT_ENOMEM;
     s->r = r;
     s->http = c->http;
-    s->end = *end;
     s->deadline_ms = pat_now_ms() + STATUS_TIMEOUT_MS;
-    (void)pat_strcpy(s->carrier_call, sizeof s->carrier_call, c->call_id);
-    err = pat_timer_init(&s->again, r->d->loop, look_again, s);
+    s->facts = print(r, c, f, false);
+    s->parked = is_ours(r, c) ? print(r, c, f, true) : NULL;
+    err = s->facts ? pat_timer_init(&s->again, r->d->loop, on_again, s) : PAT_ENOMEM;
     if (!err)
-        err = find_open_call(s);
-    if (err) {
+        err = take(s, false);
+    if (err)
         status_free(s);
-        return err;
-    }
-    return PAT_OK;
+    return err;
 }
 
 static void on_status(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
-    const struct pat_end_reason *why;
-    struct record_end end = { 0 };
+    struct legs_fact f;
     struct carrier_req c;
-    int err;
+    int err = PAT_OK;
 
     if (carrier_read(&c, r, http, false))
         return;
-    why = *c.call_id ? status_end(&c) : NULL;
-    if (!why) {
+    if (lifecycle_fact(&c, &f))
+        err = start(r, &c, &f);
+    else
         pat_httpd_reply(http, 204, NULL, NULL, 0);
-        goto out;
-    }
-    end.reason = why->word;
-    if (!strcmp(why->word, "completed"))
-        end.talk_ms = callback_seconds_ms(&c, "CallDuration");
-    err = status_start(r, &c, &end);
     if (err)
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
-out:
     carrier_fini(&c);
 }
 

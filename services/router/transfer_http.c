@@ -8,6 +8,7 @@
  *   /consulted  out of it: on to the caller's room when he wants them, else the end
  *   /joined     and out of that one
  */
+#include "lifecycle.h"
 #include "record.h"
 #include "rest.h"
 #include "routes.h"
@@ -365,6 +366,7 @@ static void on_status(struct pat_httpd_req *http, void *arg)
     if (visit_read(&v, arg, http))
         return;
     v.status = leg_status(&v.c);
+    lifecycle_phone(v.r, &v.c, &v.ref, v.t.how == TRANSFER_CONSULT ? LEGS_CONSULT : LEGS_TRANSFER);
     if (v.status && !strcmp(v.status, "ringing")) {
         transfer_tell(v.r, &v.ref, &v.t, "ringing", NULL, v.c.call_id);
     } else if (v.status && !strcmp(v.status, "answered")) {
@@ -409,9 +411,10 @@ static void end_transferred(struct visit *v, bool by_caller)
         transfer_tell(v->r, &v->ref, &v->t, "bridged", NULL, NULL);
     }
     note_state(v, MOVE_OVER);
-    record_ended(
-        v->r, &v->ref,
-        &(struct record_end){ by_caller ? "caller_hangup" : "transferred", "transferred", -1 });
+    record_ended(v->r, &v->ref,
+                 &(struct record_end){ .reason = by_caller ? "caller_hangup" : "transferred",
+                                       .outcome = "transferred",
+                                       .talk_ms = -1 });
     callback_hangup(v->r, v->http, v->c.form);
 }
 
@@ -460,6 +463,7 @@ static void on_transferred(struct pat_httpd_req *http, void *arg)
     status = outcome_of(status);
     if (!status)
         status = "failed";
+    lifecycle_dialled(v.r, &v.c, &v.ref, LEGS_TRANSFER, status);
     if (!strcmp(status, "canceled")) {
         end_given_up(&v);
     } else if (strcmp(status, "completed") && strcmp(status, "answered")) {
