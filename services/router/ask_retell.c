@@ -123,17 +123,12 @@ static void on_second_way(void *arg)
                 PAT_I("after_ms", SECOND_WAY_AFTER_MS));
 }
 
-static struct pat_json *params_of(const struct callref *c, const struct retell_agent *agent)
+static struct pat_json *params_of(const struct callref *c)
 {
     struct pat_json *p = pat_json_obj();
 
     pat_json_set_str(p, "call_id", c->call.s);
     pat_json_set_str(p, "user_id", c->user);
-    pat_json_set_str(p, "agent_id", agent->id);
-    if (agent->version >= 0)
-        pat_json_set_int(p, "agent_version", agent->version);
-    else
-        pat_json_set_null(p, "agent_version");
     pat_json_set_str(p, "from", *c->from ? c->from : NULL);
     pat_json_set_str(p, "to", c->to);
     return p;
@@ -151,16 +146,17 @@ static int start(struct ask *a)
     return PAT_OK;
 }
 
-int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
-               ask_retell_fn *done, void *arg)
+static int ask(struct router *r, struct pat_json *params_take, ask_retell_fn *done, void *arg)
 {
     struct ask *a = calloc(1, sizeof *a);
     int err;
 
-    if (!a)
+    if (!a) {
+        pat_json_free(params_take);
         return PAT_ENOMEM;
+    }
     a->r = r;
-    a->params = params_of(c, agent);
+    a->params = params_take;
     a->deadline_ms = pat_now_ms() + ASK_RETELL_MS;
     a->done = done;
     a->arg = arg;
@@ -172,4 +168,27 @@ int ask_retell(struct router *r, const struct callref *c, const struct retell_ag
         return err;
     }
     return PAT_OK;
+}
+
+int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
+               ask_retell_fn *done, void *arg)
+{
+    struct pat_json *p = params_of(c);
+
+    pat_json_set_str(p, "agent_id", agent->id);
+    if (agent->version >= 0)
+        pat_json_set_int(p, "agent_version", agent->version);
+    else
+        pat_json_set_null(p, "agent_version");
+    return ask(r, p, done, arg);
+}
+
+int ask_retell_standby(struct router *r, const struct callref *c, const char *settings,
+                       ask_retell_fn *done, void *arg)
+{
+    struct pat_json *p = params_of(c);
+
+    pat_json_set_bool(p, "standby", true);
+    pat_json_set_text(p, "settings", settings ? settings : "{}");
+    return ask(r, p, done, arg);
 }

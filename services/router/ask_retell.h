@@ -16,5 +16,10 @@
 typedef void ask_retell_fn(int err, const char *retell_call, void *arg);
 int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
                ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
+/* With the workspace's standby agent, for a user who has none there: settings (a row of
+ * patchbay.agent_settings as JSON, borrowed) become its prompt and greeting. PAT_EUNAVAIL: there is
+ * none yet; it is being made. */
+int ask_retell_standby(struct router *r, const struct callref *c, const char *settings,
+                       ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
 
 #endif

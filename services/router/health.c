@@ -34,6 +34,7 @@ struct view {
     struct health_op *op;
     uint64_t skipped;      /* the latest change seen while op was under way */
     bool lone;             /* now has evidence from while NATS was away */
+    int64_t claimed_ms;    /* rehearsed_ms, if the others agree */
     int64_t trial_used_ms; /* trial_until_ms of the trial we used */
     struct pat_gauge *state;
 };
@@ -496,6 +497,27 @@ void health_rehearsed(struct router *r, enum stack s, bool ok, const char *why)
 {
     count(r, s, ok ? "rehearsed" : "rehearsal_failed");
     outcome(r, s, ok ? HEALTH_PROVEN : HEALTH_BROKEN, ok ? NULL : why);
+}
+
+bool health_rehearse(struct router *r, enum stack s, int64_t cents)
+{
+    struct view *v = &r->health->of[s];
+    struct health_event e = { .kind = HEALTH_REHEARSE,
+                              .at_ms = pat_unix_ms(),
+                              .cents = cents,
+                              .day_cents_max = r->conf->rehearse_cents,
+                              .every_ms = r->conf->rehearse_ms };
+
+    if (!is_shared(r->health))
+        return false;
+    if (v->claimed_ms && v->base.rehearsed_ms == v->claimed_ms) {
+        v->claimed_ms = 0;
+        return true;
+    }
+    take(v, &e);
+    if (v->now.rehearsed_ms == e.at_ms)
+        v->claimed_ms = e.at_ms;
+    return false;
 }
 
 enum health_word health_word(const struct router *r, enum stack s)

@@ -31,6 +31,9 @@ void health_outcome(struct router *r, enum stack s, bool ok, const char *why);
 /* A dialled leg failed: result as the carrier says it ("failed", "busy", "no_answer"), sip_code its
  * final answer or NULL. */
 void health_leg_failed(struct router *r, enum stack s, const char *result, const char *sip_code);
+/* A call of our own is due: nobody calls, and the day's money will do (router_conf). True at one
+ * router of all, once; asked again and again, since the others have to agree first. */
+bool health_rehearse(struct router *r, enum stack s, int64_t cents);
 /* A call of our own was served there, or was not. */
 void health_rehearsed(struct router *r, enum stack s, bool ok, const char *why);
 

@@ -1,6 +1,7 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
 #include "actions.h"
 #include "health.h"
+#include "rehearse.h"
 #include "routes.h"
 #include "transfer.h"
 #include "voicemail.h"
@@ -22,6 +23,13 @@ static const struct pat_conf_row rows[] = {
         "its API token; without it no call is transferred"),
     ROW("PAT_CARRIER_URL", PAT_CONF_URL, carrier_url, NULL,
         "its API: https://<space>.signalwire.com, https://api.twilio.com", .arg = "http,https"),
+    ROW("PAT_HEALTH_REHEARSE_AGENT", PAT_CONF_STR, rehearse_agent, NULL,
+        "agent config id that is called on both stacks while nobody calls; empty: none"),
+    ROW("PAT_HEALTH_REHEARSE_DAY_CENTS", PAT_CONF_INT, rehearse_cents, "100",
+        "what these calls may cost a day and stack, each counted as 5 cents", .min = 0,
+        .max = 100000),
+    ROW("PAT_HEALTH_REHEARSE_EVERY", PAT_CONF_MS, rehearse_ms, "15m",
+        "a stack without calls for so long is called", .min = 1000, .max = 86400000),
     ROW("PAT_INSIDE_TOKEN", PAT_CONF_SECRET, inside_token, NULL,
         "bearer token for the retell-provider's inside port"),
     ROW("PAT_LIVEKIT_SIP_HOST", PAT_CONF_STR, livekit_sip_host, NULL,
@@ -85,9 +93,9 @@ static void make_stats(struct router *r)
 
 static int routes(struct pat_httpd *s, void *arg)
 {
-    static int (*const parts[])(struct router *) = { inbound_routes,   dial_routes,
-                                                     status_routes,    fallback_routes,
-                                                     voicemail_routes, transfer_routes };
+    static int (*const parts[])(
+        struct router *) = { inbound_routes,   dial_routes,     status_routes,    fallback_routes,
+                             voicemail_routes, transfer_routes, rehearsals_routes };
     int err = PAT_OK;
 
     (void)s;
@@ -115,6 +123,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = health_new(&r->health, r);
     if (!err)
+        err = rehearsals_new(&r->rehearsals, r);
+    if (!err)
         err = moves_new(&r->moves);
     if (!err)
         err = leg_start(r);
@@ -140,6 +150,7 @@ static void stop(struct pat_daemon *d, void *arg)
     pat_bus_unsubscribe(r->explain);
     actions_free(r->actions);
     moves_free(r->moves);
+    rehearsals_free(r->rehearsals);
     health_free(r->health);
     routes_free(r->routes);
 }

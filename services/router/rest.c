@@ -330,6 +330,10 @@ int rest_create(struct router *r, const struct rest_call *c, int64_t timeout_ms,
     field(o, "StatusCallbackMethod", "POST");
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         field(o, "StatusCallbackEvent", events[i]);
+    if (c->sip_username && *c->sip_username) {
+        field(o, "SipAuthUsername", c->sip_username);
+        field(o, "SipAuthPassword", c->sip_password);
+    }
     return launch(o);
 }
 

@@ -32,6 +32,8 @@ struct rest_call {
     const char *url;  /* asked for a document (cXML) when somebody answers */
     const char *status_url;
     int64_t ring_s;
+    const char *sip_username; /* of a SIP address; NULL or "": none */
+    const char *sip_password;
 };
 int rest_create(struct router *r, const struct rest_call *c, int64_t timeout_ms, rest_fn *fn,
                 void *arg) PAT_MUST_CHECK;

@@ -16,6 +16,7 @@ struct router_conf {
     char *listen;
     char *public_url; /* without a trailing slash */
     char *signing_keys;
+    char *rehearse_agent; /* agent config id; "": none */
     char *carrier; /* "signalwire", "twilio" */
     char *carrier_url;
     char *carrier_project;
@@ -32,6 +33,7 @@ struct router_conf {
     char *snapshot_file;
     char *spool_file;
     char *say_voice;
+    int64_t rehearse_ms, rehearse_cents;
     int64_t dial_timeout_s;
     int64_t max_call_s;
     int64_t voicemail_max_s;
@@ -62,6 +64,7 @@ struct router {
     struct actions *actions;
     struct moves *moves;
     struct health *health; /* of the stacks */
+    struct rehearsals *rehearsals;
     struct router_stats stats;
 };
 

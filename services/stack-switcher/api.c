@@ -68,7 +68,7 @@ static void on_health(struct pat_httpd_req *http, void *arg)
 {
     static const char sql[] =
         "with mine as (select c.id, c.stack, c.state, c.answered_at, c.ended_at, c.outcome from patchbay.calls c "
-        "where c.offered_at > now() - interval '1 hour' and " ASK_MAY_SEE(
+        "where not c.rehearsal and c.offered_at > now() - interval '1 hour' and " ASK_MAY_SEE(
             "c.user_id") "), failed as ("
                          "select e.data ->> 'from' as stack, e.data ->> 'reason' as reason, e.occurred_at from mine m "
                          "join patchbay.call_events e on e.call_id = m.id where e.type = 'pat.call.v1.failed_over') "
@@ -98,13 +98,13 @@ static void on_health(struct pat_httpd_req *http, void *arg)
     "'ended_owner', c.ended_owner, 'duration_ms', c.duration_ms, 'greeting_ms', c.greeting_ms, "   \
     "'config_version', c.config_version)"
 
-#define CALLS_SQL                                                                                    \
-    "with page as (select c.* from patchbay.calls c where c.user_id = $3::uuid and " ASK_MAY_SEE(    \
-        "c.user_id") " and ($5::uuid is null or (c.offered_at, c.id) < (select b.offered_at, b.id "  \
-                     "from patchbay.calls b where b.id = $5::uuid and b.user_id = $3::uuid)) "       \
-                     "order by c.offered_at desc, c.id desc limit $4::integer) "                     \
-                     "select jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON              \
-                     " order by c.offered_at desc, c.id desc), '[]'), 'next', case when count(*) = " \
+#define CALLS_SQL                                                                                                     \
+    "with page as (select c.* from patchbay.calls c where c.user_id = $3::uuid and not c.rehearsal and " ASK_MAY_SEE( \
+        "c.user_id") " and ($5::uuid is null or (c.offered_at, c.id) < (select b.offered_at, b.id "                   \
+                     "from patchbay.calls b where b.id = $5::uuid and b.user_id = $3::uuid)) "                        \
+                     "order by c.offered_at desc, c.id desc limit $4::integer) "                                      \
+                     "select jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON                               \
+                     " order by c.offered_at desc, c.id desc), '[]'), 'next', case when count(*) = "                  \
                      "$4::integer then (array_agg(c.id order by c.offered_at, c.id))[1] end) from page c"
 
 static void on_calls(struct pat_httpd_req *http, void *arg)

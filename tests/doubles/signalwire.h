@@ -53,8 +53,8 @@ enum { SW_INITIATED = 1, SW_IS_RINGING = 2, SW_ANSWERED = 4, SW_COMPLETED = 8 };
 
 struct sw_call {
     struct sw *sw;
-    struct pat_id sid; /* SignalWire's ids are UUIDs */
-    char from[64], to[64];
+    struct pat_id sid;       /* SignalWire's ids are UUIDs */
+    char from[64], to[1024]; /* a SIP address has headers */
     enum sw_state state;
     enum sw_direction direction;
     struct sw_call *parent; /* who had this phone rung; NULL */
@@ -111,6 +111,13 @@ void sw_phone_tell(struct sw_call *c, unsigned event, const char *status);
 unsigned sw_phone_events(const char *names);
 /* The caller and the one who answered speak with each other. */
 void sw_phone_bridge(struct sw_call *c);
+
+/* signalwire_out.c: new calls to a SIP address, which is told the name and password. */
+struct sw_auth {
+    char user[64], password[64];
+};
+void sw_out_ring(struct sw_call *c, const struct sw_auth *auth, int64_t timeout_ms);
+void sw_out_ended(struct sw_call *c);
 
 /* signalwire_swml.c: SWML's steps as the verbs that do the same. */
 int sw_swml_read(struct cxml_doc *doc, const char *text, size_t len) PAT_MUST_CHECK;

@@ -69,6 +69,7 @@ void sw_end(struct sw_call *c, const char *status)
     pat_http_cancel(c->sw->d->http, c->http);
     c->http = 0;
     sw_note(c, "ended", dbl_obj("status", status));
+    sw_out_ended(c);
     sw_phone_tell(c, SW_COMPLETED, status);
     tell_number(c, status);
     drop_peer(c);

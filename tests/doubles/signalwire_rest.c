@@ -114,6 +114,9 @@ static void place(struct sw *sw, struct pat_httpd_req *r, const struct pat_param
     const char *url = pat_param_find(p, n, "Url"), *cb = pat_param_find(p, n, "StatusCallback");
     const char *timeout = pat_param_find(p, n, "Timeout");
     int64_t ring_ms = (timeout ? strtoll(timeout, NULL, 10) : 60) * 1000;
+    const char *user = pat_param_find(p, n, "SipAuthUsername");
+    const char *password = pat_param_find(p, n, "SipAuthPassword");
+    struct sw_auth auth = { 0 };
     struct sw_call *c;
 
     if (!to || !from || !is_one(sw, to) || !is_one(sw, from)) {
@@ -137,8 +140,13 @@ static void place(struct sw *sw, struct pat_httpd_req *r, const struct pat_param
             c->status_events |= sw_phone_events(p[i].value);
     if (!c->status_events)
         c->status_events = SW_COMPLETED;
+    pat_strcpy(auth.user, sizeof auth.user, user ? user : "");
+    pat_strcpy(auth.password, sizeof auth.password, password ? password : "");
     dbl_reply(r, 201, call_json(c)); /* and the form is gone */
-    sw_phone_ring(c, ring_ms);
+    if (!strncmp(c->to, "sip:", 4))
+        sw_out_ring(c, &auth, ring_ms);
+    else
+        sw_phone_ring(c, ring_ms);
 }
 
 static void on_create(struct pat_httpd_req *r, void *arg)

@@ -1,0 +1,181 @@
+"""What the routers know of the stacks: shared by all of them, from calls, probes and calls of our own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+import uuid
+
+import nats
+import pytest
+
+from harness import events
+from harness.carrier import Carrier, Phone
+from harness.sip_leg import wait
+from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack
+from harness.watch import Watch
+
+BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
+
+
+@pytest.fixture(scope="module")
+def stack():
+    s = Stack(BUILD, with_livekit=False)
+    with s:
+        yield s
+
+
+@pytest.fixture(scope="module")
+def watch(stack):
+    with Watch(stack.nats.url) as w:
+        yield w
+
+
+@pytest.fixture(scope="module")
+def carrier(stack):
+    return Carrier(stack.daemons["router"].url, stack.signing_key)
+
+
+class Agent:
+    """What a livekit-agent does for the router: prepares calls, and says when it speaks in one."""
+
+    def __init__(self, watch):
+        self.watch, self.prepared, self.silent = watch, [], False
+
+        async def prepare(m):
+            p = json.loads(m.data)
+            self.prepared.append(p)
+            await m.respond(json.dumps({"result": {"room": "call_" + p["call_id"]}}).encode())
+            if not self.silent:
+                await self.speak(p)
+
+        async def listen():
+            self.sub = await watch.connection.subscribe("pat.rpc.v1.agent.prepare", cb=prepare)
+            await watch.connection.flush()
+
+        asyncio.run_coroutine_threadsafe(listen(), watch.loop).result(10)
+
+    async def speak(self, p: dict) -> None:
+        event = {"specversion": "1.0", "id": uuid7(), "source": "/patchbay/livekit-agent", "type": "pat.call.v1.answered",
+                 "subject": p["call_id"], "time": "2026-11-23T04:00:00.000Z", "datacontenttype": "application/json",
+                 "userid": p["user_id"], "data": {"call_id": p["call_id"], "user_id": p["user_id"], "stack": "livekit",
+                                                  "greeting_ms": 200}}
+        await self.watch.connection.publish(f"pat.call.v1.answered.{p['user_id']}.{p['call_id']}", json.dumps(event).encode())
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.sub.unsubscribe(), self.watch.loop).result(10)
+
+
+@pytest.fixture
+def agent(watch):
+    a = Agent(watch)
+    yield a
+    a.close()
+
+
+@pytest.fixture
+def room(stack):
+    """LiveKit's SIP service."""
+    with Phone() as phone:
+        hosts = {RETELL_SIP_HOST: stack.double("retell")}
+        stack.control("signalwire", sip_hosts=hosts | {LIVEKIT_SIP_HOST: phone.base})
+        yield phone
+        stack.control("signalwire", sip_hosts=hosts)
+
+
+@pytest.fixture(autouse=True)
+def healthy(stack, watch):
+    yield
+    stack.forget_health()
+
+
+def rpc(watch, method: str, params: dict, timeout_s: float = 40) -> dict:
+    async def ask():
+        m = await watch.connection.request(f"pat.rpc.v1.{method}", json.dumps(params).encode(), timeout=timeout_s,
+                                           headers={"Pat-Deadline-Ms": str(int(timeout_s * 1000))})
+        return json.loads(m.data)
+
+    return asyncio.run_coroutine_threadsafe(ask(), watch.loop).result(timeout_s + 10)
+
+
+def uuid7() -> str:
+    n = int(time.time() * 1000) << 80 | 7 << 76 | int.from_bytes(os.urandom(9), "big") & ((1 << 76) - 1)
+    return str(uuid.UUID(int=n & ~(3 << 62) | 2 << 62))
+
+
+def config_of(stack, user) -> str:
+    return str(stack.sql("select id from public.agent_configs where user_id = %s", user.id)[0][0])
+
+
+# ---------------------------------------------------------------------- calls of our own
+
+
+def rehearse(stack, watch, user, name: str, **more) -> dict:
+    return rpc(watch, "router.rehearse", {"agent_config_id": config_of(stack, user), "stack": name} | more)
+
+
+def leg_of(stack, call: str) -> dict:
+    """The carrier's side of a rehearsal."""
+    sid = wait(lambda: stack.row("select carrier_call_id from patchbay.calls where id = %s", call)["carrier_call_id"], 20,
+               "the leg is noted")
+    return stack.look(sid)
+
+
+def test_a_rehearsal_at_retell(stack, watch):
+    r = rehearse(stack, watch, RITA, "retell")["result"]
+    assert r["ok"] and r["why"] is None and 0 <= r["answer_ms"] < 20000
+    row = wait(lambda: (x := stack.row("select * from patchbay.calls where id = %s", r["call_id"]))["state"] == "ended" and x, 20,
+               "its row is ended")
+    assert row["rehearsal"] and (row["stack"], row["outcome"], row["user_id"]) == ("retell", "answered", RITA.id)
+    registered, = [e for e in stack.double_log("retell", "registered") if e["call_id"] == row["retell_call_id"]]
+    assert registered["request"]["metadata"]["call_id"] == r["call_id"]
+    wait(lambda: leg_of(stack, r["call_id"])["state"] == "ended", 20, "its leg is ended")
+    # Retell's webhooks come in as for any call; nothing of it is told to the user or charged.
+    wait(lambda: stack.row("select count(*) as n from patchbay.call_results where call_id = %s and event = 'call_analyzed'",
+                           r["call_id"])["n"], 30, "Retell has told all of it")
+    assert not stack.sql("select 1 from public.call_records where id = %s", r["call_id"])
+    assert not stack.sql("select 1 from patchbay.usage where call_id = %s", r["call_id"])
+
+
+def test_a_rehearsal_at_livekit(stack, watch, agent, room):
+    r = rehearse(stack, watch, LEO, "livekit")["result"]
+    assert r["ok"], r
+    told, = [p for p in agent.prepared if p["call_id"] == r["call_id"]]
+    assert told["user_id"] == str(LEO.id) and told["settings"]["extra"]["recording_enabled"] is False
+    invite = room.invites[-1]
+    assert invite["uri"].startswith(f"sip:{r['call_id']}@{LIVEKIT_SIP_HOST}")
+    assert invite["headers"]["X-Pat-User"] == str(LEO.id) and invite["headers"]["X-Pat-Sig"]
+    wait(lambda: leg_of(stack, r["call_id"])["state"] == "ended", 20, "its leg is ended")
+    wait(lambda: all(d.is_set() for d in room.dialogs.values()), 20, "the room's telephone is hung up")
+
+
+def test_the_stack_that_is_not_the_active_one_is_rehearsed(stack, watch, agent, room):
+    assert rehearse(stack, watch, RITA, "livekit")["result"]["ok"]
+    assert rehearse(stack, watch, LEO, "retell")["result"]["why"] == "no_retell_agent"
+
+
+def test_a_leg_without_an_agent_is_no_success(stack, watch, agent, room):
+    agent.silent = True
+    r = rehearse(stack, watch, LEO, "livekit", timeout_s=5)["result"]
+    assert (r["ok"], r["why"], r["answer_ms"]) == (False, "no_agent", None)
+    wait(lambda: leg_of(stack, r["call_id"])["state"] == "ended", 20, "its leg is ended all the same")
+
+
+def test_an_agent_without_a_leg_is_no_success(stack, watch, agent, room):
+    room.status = 486
+    r = rehearse(stack, watch, LEO, "livekit")["result"]
+    assert (r["ok"], r["why"]) == (False, "busy")
+
+
+@pytest.mark.parametrize("params,field", [({"stack": "both"}, "stack"), ({"agent_config_id": "leo"}, "agent_config_id"),
+                                          ({"timeout_s": 1}, "timeout_s")])
+def test_a_wrong_rehearsal_is_refused(stack, watch, params, field):
+    good = {"agent_config_id": config_of(stack, LEO), "stack": "livekit"}
+    error = rpc(watch, "router.rehearse", good | params)["error"]
+    assert (error["code"], error["field"]) == ("invalid", field)
+
+
+def test_nobody_is_rehearsed_who_is_not_there(stack, watch):
+    r = rpc(watch, "router.rehearse", {"agent_config_id": str(uuid.uuid4()), "stack": "retell"})["result"]
+    assert (r["ok"], r["why"]) == (False, "no_such_agent")
