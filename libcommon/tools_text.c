@@ -190,7 +190,7 @@ static void add_people(const struct pat_tools *t, struct pat_buf *out)
 {
     const char *secret =
         t->asks_code ? " (needs a passcode, which the caller is asked for when you call the "
-                       "tool: do not ask for it yourself)"
+                       "tool: do not ask for it before)"
                      : " (only with the passcode, which the caller must say; you do not "
                        "know it)";
 

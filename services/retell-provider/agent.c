@@ -104,7 +104,8 @@ static int read_claim(struct agent_job *j, const char *text)
                                             .countries = conf->transfer_prefixes,
                                             .time_zone = conf->time_zone,
                                             .max_call_ms = conf->max_call_ms,
-                                            .silence_ms = conf->silence_ms });
+                                            .silence_ms = conf->silence_ms,
+                                            .live_text = conf->live_text });
     if (err)
         return err;
     j->want_all = pat_json_obj();

@@ -178,7 +178,8 @@ static int make_tools(struct pat_tools **out, const struct pat_json *s,
         return PAT_OK;
     return pat_tools_new(out, &(struct pat_tools_opts){ .settings = s,
                                                         .countries = conf->countries,
-                                                        .time_zone = conf->time_zone });
+                                                        .time_zone = conf->time_zone,
+                                                        .asks_code = true });
 }
 
 static int write_llm(struct built *b, const struct pat_json *s, const struct build_conf *conf)
@@ -383,6 +384,8 @@ static void write_agent(struct built *b, const struct pat_json *s, const struct 
     pat_json_add_str(events, "call_started");
     pat_json_add_str(events, "call_ended");
     pat_json_add_str(events, "call_analyzed");
+    if (conf->live_text)
+        pat_json_add_str(events, "transcript_updated");
     pat_json_set_take(b->agent, "webhook_events", events);
 }
 

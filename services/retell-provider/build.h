@@ -17,6 +17,7 @@ struct build_conf {
     const char *countries;   /* prefixes that may be called, as PAT_ALLOWED_PREFIXES */
     const char *time_zone;   /* where the settings name none */
     int64_t max_call_ms, silence_ms;
+    bool live_text;
 };
 
 struct built {

@@ -1,10 +1,10 @@
-/* events.c - what Retell says happened becomes our events: call.answered, usage.recorded.
+/* events.c - what Retell says happened becomes our events; see events.h.
  *
- * The webhook-relay has verified and stored the webhook; the news names its row. Each event is told
- * once per call (its id is made from the call's), so redeliveries and Retell's own repeats change
- * nothing. Acknowledged when the journal has it.
+ * The webhook-relay has verified and stored the webhook; the news names its row. It is told once
+ * the relay has found the call it is about: then the row has no passcodes in it any more, and what
+ * is nobody's is parked and never told. Acknowledged when the journal has it.
  */
-#include "provider.h"
+#include "events.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +12,14 @@
 #define STREAM          "WEBHOOK"
 #define FILTER          "pat.webhook.v1.received.retell.>"
 #define READ_TIMEOUT_MS 10000
+#define SOON_MS         60 /* the relay is at it just now */
 #define AGAIN_MS        2000
+#define SOON_TRIES      3
 
 struct seen {
     struct provider *p;
     char *reply; /* names the message for its acknowledgement */
+    int deliveries;
 };
 
 static void seen_free(struct seen *s)
@@ -25,116 +28,94 @@ static void seen_free(struct seen *s)
     free(s);
 }
 
-static struct pat_json *about(const char *call, const char *user)
+struct pat_json *news_data(const struct news *n)
 {
     struct pat_json *data = pat_json_obj();
 
-    pat_json_set_str(data, "call_id", call);
-    pat_json_set_str(data, "user_id", user);
+    pat_json_set_str(data, "call_id", n->call);
+    pat_json_set_str(data, "user_id", n->user);
     return data;
 }
 
-static int tell_answered(struct provider *p, const char *call, const char *user,
-                         const struct pat_json *body)
+int news_tell(const struct news *n, const char *area, const char *name, int64_t time_ms,
+              const char *once, struct pat_json *data_take, const struct pat_db_stmt *stmts,
+              size_t n_stmts)
 {
-    struct pat_id id = pat_event_id_once(call, "answered");
-    int64_t at_ms = pat_json_int_or(body, "call.start_timestamp", pat_unix_ms());
-    struct pat_event e = { .area = "call",
-                           .name = "answered",
-                           .user_id = user,
-                           .key = call,
+    struct pat_id id = pat_event_id_once(n->retell, once);
+    struct pat_event e = { .area = area,
+                           .name = name,
+                           .user_id = n->user,
+                           .key = n->call,
                            .source = "/patchbay/retell-provider",
-                           .time_ms = at_ms,
+                           .time_ms = time_ms,
                            .id = &id };
-    struct pat_json *data = about(call, user), *facts = pat_json_obj();
-    char at[PAT_TIME_LEN + 1];
-    const char *params[1];
-    struct pat_db_stmt stmt = { "put_call", "select patchbay.put_call($1::jsonb)", 1, params };
-    PAT_AUTO_STR text = NULL;
 
-    pat_time_format(at_ms, at);
-    pat_json_set_str(data, "stack", "retell");
-    pat_json_set_null(data, "greeting_ms");
-    pat_json_set_str(facts, "id", call);
-    pat_json_set_str(facts, "user_id", user);
-    pat_json_set_str(facts, "state", "answered");
-    pat_json_set_str(facts, "answered_at", at);
-    text = pat_json_print(facts);
-    pat_json_free(facts);
-    params[0] = text;
-    if (!text) {
-        pat_json_free(data);
-        return PAT_ENOMEM;
-    }
-    return pat_journal_add(p->journal, &e, data, &stmt, 1);
+    return pat_journal_add(n->p->journal, &e, data_take, stmts, n_stmts);
 }
 
-/* Retell's money is in cents; ours in the unit named. One event per product of the bill. */
-static int tell_usage(struct provider *p, const char *call, const char *user,
-                      const struct pat_json *product)
+static int tell_ended(const struct news *n)
 {
-    const char *name = pat_json_str_or(product, "product", "unknown");
-    struct pat_buf what;
-    struct pat_id id;
-    struct pat_json *data = about(call, user);
+    int err = n->answered ? PAT_OK : news_answered(n);
 
-    pat_buf_init(&what, 256);
-    pat_buf_adds(&what, "usage retell ");
-    if (pat_buf_adds(&what, name)) {
-        pat_buf_fini(&what);
-        pat_json_free(data);
-        return PAT_EINVAL;
-    }
-    id = pat_event_id_once(call, what.data);
-    pat_buf_fini(&what);
-    pat_json_set_str(data, "leg", "retell");
-    pat_json_set_str(data, "component", name);
-    pat_json_set_str(data, "unit", "usd_cent");
-    pat_json_set_num(data, "quantity", pat_json_num_or(product, "cost", 0));
-    pat_json_set_str(data, "provider", "retell");
-    pat_json_set_null(data, "model");
-    return pat_journal_add(p->journal,
-                           &(struct pat_event){ .area = "usage",
-                                                .name = "recorded",
-                                                .user_id = user,
-                                                .key = call,
-                                                .source = "/patchbay/retell-provider",
-                                                .id = &id },
-                           data, NULL, 0);
+    if (!err && !n->billed)
+        err = news_costs(n);
+    if (!err && !n->told)
+        err = news_turns(n);
+    return !err && !n->told ? news_stack_ended(n) : err;
 }
 
-static int tell_cost(struct provider *p, const char *call, const char *user,
-                     const struct pat_json *body)
+static int tell(const struct news *n)
 {
-    const struct pat_json *costs = pat_json_at(body, "call.call_cost.product_costs");
-    size_t n = costs && pat_json_kind(costs) == PAT_JSON_ARR ? pat_json_size(costs) : 0;
-    int err = PAT_OK;
-
-    for (size_t i = 0; i < n && !err; i++)
-        err = tell_usage(p, call, user, pat_json_item(costs, i));
-    return err;
-}
-
-static int tell(struct provider *p, const struct pat_json *body)
-{
-    const char *kind = pat_json_str_or(body, "event", "");
-    const char *call = pat_json_str_or(body, "call.metadata.call_id", NULL);
-    const char *user = pat_json_str_or(body, "call.metadata.user_id", NULL);
-
-    if (!call || !user || !pat_id_valid(call) || !pat_id_valid(user))
-        return PAT_OK; /* not a call of ours: somebody dialled the agent another way */
-    if (!strcmp(kind, "call_started"))
-        return tell_answered(p, call, user, body);
-    if (!strcmp(kind, "call_analyzed") || !strcmp(kind, "call_ended"))
-        return tell_cost(p, call, user, body);
+    if (!strcmp(n->kind, "call_started"))
+        return n->answered ? PAT_OK : news_answered(n);
+    if (!strcmp(n->kind, "call_analyzed") || !strcmp(n->kind, "call_ended"))
+        return tell_ended(n);
+    if (!strncmp(n->kind, "transfer_", 9))
+        return news_transfer(n);
+    if (!strcmp(n->kind, "transcript_updated"))
+        news_live(n);
     return PAT_OK;
+}
+
+static bool yes(const struct pat_db_result *r, const char *column)
+{
+    const char *v = pat_db_get(r, 0, column);
+
+    return v && *v == 't';
+}
+
+static int read_row(struct provider *p, const struct pat_db_result *r)
+{
+    PAT_AUTO_JSON body = NULL;
+    PAT_AUTO_JSON tools = NULL;
+    const char *text = pat_db_get(r, 0, "body"), *used = pat_db_get(r, 0, "tools");
+    const char *segment = pat_db_get(r, 0, "segment");
+    struct news n = { .p = p,
+                      .call = pat_db_get(r, 0, "call_id"),
+                      .user = pat_db_get(r, 0, "user_id"),
+                      .segment = segment ? strtoll(segment, NULL, 10) : 1,
+                      .told = yes(r, "told"),
+                      .billed = yes(r, "billed"),
+                      .answered = yes(r, "answered") };
+    int err = text ? pat_json_parse(&body, text, strlen(text), NULL) : PAT_EINVAL;
+
+    if (!err && used)
+        err = pat_json_parse(&tools, used, strlen(used), NULL);
+    if (err)
+        return err;
+    n.body = body;
+    n.tools = tools;
+    n.kind = pat_json_str_or(body, "event", "");
+    n.retell = pat_json_str_or(body, "call.call_id", "");
+    /* No leg: it was registered and never dialled, and there is nothing to tell. */
+    return n.call && n.user && segment ? tell(&n) : PAT_OK;
 }
 
 static void on_body(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct seen *s = arg;
-    PAT_AUTO_JSON body = NULL;
-    const char *text;
+    const char *state;
+    bool waits = false;
 
     (void)n;
     if (!s->p->journal) {
@@ -142,18 +123,19 @@ static void on_body(int err, const struct pat_db_result *const *results, size_t 
         return;
     }
     if (!err && pat_db_rows(results[0])) {
-        text = pat_db_value(results[0], 0, 0);
-        err = text ? pat_json_parse(&body, text, strlen(text), NULL) : PAT_EINVAL;
-        if (!err)
-            err = tell(s->p, body);
+        state = pat_db_get(results[0], 0, "state");
+        waits = !strcmp(state, "received");
+        if (!strcmp(state, "projected"))
+            err = read_row(s->p, results[0]);
     }
     if (err)
         pat_log(PAT_WARN, "webhook.not_used_yet", PAT_ERR(err));
     /* A row that is not there, or not JSON, will not get better; the rest may. */
-    if (!err || err == PAT_EINVAL)
+    if (!waits && (!err || err == PAT_EINVAL))
         pat_bus_ack(s->p->d->bus, s->reply);
     else
-        pat_bus_nak(s->p->d->bus, s->reply, AGAIN_MS);
+        pat_bus_nak(s->p->d->bus, s->reply,
+                    waits && s->deliveries <= SOON_TRIES ? SOON_MS * s->deliveries : AGAIN_MS);
     seen_free(s);
 }
 
@@ -172,13 +154,11 @@ static int read_body(struct provider *p, const struct pat_msg *m)
     if (!s)
         return PAT_ENOMEM;
     s->p = p;
+    s->deliveries = pat_msg_deliveries(m);
     s->reply = strdup(m->reply);
-    err = s->reply
-              ? pat_db_run1(
-                    p->d->db, "webhook_body",
-                    "select convert_from(body, 'UTF8') from patchbay.webhook_inbox where id = $1",
-                    params, 1, READ_TIMEOUT_MS, on_body, s, NULL)
-              : PAT_ENOMEM;
+    err = s->reply ? pat_db_run1(p->d->db, "retell_news", "select * from patchbay.retell_news($1)",
+                                 params, 1, READ_TIMEOUT_MS, on_body, s, NULL)
+                   : PAT_ENOMEM;
     if (err)
         seen_free(s);
     return err;

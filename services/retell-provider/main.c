@@ -2,6 +2,7 @@
 #include "provider.h"
 
 #include "api.h"
+#include "sweep.h"
 #include "sync.h"
 #include "tool.h"
 #include "voices.h"
@@ -32,12 +33,18 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RETELL_DRIFT", PAT_CONF_ENUM, drift, "report",
         "an agent somebody else changed at Retell: told, written again, or taken as it is",
         .arg = "report,repair,adopt"),
+    ROW("PAT_RETELL_FORGET_CALLS", PAT_CONF_BOOL, forget_calls, "false",
+        "calls are deleted at Retell once all they told is here, and the recording copied"),
+    ROW("PAT_RETELL_LIVE_TEXT", PAT_CONF_BOOL, live_text, "false",
+        "our agents tell what is said while it is said (turn.partial)"),
     ROW("PAT_RETELL_MODEL", PAT_CONF_STR, model, "gpt-4.1-mini",
         "model of agents whose own Retell does not have"),
     ROW("PAT_RETELL_PROVIDER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8081",
         "inside port: calls are registered here while NATS is away"),
     ROW("PAT_RETELL_REQUESTS_PER_S", PAT_CONF_INT, requests_per_s, "5",
         "budget of requests about agents and voices; calls do not count", .min = 1, .max = 1000),
+    ROW("PAT_RETELL_RESULTS_AFTER", PAT_CONF_MS, results_ms, "2m",
+        "a call that ended so long ago and told nothing is asked for", .min = 100, .max = 86400000),
     ROW("PAT_RETELL_SETTLE", PAT_CONF_MS, settle_ms, "2s", "changes of settings are gathered for",
         .min = 1, .max = 600000),
     ROW("PAT_RETELL_SWEEP_EVERY", PAT_CONF_MS, sweep_ms, "1m",
@@ -87,6 +94,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = voices_new(&p->voices, p);
     if (!err)
+        err = sweep_new(&p->sweep, p);
+    if (!err)
         err = rpc_serve(p);
     if (!err)
         err = tools_serve(p);
@@ -106,6 +115,7 @@ static void drain(struct pat_daemon *d, void *arg)
 
     pat_consumer_close(p->webhooks);
     p->webhooks = NULL;
+    sweep_free(p->sweep);
     voices_free(p->voices);
     sync_free(p->sync);
     p->sync = NULL;

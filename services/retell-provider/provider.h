@@ -24,13 +24,16 @@ struct provider_conf {
     int64_t requests_per_s;
     int64_t max_call_ms, silence_ms;
     int64_t settle_ms, sweep_ms, check_ms, voices_ms;
+    int64_t results_ms;
     bool tool_private_nets;
+    bool forget_calls, live_text;
     char *drift; /* report, repair or adopt: an agent that somebody else changed at Retell */
 };
 
 struct api;
 struct sync;
 struct voices;
+struct sweep;
 
 struct provider {
     struct pat_daemon *d;
@@ -43,6 +46,7 @@ struct provider {
     struct api *api;
     struct sync *sync;
     struct voices *voices;
+    struct sweep *sweep;
     struct pat_consumer *webhooks;
     struct pat_sub *subs[8]; /* RPC */
     struct pat_histogram *register_s;

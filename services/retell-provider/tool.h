@@ -22,8 +22,12 @@ struct tool_run {
     char retell_call[129];
     struct pat_id id;      /* of this use of the tool, the same when it is repeated */
     char *arguments;       /* as they came */
+    char *said;            /* by the caller since a passcode was asked for; wiped */
+    char keys[33];         /* pressed since then */
+    bool asked;            /* one was */
     struct pat_json *args; /* as they fit the schema; NULL before */
-    struct pat_json *call; /* patchbay.calls and the settings: {"call", "settings", "passcodes"} */
+    struct pat_json *call; /* patchbay.calls and the settings: {"call", "settings", "passcodes",
+                            * "passcodes_hour"} */
     struct pat_tools *set;
     const struct pat_tool *tool;
     const struct pat_target *to; /* of a transfer */
@@ -41,6 +45,11 @@ void tool_answer(struct tool_run *r, enum tool_outcome how, const char *error,
 void tool_record(struct tool_run *r, const char *event, struct pat_json *data_take,
                  const char *function, const struct pat_json *row);
 
+/* tool_passcode.c: what of a transcript may be a passcode; and is it the one? */
+void tool_listen(struct tool_run *r, const struct pat_json *turns);
+bool tool_passcode_fits(const struct tool_run *r, const char *stored);
+/* Answers that one is needed. status "refused"; error as in tool_done. */
+void tool_ask_passcode(struct tool_run *r, const char *error, const char *text);
 /* Each ends with tool_done. tool_transfer.c: */
 void tool_transfer(struct tool_run *r);
 /* tool_webhook.c: */

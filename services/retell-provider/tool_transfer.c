@@ -9,7 +9,12 @@
 
 #include <string.h>
 
-enum { ASK_MS = 2500, SECRET_MS = 2000, RING_S = 25 };
+enum {
+    ASK_MS = 2500,
+    SECRET_MS = 2000,
+    RING_S = 25,
+    TRIES_PER_HOUR = 12, /* wrong passcodes, in all calls of a user */
+};
 
 static void not_reached(struct tool_run *r, const char *why)
 {
@@ -68,26 +73,33 @@ static void on_secret(int err, const struct pat_db_result *const *results, size_
     if (err)
         tool_done(r, TOOL_FAILED, "unavailable", "failed",
                   "The passcode cannot be checked now. Offer to take a message.");
-    else if (stored && pat_passcode_equal(stored, pat_json_str_or(r->args, "passcode", "")))
+    else if (stored && tool_passcode_fits(r, stored))
         ask(r);
+    else if (last)
+        tool_done(
+            r, TOOL_REFUSED, "passcode", "refused",
+            "That is not the passcode, and there are no more tries. Offer to take a message.");
     else
-        tool_done(r, TOOL_REFUSED, "passcode", "refused",
-                  last ? "That is not the passcode, and there are no more tries. Offer to take a "
-                         "message."
-                       : "That is not the passcode. Ask for it once more, or offer to take a "
-                         "message.");
+        tool_ask_passcode(r, "passcode",
+                          "That is not the passcode. Ask for it once more, and when the caller has "
+                          "said it or pressed its digits, call this tool again; or offer to take a "
+                          "message.");
 }
 
 static void check_code(struct tool_run *r)
 {
     const char *params[] = { r->user_id, r->config_id, *r->to->id ? r->to->id : NULL };
 
-    if (!*pat_json_str_or(r->args, "passcode", ""))
-        tool_done(r, TOOL_REFUSED, "needs_passcode", "refused",
-                  "This needs the passcode, and the caller has to say it. Ask for it.");
+    if (pat_json_int_or(r->call, "passcodes_hour", 0) >= TRIES_PER_HOUR)
+        tool_done(r, TOOL_REFUSED, "passcode_limit", "refused",
+                  "Nobody is put through by passcode for a while. Offer to take a message.");
     else if (pat_json_int_or(r->call, "passcodes", 0) >= PAT_PASSCODE_TRIES)
         tool_done(r, TOOL_REFUSED, "passcode", "refused",
                   "There were too many wrong passcodes in this call. Offer to take a message.");
+    else if (!r->asked || (!*r->said && !*r->keys))
+        tool_ask_passcode(r, "needs_passcode",
+                          "This needs the passcode. Ask the caller to say it or to press its "
+                          "digits, then call this tool again.");
     else if (pat_db_run1(r->p->d->db, NULL, "select patchbay.transfer_secret($1, $2, $3)", params,
                          3, SECRET_MS, on_secret, r, NULL))
         on_secret(PAT_EUNAVAIL, NULL, 0, r);

@@ -5,6 +5,8 @@
  */
 #include "tool.h"
 
+#include "events.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,10 @@ static void run_free(struct tool_run *r)
     pat_json_free(r->args);
     pat_json_free(r->call);
     free(r->arguments);
+    if (r->said)
+        explicit_bzero(r->said, strlen(r->said));
+    explicit_bzero(r->keys, sizeof r->keys);
+    free(r->said);
     free(r);
 }
 
@@ -157,7 +163,8 @@ static void on_call(int err, const struct pat_db_result *const *results, size_t 
                                      .caller = pat_json_str_or(r->call, "call.from_number", NULL),
                                      .called = pat_json_str_or(r->call, "call.to_number", NULL),
                                      .countries = conf->transfer_prefixes,
-                                     .time_zone = conf->time_zone });
+                                     .time_zone = conf->time_zone,
+                                     .asks_code = true });
     if (err)
         refuse(r, err, NULL, pat_err_text(err));
     else
@@ -169,7 +176,9 @@ static void look_up(struct tool_run *r)
     static const char sql[] =
         "select jsonb_build_object('call', to_jsonb(c), 'settings', "
         "coalesce(patchbay.settings_of(c.agent_config_id), '{}'), 'passcodes', (select count(*) from "
-        "patchbay.tool_calls t where t.call_id = c.id and t.error = 'passcode'))::text "
+        "patchbay.tool_calls t where t.call_id = c.id and t.error = 'passcode'), 'passcodes_hour', "
+        "(select count(*) from patchbay.tool_calls t where t.user_id = c.user_id and t.error = "
+        "'passcode' and t.created_at > now() - interval '1 hour'))::text "
         "from patchbay.calls c where c.id = $1 and c.user_id = $2 and c.retell_call_id = $3 "
         "and c.stack = 'retell' and c.state <> 'ended'";
     const char *params[] = { r->call_id, r->user_id, r->retell_call };
@@ -186,20 +195,13 @@ static struct pat_id id_of(const struct tool_run *r, const struct pat_json *body
 {
     const struct pat_json *turns = pat_json_at(body, "call.transcript_with_tool_calls");
     const char *use = NULL;
-    struct pat_buf key;
-    struct pat_id id;
 
     if (turns && pat_json_kind(turns) == PAT_JSON_ARR)
         PAT_JSON_EACH(t, turns)
     if (!strcmp(pat_json_str_or(t, "role", ""), "tool_call_invocation") &&
         !strcmp(pat_json_str_or(t, "name", ""), r->name))
         use = pat_json_str_or(t, "tool_call_id", NULL);
-    pat_buf_init(&key, BODY_MAX);
-    pat_buf_addf(&key, "tool %s ", r->name);
-    pat_buf_adds(&key, use ? use : r->arguments);
-    id = pat_event_id_once(r->retell_call, key.data ? key.data : r->name);
-    pat_buf_fini(&key);
-    return id;
+    return news_tool_id(r->retell_call, r->name, use ? use : r->arguments);
 }
 
 static int read_body(struct tool_run *r, const struct pat_json *body, struct pat_json_err *why)
@@ -228,6 +230,7 @@ static int read_body(struct tool_run *r, const struct pat_json *body, struct pat
     if (!r->arguments)
         return PAT_ENOMEM;
     r->id = id_of(r, body);
+    tool_listen(r, pat_json_at(body, "call.transcript_with_tool_calls"));
     return PAT_OK;
 }
 

@@ -71,8 +71,6 @@ static int project(struct calls *c, const struct pat_msg *m)
         err = pat_json_get_id(event, "data.call_id", &params[0], NULL);
     if (!err)
         err = pat_json_get_id(event, "id", &params[1], NULL);
-    if (!err && strcmp(pat_json_str_or(event, "data.leg", "livekit"), "livekit") != 0)
-        err = PAT_EINVAL; /* what Retell bills comes by its webhook */
     if (err)
         return err;
     t = calloc(1, sizeof *t);

@@ -24,13 +24,19 @@ struct one {
 };
 
 /* put_retell finds or remakes the call; LiveKit's webhooks name it by their room. NULL: not a call
- * we know (yet). */
+ * we know (yet). Passcodes do not stay in the inbox either. */
 #define TAKE                                                                                                    \
-    "with taken as materialized (select w.id, case w.source "                                                   \
-    "when 'retell' then patchbay.put_retell(convert_from(w.body, 'UTF8')::jsonb) "                              \
+    "with seen as materialized (select w.id, w.body, case when w.source = 'retell' "                            \
+    "then convert_from(w.body, 'UTF8')::jsonb end as told "                                                     \
+    "from patchbay.webhook_inbox w where w.id = $1 and w.state = 'received' for update skip locked), "          \
+    "clean as materialized (select s.*, patchbay.retell_redacted(s.told) as kept from seen s), "                \
+    "taken as materialized (select w.id, case when k.kept is distinct from k.told "                             \
+    "then convert_to(k.kept::text, 'UTF8') else k.body end as body, case w.source "                             \
+    "when 'retell' then patchbay.put_retell(k.kept) "                                                           \
     "else (select c.id from patchbay.calls c where c.id = w.call_id) end as call_id "                           \
-    "from patchbay.webhook_inbox w where w.id = $1 and w.state = 'received' for update skip locked) "           \
-    "update patchbay.webhook_inbox w set attempts = w.attempts + 1, call_id = coalesce(t.call_id, w.call_id), " \
+    "from clean k join patchbay.webhook_inbox w on w.id = k.id) "                                               \
+    "update patchbay.webhook_inbox w set attempts = w.attempts + 1, body = t.body, "                            \
+    "call_id = coalesce(t.call_id, w.call_id), "                                                                \
     "state = case when t.call_id is not null then 'projected' when w.attempts + 1 >= 10 or "                    \
     "(w.source = 'livekit' and w.call_id is null) then 'parked' else 'received' end, "                          \
     "projected_at = case when t.call_id is not null then now() end, "                                           \

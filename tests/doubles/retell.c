@@ -4,7 +4,7 @@
  * call, or gets 404. A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, repeat_webhooks, shuffle_webhooks,
- * gone_voice.
+ * gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes, no_ranges.
  */
 #include "retell.h"
 
@@ -144,16 +144,22 @@ static void webhook_send(void *arg)
         webhook_free(w);
 }
 
-static void queue_webhook(struct retell_call *c, const char *event, int64_t after_ms)
+void retell_webhook(struct retell_call *c, const char *event, const struct pat_json *extra,
+                    int64_t after_ms)
 {
     struct retell *rt = c->rt;
     struct pat_json *j = dbl_obj("event", event);
     struct pat_json *entry = dbl_obj("event", event);
 
+    if (extra)
+        PAT_JSON_EACH(m, extra)
+    if (strcmp(pat_json_key(m), "event") != 0)
+        pat_json_set_take(j, pat_json_key(m), pat_json_dup(m));
     pat_json_set_take(j, "call", pat_json_dup(c->body));
     pat_json_set_str(entry, "call_id", c->id);
     dbl_log(rt->d, "webhook", entry);
-    for (int n = rt->repeat_webhooks ? 2 : 1; *rt->webhook_url && n > 0; n--) {
+    for (int n = rt->repeat_webhooks ? 2 : 1; *rt->webhook_url && !rt->mute_webhooks && n > 0;
+         n--) {
         struct webhook *w = calloc(1, sizeof *w);
 
         if (!w)
@@ -179,50 +185,6 @@ static void add_analysis(struct retell_call *c)
     pat_json_set_take(c->body, "call_analysis", a);
 }
 
-static struct pat_json *turn(const char *role, const char *content)
-{
-    struct pat_json *t = dbl_obj("role", role);
-
-    pat_json_set_str(t, "content", content);
-    pat_json_set_take(t, "words", pat_json_arr());
-    return t;
-}
-
-static void add_cost(struct retell_call *c, int64_t seconds)
-{
-    struct pat_json *cost = pat_json_obj(), *products = pat_json_arr();
-    static const struct {
-        const char *name;
-        double cents_per_second;
-    } table[] = { { "elevenlabs_tts", 0.0667 }, { "gpt_4_1", 0.0750 } };
-    double sum = 0;
-
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        struct pat_json *p = dbl_obj("product", table[i].name);
-
-        pat_json_set_num(p, "unit_price", table[i].cents_per_second);
-        pat_json_set_num(p, "cost", table[i].cents_per_second * (double)seconds);
-        pat_json_add_take(products, p);
-        sum += table[i].cents_per_second * (double)seconds;
-    }
-    pat_json_set_take(cost, "product_costs", products);
-    pat_json_set_int(cost, "total_duration_seconds", seconds);
-    pat_json_set_num(cost, "total_duration_unit_price", sum / (seconds ? (double)seconds : 1));
-    pat_json_set_num(cost, "combined_cost", sum);
-    pat_json_set_take(c->body, "call_cost", cost);
-}
-
-static void add_transcript(struct retell_call *c)
-{
-    struct pat_json *turns = pat_json_arr();
-
-    pat_json_add_take(turns, turn("agent", "Hello, how can I help you?"));
-    pat_json_add_take(turns, turn("user", "Hello, I have a question."));
-    pat_json_set_str(c->body, "transcript",
-                     "Agent: Hello, how can I help you?\nUser: Hello, I have a question.\n");
-    pat_json_set_take(c->body, "transcript_object", turns);
-}
-
 static void tell_carrier(struct retell_call *c)
 {
     struct pat_httpd_req *r = c->waiting;
@@ -232,7 +194,7 @@ static void tell_carrier(struct retell_call *c)
         dbl_reply(r, 200, sip_ended(c->reason));
 }
 
-static void end_call(struct retell_call *c, const char *reason)
+void retell_end(struct retell_call *c, const char *reason)
 {
     int64_t now = pat_unix_ms(), start = pat_json_int_or(c->body, "start_timestamp", now);
     bool shuffle = c->rt->shuffle_webhooks;
@@ -246,13 +208,11 @@ static void end_call(struct retell_call *c, const char *reason)
     pat_json_set_str(c->body, "disconnection_reason", reason);
     pat_json_set_int(c->body, "end_timestamp", now);
     pat_json_set_int(c->body, "duration_ms", c->ongoing ? now - start : 0);
-    if (c->ongoing) {
-        add_transcript(c);
-        add_cost(c, (now - start + 999) / 1000);
-    }
-    queue_webhook(c, "call_ended", shuffle ? 0 : 20);
+    if (c->ongoing)
+        retell_finish(c, (now - start + 999) / 1000);
+    retell_webhook(c, "call_ended", NULL, shuffle ? 0 : 20);
     add_analysis(c);
-    queue_webhook(c, "call_analyzed", shuffle ? 0 : 40);
+    retell_webhook(c, "call_analyzed", NULL, shuffle ? 0 : 40);
     tell_carrier(c);
 }
 
@@ -260,7 +220,7 @@ static void on_call_timer(void *arg)
 {
     struct retell_call *c = arg;
 
-    end_call(c, c->ongoing ? "agent_hangup" : "registered_call_timeout");
+    retell_end(c, c->ongoing ? "agent_hangup" : "registered_call_timeout");
 }
 
 static void call_free(struct retell_call *c)
@@ -371,10 +331,32 @@ static void on_get_call(struct pat_httpd_req *r, void *arg)
     if (!retell_admit(rt, r))
         return;
     c = retell_call(rt, pat_httpd_param(r, "id"));
+    if (c && c->ended && c->ongoing)
+        retell_add_recording(c);
     if (c)
         pat_httpd_reply_json(r, 200, c->body);
     else
         retell_error(r, 404, "Not Found");
+}
+
+static void on_delete_call(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    struct retell_call **at = &rt->calls, *c;
+
+    if (!retell_admit(rt, r))
+        return;
+    while (*at && strcmp((*at)->id, pat_httpd_param(r, "id")) != 0)
+        at = &(*at)->next;
+    c = *at;
+    if (!c) {
+        retell_error(r, 404, "Not Found");
+        return;
+    }
+    *at = c->next;
+    dbl_log(rt->d, "call_deleted", dbl_obj("call_id", c->id));
+    call_free(c);
+    pat_httpd_reply(r, 204, NULL, NULL, 0);
 }
 
 static void on_list_calls(struct pat_httpd_req *r, void *arg)
@@ -421,7 +403,7 @@ static void answer_leg(void *arg)
         pat_timer_stop(&c->timer);
         if (g->rt->call_ms)
             pat_timer_start(&c->timer, g->rt->call_ms);
-        queue_webhook(c, "call_started", g->rt->shuffle_webhooks ? g->rt->call_ms + 60 : 0);
+        retell_webhook(c, "call_started", NULL, g->rt->shuffle_webhooks ? g->rt->call_ms + 60 : 0);
         dbl_reply(g->r, 200, sip_answered(c->id));
     } else {
         dbl_reply(g->r, 200, sip_refused(404));
@@ -473,7 +455,7 @@ static void on_bye(struct pat_httpd_req *r, void *arg)
     struct retell_call *c = retell_call(arg, pat_httpd_param(r, "dialog"));
 
     if (c)
-        end_call(c, "user_hangup");
+        retell_end(c, "user_hangup");
     dbl_reply(r, c ? 200 : 404, pat_json_obj());
 }
 
@@ -504,6 +486,16 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         rt->repeat_webhooks = dbl_flag(value);
     else if (!strcmp(key, "shuffle_webhooks"))
         rt->shuffle_webhooks = dbl_flag(value);
+    else if (!strcmp(key, "mute_webhooks"))
+        rt->mute_webhooks = dbl_flag(value);
+    else if (!strcmp(key, "concurrency"))
+        rt->concurrency = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "recording_ms"))
+        rt->recording_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "recording_bytes"))
+        rt->recording_bytes = (size_t)pat_json_value_num(value);
+    else if (!strcmp(key, "no_ranges"))
+        rt->no_ranges = dbl_flag(value);
     else
         return false;
     return true;
@@ -515,6 +507,10 @@ static void reset(struct dbl *d)
 
     rt->webhook_url[0] = rt->webhook_key[0] = rt->gone_voice[0] = 0;
     rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
+    rt->mute_webhooks = rt->no_ranges = false;
+    rt->concurrency = 100000;
+    rt->recording_ms = 600000;
+    rt->recording_bytes = 100000;
     rt->register_ms = 300000;
     rt->call_ms = 0;
     rt->answer_ms = 0;
@@ -529,6 +525,7 @@ static int start(struct dbl *d)
     } table[] = {
         { "POST", "/v2/register-phone-call", on_register },
         { "GET", "/v2/get-call/{id}", on_get_call },
+        { "DELETE", "/v2/delete-call/{id}", on_delete_call },
         { "POST", "/v3/list-calls", on_list_calls },
         { "POST", "/sip/invite", on_invite },
         { "GET", "/sip/dialog/{dialog}", on_wait },
@@ -545,6 +542,8 @@ static int start(struct dbl *d)
         err = pat_httpd_route(d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
     if (!err)
         err = retell_tools_routes(rt);
+    if (!err)
+        err = retell_story_routes(rt);
     return err ? err : retell_agents_routes(rt);
 }
 

@@ -2,7 +2,7 @@
  *
  * retell.c has the calls (registering, the SIP side, webhooks), retell_agents.c agents and models
  * by version, retell_check.c what of their fields is refused, retell_voices.c voices and
- * concurrency.
+ * concurrency, retell_story.c what calls leave behind.
  */
 #ifndef DOUBLES_RETELL_H
 #define DOUBLES_RETELL_H
@@ -40,6 +40,11 @@ struct retell {
     int sip_status;        /* answer of the next INVITEs; 200 */
     bool repeat_webhooks;  /* each is sent twice */
     bool shuffle_webhooks; /* call_ended leaves before call_started */
+    bool mute_webhooks;    /* none leaves */
+    int64_t concurrency;   /* how many calls at once; 100,000 */
+    int64_t recording_ms;  /* a recording's address is good for; 0: there is none */
+    size_t recording_bytes;
+    bool no_ranges; /* a recording only comes whole */
 };
 
 struct retell_call {
@@ -50,11 +55,18 @@ struct retell_call {
     struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
     bool ongoing, ended;
     char reason[40];
+    double said_s; /* words so far last until */
     struct retell_call *next;
 };
 
 /* NULL: no such call. */
 struct retell_call *retell_call(const struct retell *rt, const char *id);
+
+/* It ends, if it has not; with its webhooks. */
+void retell_end(struct retell_call *c, const char *reason);
+/* extra: more fields beside event and call, or NULL. */
+void retell_webhook(struct retell_call *c, const char *event, const struct pat_json *extra,
+                    int64_t after_ms);
 
 /* False and replied: wrong key, or a scripted failure. */
 bool retell_admit(struct retell *rt, struct pat_httpd_req *r);
@@ -70,6 +82,11 @@ const struct pat_json *retell_agent(const struct retell *rt, const char *id, int
 /* The model of an agent's version; NULL: none. */
 const struct pat_json *retell_model(const struct retell *rt, const char *agent, int64_t version);
 int retell_tools_routes(struct retell *rt);
+int retell_story_routes(struct retell *rt);
+void retell_said(struct retell_call *c, const char *role, const char *content);
+void retell_tool_result(struct retell_call *c, const char *use, const char *content, bool good);
+void retell_finish(struct retell_call *c, int64_t seconds);
+void retell_add_recording(struct retell_call *c); /* under addresses that are good from now on */
 int retell_voices_routes(struct retell *rt);
 bool retell_voice_offered(const struct retell *rt, const char *id);
 /* True: fine. False: what is wrong stands in why. */

@@ -16,6 +16,7 @@ struct use {
     struct retell *rt;
     struct pat_httpd_req *r;
     char *url, *body;
+    char call[RETELL_ID_MAX], id[RETELL_ID_MAX]; /* id "": nothing is noted of it */
     int64_t timeout_ms;
     int tries;
 };
@@ -32,10 +33,14 @@ static int post(struct use *u);
 static void on_answer(int err, const struct pat_http_res *res, void *arg)
 {
     struct use *u = arg;
+    struct retell_call *c;
     struct pat_json *answer;
 
     if ((err || res->status / 100 != 2) && u->tries <= REPEATS && !post(u))
         return;
+    c = retell_call(u->rt, u->call);
+    if (c && *u->id)
+        retell_tool_result(c, u->id, err ? "" : res->body, !err && res->status / 100 == 2);
     answer = pat_json_obj();
     pat_json_set_int(answer, "status", err ? 0 : res->status);
     pat_json_set_strn(answer, "answer", err ? "" : res->body, err ? 0 : res->len);
@@ -83,13 +88,13 @@ static const struct pat_json *function_of(const struct retell_call *c, const cha
     return NULL;
 }
 
-static void note_use(struct retell_call *c, const char *name, const struct pat_json *args)
+static void note_use(struct retell_call *c, const char *name, const struct pat_json *args,
+                     char id[RETELL_ID_MAX])
 {
     const struct pat_json *have = pat_json_at(c->body, "transcript_with_tool_calls");
     struct pat_json *turns = have ? pat_json_dup(have) : pat_json_arr();
     struct pat_json *use = dbl_obj("role", "tool_call_invocation");
     PAT_AUTO_STR text = pat_json_print(args);
-    char id[RETELL_ID_MAX];
 
     retell_new_id(id, "tool_call_");
     pat_json_set_str(use, "tool_call_id", id);
@@ -100,7 +105,7 @@ static void note_use(struct retell_call *c, const char *name, const struct pat_j
 }
 
 static void start(struct retell_call *c, struct pat_httpd_req *r, const struct pat_json *f,
-                  const struct pat_json *args)
+                  const struct pat_json *args, const char *id)
 {
     PAT_AUTO_JSON body = dbl_obj("name", pat_json_str_or(f, "name", ""));
     struct use *u = calloc(1, sizeof *u);
@@ -109,6 +114,8 @@ static void start(struct retell_call *c, struct pat_httpd_req *r, const struct p
     pat_json_set_take(body, "args", pat_json_dup(args));
     if (u) {
         *u = (struct use){ .rt = c->rt, .r = r };
+        pat_strcpy(u->call, sizeof u->call, c->id);
+        pat_strcpy(u->id, sizeof u->id, id);
         u->timeout_ms = pat_json_int_or(f, "timeout_ms", 120000);
         u->url = strdup(pat_json_str_or(f, "url", ""));
         u->body = pat_json_print(body);
@@ -128,6 +135,7 @@ static void on_use(struct pat_httpd_req *r, void *arg)
     const char *name = pat_json_str_or(body, "name", "");
     const struct pat_json *f = c ? function_of(c, name) : NULL;
     const struct pat_json *args = pat_json_at(body, "args");
+    char id[RETELL_ID_MAX] = "";
 
     if (!body)
         return;
@@ -136,8 +144,8 @@ static void on_use(struct pat_httpd_req *r, void *arg)
         return;
     }
     if (!pat_json_bool_or(body, "again", false))
-        note_use(c, name, args);
-    start(c, r, f, args);
+        note_use(c, name, args, id);
+    start(c, r, f, args, id);
 }
 
 int retell_tools_routes(struct retell *rt)

@@ -99,14 +99,18 @@ static void on_get_voice(struct pat_httpd_req *r, void *arg)
 
 static void on_concurrency(struct pat_httpd_req *r, void *arg)
 {
+    const struct retell *rt = arg;
     struct pat_json *j;
+    int64_t ongoing = 0;
 
     if (!retell_admit(arg, r))
         return;
+    for (const struct retell_call *c = rt->calls; c; c = c->next)
+        ongoing += c->ongoing && !c->ended;
     j = pat_json_obj();
-    pat_json_set_int(j, "current_concurrency", 0);
-    pat_json_set_int(j, "concurrency_limit", 20);
-    pat_json_set_int(j, "base_concurrency", 20);
+    pat_json_set_int(j, "current_concurrency", ongoing);
+    pat_json_set_int(j, "concurrency_limit", rt->concurrency);
+    pat_json_set_int(j, "base_concurrency", rt->concurrency);
     pat_json_set_int(j, "purchased_concurrency", 0);
     pat_json_set_int(j, "concurrency_purchase_limit", 100);
     pat_json_set_int(j, "remaining_purchase_limit", 100);
