@@ -7,7 +7,7 @@
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
- *   agentcfg instructions phone passcode prices schema tz tools
+ *   agentcfg instructions phone passcode price_book prices schema tz tools
  *   user_tool             a POST of ours to a user's own endpoint
  *   journal health daemon what every daemon is made of
  */
@@ -37,6 +37,7 @@
 #include "object_store.h"
 #include "passcode.h"
 #include "phone.h"
+#include "price_book.h"
 #include "prices.h"
 #include "retry.h"
 #include "rpc.h"

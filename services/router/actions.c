@@ -6,6 +6,7 @@
 #include "actions.h"
 
 #include "allow.h"
+#include "guard.h"
 #include "record.h"
 #include "rest.h"
 #include "routes.h"
@@ -163,6 +164,9 @@ static void on_transfer_started(int err, void *arg)
 {
     struct action *a = arg;
 
+    /* Without an answer it may be on its way all the same. */
+    if (!err || err == PAT_ETIMEDOUT || err == PAT_ECONN)
+        guard_forwarded(a->r, &a->leg.ref, a->t.to, "transfer");
     if (err)
         refuse_carrier(a, err);
     else
@@ -231,6 +235,8 @@ static const char *not_allowed(struct action *a)
                            .max = (unsigned)conf->transfer_max };
     const char *why = allow_transfer(&in);
 
+    if (!why)
+        why = guard_transfer_no(a->r, ref, a->t.to);
     if (!why &&
         !allow_rate(rate_of(a->all, a->user), (unsigned)conf->transfers_per_min, pat_now_ms()))
         why = "too_many";

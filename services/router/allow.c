@@ -44,6 +44,26 @@ const char *allow_transfer(const struct allow_in *in)
     return allow_prefix(in->prefixes, in->to) ? NULL : "not_allowed";
 }
 
+const char *allow_forward(const struct allow_forward *in)
+{
+    const char *to = in->number;
+
+    if (!*to)
+        return "no_forward_number";
+    if (!strcmp(to, in->from) || !strcmp(to, in->called) || !strcmp(to, in->passed_on_from) ||
+        in->from_is_ours)
+        return "forward_loop";
+    if (in->number_is_ours)
+        return "forward_own_number";
+    if (!allow_prefix(in->prefixes, to))
+        return "forward_not_allowed";
+    if (!in->country_allowed)
+        return "country_not_allowed";
+    if (in->burst)
+        return "forward_burst";
+    return in->over_cap ? "spend_cap" : NULL;
+}
+
 bool allow_rate(struct allow_rate *r, unsigned max, int64_t now_ms)
 {
     unsigned recent = 0;

@@ -76,9 +76,40 @@ static void test_allow__a_masked_number_shows_four_digits(void **state)
     assert_string_equal(out, "");
 }
 
+static void test_allow__a_forward_goes_in_no_circle_and_not_everywhere(void **state)
+{
+    static const struct allow_forward good = { .number = "+15550100077",
+                                               .from = "+15550109999",
+                                               .called = "+15550100001",
+                                               .passed_on_from = "",
+                                               .prefixes = "+1,!+1900",
+                                               .country_allowed = true };
+    struct allow_forward in;
+
+    (void)state;
+    assert_null(allow_forward(&good));
+#define BUT(change, why)                                                                           \
+    in = good;                                                                                     \
+    in.change;                                                                                     \
+    assert_string_equal(allow_forward(&in), why)
+    BUT(number = "", "no_forward_number");
+    BUT(from = good.number, "forward_loop");
+    BUT(called = good.number, "forward_loop");
+    BUT(passed_on_from = good.number, "forward_loop");
+    BUT(from_is_ours = true, "forward_loop");
+    BUT(number_is_ours = true, "forward_own_number");
+    BUT(number = "+19005550100", "forward_not_allowed");
+    BUT(number = "+4930123456", "forward_not_allowed");
+    BUT(country_allowed = false, "country_not_allowed");
+    BUT(burst = true, "forward_burst");
+    BUT(over_cap = true, "spend_cap");
+#undef BUT
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allow__a_forward_goes_in_no_circle_and_not_everywhere),
         cmocka_unit_test(test_allow__follows_the_table),
         cmocka_unit_test(test_allow__the_longest_prefix_decides),
         cmocka_unit_test(test_allow__so_many_a_minute),

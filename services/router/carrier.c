@@ -1,6 +1,7 @@
 /* carrier.c - a request of the carrier, verified and read: see carrier.h. */
 #include "carrier.h"
 
+#include "caller.h"
 #include "document.h"
 
 #include <string.h>
@@ -190,8 +191,7 @@ int carrier_check(const struct carrier_req *c, char from[NUMBER_MAX], char to[NU
     if (number_read(to, c->to))
         return PAT_EINVAL;
     /* "anonymous", "unknown", "", "restricted": a withheld caller is served like any other. */
-    if (number_read(from, c->from))
-        from[0] = 0;
+    (void)caller_read(from, c->from);
     return PAT_OK;
 }
 

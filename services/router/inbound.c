@@ -5,6 +5,7 @@
  */
 #include "carrier.h"
 #include "document.h"
+#include "guard.h"
 #include "routes.h"
 #include "serve.h"
 
@@ -23,10 +24,25 @@ static void say_and_hang_up(struct router *r, struct pat_httpd_req *http, enum c
     pat_buf_fini(&doc);
 }
 
+/* The phone that sent the caller on to us, if it did. */
+static void read_passed_on(char out[NUMBER_MAX], const struct carrier_req *c)
+{
+    const char *sent = c->form == CARRIER_SWML ? NULL : carrier_param(c, "ForwardedFrom");
+
+    if (c->form == CARRIER_SWML)
+        PAT_JSON_EACH(h, pat_json_at(c->json, "call.headers"))
+    if (!strcasecmp(pat_json_str_or(h, "name", ""), "Diversion"))
+        sent = pat_json_str_or(h, "value", NULL);
+    caller_passed_on(out, sent);
+}
+
 static void begin_call(struct router *r, const struct carrier_req *c, const char *from,
                        const struct route *route, int64_t started_us)
 {
     struct serve s = { .form = c->form, .started_us = started_us };
+    char known[NUMBER_MAX], passed_on_from[NUMBER_MAX];
+    struct guard_call call = { .from = from, .passed_on_from = passed_on_from };
+    struct policy_facts facts;
 
     s.ref.call = pat_id_new();
     s.ref.offered_ms = pat_unix_ms();
@@ -36,6 +52,11 @@ static void begin_call(struct router *r, const struct carrier_req *c, const char
     pat_strcpy(s.ref.agent_config, sizeof s.ref.agent_config, route->agent_config);
     pat_strcpy(s.ref.from, sizeof s.ref.from, from);
     pat_strcpy(s.ref.to, sizeof s.ref.to, route->number);
+    read_passed_on(passed_on_from, c);
+    call.caller = caller_read(known, c->from);
+    call.call = s.ref.call.s;
+    guard_facts(&facts, r, route, &call, s.ref.offered_ms);
+    s.policy = &facts;
     serve_call(r, c->http, &s, route);
 }
 

@@ -1,10 +1,14 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
 #include "actions.h"
+#include "explain.h"
+#include "guard.h"
 #include "health.h"
 #include "rehearse.h"
 #include "routes.h"
 #include "transfer.h"
 #include "voicemail.h"
+
+#include <string.h>
 
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
@@ -46,12 +50,26 @@ static const struct pat_conf_row rows[] = {
         "host[:port] of Retell's SIP service"),
     ROW("PAT_RETELL_SIP_TRANSPORT", PAT_CONF_ENUM, retell_sip_transport, "tcp",
         "how the carrier reaches it", .arg = "tls,tcp,udp"),
+    ROW("PAT_ROUTER_CALLER_PER_MIN", PAT_CONF_INT, caller_per_min, "60",
+        "calls of one caller to one number within a minute; more are busy; 0: any", .min = 0,
+        .max = 1000000),
     ROW("PAT_ROUTER_DIAL_TIMEOUT_S", PAT_CONF_INT, dial_timeout_s, "20",
         "seconds a stack may ring before the next is tried", .min = 5, .max = 600),
+    ROW("PAT_ROUTER_FORWARDS_PER_CALLER", PAT_CONF_INT, forwards_per_caller, "3",
+        "forwards of one caller within five minutes, then none for an hour; 0: any", .min = 0,
+        .max = 1000000),
+    ROW("PAT_ROUTER_FORWARD_DAILY_CENTS", PAT_CONF_INT, forward_daily_cents, "2000",
+        "what a user's forwards and transfers may cost a day (UTC) unless he has a figure",
+        .min = 0, .max = 100000000),
+    ROW("PAT_ROUTER_FORWARD_UNPRICED_CENTS", PAT_CONF_INT, forward_unpriced_cents, "50",
+        "what a minute is taken to cost where the price book has no price", .min = 0,
+        .max = 100000),
     ROW("PAT_ROUTER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8080",
         "where the carrier's requests arrive"),
     ROW("PAT_ROUTER_MAX_CALL_S", PAT_CONF_INT, max_call_s, "14400", "longest call in seconds",
         .min = 60, .max = 86400),
+    ROW("PAT_ROUTER_NUMBER_PER_MIN", PAT_CONF_INT, number_per_min, "600",
+        "calls to one number within a minute; more are busy; 0: any", .min = 0, .max = 1000000),
     ROW("PAT_ROUTER_PUBLIC_URL", PAT_CONF_URL, public_url, NULL,
         "that place as the carrier knows it; signatures are over it", .arg = "http,https",
         .flags = PAT_CONF_REQUIRED),
@@ -67,7 +85,9 @@ static const struct pat_conf_row rows[] = {
         "whose number the other phone shows", .arg = "called,caller"),
     ROW("PAT_ROUTER_TRANSFER_MAX", PAT_CONF_INT, transfer_max, "5",
         "times one call may be transferred", .min = 1, .max = 100),
-    ROW("PAT_ROUTER_TRANSFER_PREFIXES", PAT_CONF_LIST, transfer_prefixes, "+1,!+1900",
+    ROW("PAT_ROUTER_TRANSFER_PREFIXES", PAT_CONF_LIST, transfer_prefixes,
+        "+1,!+1242,!+1246,!+1264,!+1268,!+1284,!+1345,!+1441,!+1473,!+1649,!+1658,!+1664,!+1721,"
+        "!+1758,!+1767,!+1784,!+1809,!+1829,!+1849,!+1868,!+1869,!+1876,!+1900",
         "where transfers may go; ! forbids, the longest prefix decides"),
     ROW("PAT_ROUTER_VOICEMAIL_MAX_S", PAT_CONF_INT, voicemail_max_s, "120",
         "longest voicemail message in seconds", .min = 10, .max = 3600),
@@ -125,6 +145,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = rehearsals_new(&r->rehearsals, r);
     if (!err)
+        err = guard_new(&r->guard, r);
+    if (!err)
         err = moves_new(&r->moves);
     if (!err)
         err = leg_start(r);
@@ -149,6 +171,7 @@ static void stop(struct pat_daemon *d, void *arg)
     (void)d;
     pat_bus_unsubscribe(r->explain);
     actions_free(r->actions);
+    guard_free(r->guard);
     moves_free(r->moves);
     rehearsals_free(r->rehearsals);
     health_free(r->health);
@@ -165,10 +188,14 @@ int main(int argc, char **argv)
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct router_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
+        .more_usage = EXPLAIN_USAGE,
         .start = start,
         .drain = drain,
         .stop = stop,
     };
 
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--explain"))
+            return explain_cli(argc, argv);
     return pat_daemon_main(argc, argv, &spec, &r);
 }

@@ -52,6 +52,11 @@ bool policy_allows_country(const struct policies *p, const char *country);
 enum policy_hours { HOURS_ALWAYS, HOURS_OPEN, HOURS_CLOSED, HOURS_HOLIDAY };
 enum policy_hours policy_hours(const struct policies *p, int64_t now_ms);
 bool policy_quiet(const struct policies *p, int64_t now_ms);
+/* A time as people write it, without an offset in the user's zone. PAT_EINVAL: no time; PAT_ENOENT:
+ * the clocks skip it. */
+int policy_moment(const struct policies *p, const char *text, int64_t *unix_ms) PAT_MUST_CHECK;
+/* The user's clock: "Mon 2026-11-23 15:30". */
+void policy_local_text(const struct policies *p, int64_t now_ms, char out[40]);
 
 /* Of one new call. */
 struct policy_facts {

@@ -209,6 +209,37 @@ bool policy_quiet(const struct policies *p, int64_t now_ms)
     return now >= p->quiet_from || now < p->quiet_to;
 }
 
+int policy_moment(const struct policies *p, const char *text, int64_t *unix_ms)
+{
+    struct pat_tz *utc = NULL;
+    struct pat_local l;
+    int32_t offset_s;
+    int64_t unix_s;
+    bool has;
+    int err = pat_local_parse(text, &l, &has, &offset_s);
+
+    if (err)
+        return err;
+    if (has)
+        err = pat_tz_load(&utc, "UTC");
+    if (!err)
+        err = pat_tz_unix(has ? utc : p->tz, &l, &unix_s);
+    if (!err)
+        *unix_ms = (unix_s - (has ? offset_s : 0)) * 1000;
+    pat_tz_free(utc);
+    return err;
+}
+
+void policy_local_text(const struct policies *p, int64_t now_ms, char out[40])
+{
+    static const char *const days[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+    struct pat_local l;
+
+    (void)local_minutes(p, now_ms, &l);
+    snprintf(out, 40, "%s %04d-%02d-%02d %02d:%02d", days[l.weekday], l.year % 10000, l.month % 100,
+             l.day % 100, l.hour % 100, l.minute % 100);
+}
+
 /* ------------------------------------------------------------------ lists */
 
 static int by_digits(const void *a, const void *b)

@@ -1,6 +1,8 @@
 /* record.c - what the router tells about a call: see record.h. */
 #include "record.h"
 
+#include "guard.h"
+
 #include "ends.h"
 #include "text.h"
 #include "version.h"
@@ -194,6 +196,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     bool again = pat_journal_told(r->journal, &id); /* by the Dial's result, then by the status */
     struct text data, facts;
 
+    guard_ended(r, c->call.s);
     about(&data, c);
     text_str(&data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
     text_str(&data, "reason", why->word);

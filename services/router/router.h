@@ -42,6 +42,11 @@ struct router_conf {
     char *transfer_prefixes;
     int64_t transfer_max;
     int64_t transfers_per_min;
+    int64_t caller_per_min; /* 0: no limit; so the next two */
+    int64_t number_per_min;
+    int64_t forwards_per_caller;
+    int64_t forward_daily_cents;
+    int64_t forward_unpriced_cents;
 };
 
 enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };
@@ -65,6 +70,7 @@ struct router {
     struct moves *moves;
     struct health *health; /* of the stacks */
     struct rehearsals *rehearsals;
+    struct guard *guard;
     struct router_stats stats;
 };
 

@@ -10,6 +10,7 @@
 #include "callback.h"
 #include "decide.h"
 #include "document.h"
+#include "guard.h"
 #include "health.h"
 #include "record.h"
 #include "text.h"
@@ -179,6 +180,8 @@ static void answer(struct attempt *a)
         err = write_document(a, token.data, &doc, &sip);
     record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
                   pat_now_us() - a->s.started_us);
+    if (a->d.action == DECIDE_FORWARD)
+        guard_forwarded(r, &a->s.ref, a->d.forward, "forward");
     if (a->d.action == DECIDE_REFUSE)
         record_ended(r, &a->s.ref, &(struct record_end){ .reason = "refused" });
     carrier_answer(r, a->http, a->s.form, err, &doc);
@@ -321,7 +324,8 @@ static void attempt_next(struct attempt *a)
     answer(a);
 }
 
-void serve_ladder(struct decide_in *out, const struct route *route)
+void serve_ladder(struct decide_in *out, struct router *r, const struct route *route,
+                  const char *from)
 {
     const struct policy_wishes *w = policy_wishes(route->policies);
     struct ladder_in *in = &out->ladder;
@@ -330,13 +334,13 @@ void serve_ladder(struct decide_in *out, const struct route *route)
     in->retell.can = *route->retell_agent.id ? LADDER_AGENT : LADDER_CANNOT;
     in->livekit.can = route->on_livekit ? LADDER_AGENT : LADDER_CANNOT;
     in->ladder = w->ladder;
-    in->forward = *w->fallback_number;
+    in->forward = *w->fallback_number && !guard_forward_no(r, route, w->fallback_number, from, "");
     memcpy(out->fallback_number, w->fallback_number, sizeof out->fallback_number);
 }
 
 static void know_user(struct attempt *a, const struct route *route)
 {
-    serve_ladder(&a->in, route);
+    serve_ladder(&a->in, a->r, route, a->s.ref.from);
     a->retell_agent = route->retell_agent;
     a->settings = route->settings ? strdup(route->settings) : NULL;
 }

@@ -23,8 +23,9 @@ struct serve {
 };
 
 /* What catches this user's calls, as far as his settings say: nothing is down, nothing was tried.
- */
-void serve_ladder(struct decide_in *out, const struct route *route);
+ * from: "" when withheld. */
+void serve_ladder(struct decide_in *out, struct router *r, const struct route *route,
+                  const char *from);
 /* Replies to http exactly once, now or later. route NULL: the number is nobody's any more;
  * voicemail. */
 void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,

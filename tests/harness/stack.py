@@ -243,6 +243,8 @@ class Stack:
             "PAT_ROUTER_SNAPSHOT_FILE": str(self.folder / "routes.snapshot"),
             "PAT_ROUTER_SPOOL_FILE": str(self.folder / "router.spool"),
             "PAT_CARRIER_URL": self.double("signalwire"), "PAT_CARRIER_PROJECT": self.project,
+            # Tests call the same number more often than any person.
+            "PAT_ROUTER_CALLER_PER_MIN": "0", "PAT_ROUTER_NUMBER_PER_MIN": "0",
             "PAT_CARRIER_TOKEN": self.carrier_token})
         router.env.setdefault("PAT_ROUTER_PUBLIC_URL", router.url)
         relay = self._daemon("webhook-relay", "PAT_RELAY_LISTEN", self._livekit_env() | {

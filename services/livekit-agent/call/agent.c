@@ -134,7 +134,7 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
     if (!err)
         err = make_llm(a, f);
     if (!err)
-        err = price_book_new(&e->prices, e->loop, e->db);
+        err = pat_price_book_new(&e->prices, e->loop, e->db);
     return err;
 }
 
@@ -284,7 +284,7 @@ void agent_free(struct agent *a)
         worker_close(a->env.worker, ignore, NULL);
     if (a->env.rtc)
         rtc_close(a->env.rtc, ignore, NULL);
-    price_book_free(a->env.prices);
+    pat_price_book_free(a->env.prices);
     phrases_free(a->env.phrases);
     ambiences_free(a->env.ambiences);
     llm_free(a->env.llm);

@@ -80,8 +80,8 @@ static void test_limits__a_call_may_cost_only_so_much(void **state)
     struct pat_json *rows;
 
     assert_int_equal(pat_json_parse(&rows, book, strlen(book), NULL), PAT_OK);
-    assert_int_equal(price_book_new(&r->env.prices, r->loop, NULL), PAT_OK);
-    assert_int_equal(price_book_put(r->env.prices, rows), PAT_OK);
+    assert_int_equal(pat_price_book_new(&r->env.prices, r->loop, NULL), PAT_OK);
+    assert_int_equal(pat_price_book_put(r->env.prices, rows), PAT_OK);
     pat_json_free(rows);
     r->conf.max_call_cents = 1; /* two characters */
     greeted(r);
@@ -89,7 +89,7 @@ static void test_limits__a_call_may_cost_only_so_much(void **state)
     assert_non_null(strstr(fake.tts_said, "reached its limit"));
     assert_int_equal(int_in(fake_event("call.limit"), "max"), 10000);
     assert_true(int_in(fake_event("call.limit"), "used") >= 10000);
-    price_book_free(r->env.prices);
+    pat_price_book_free(r->env.prices);
     r->env.prices = NULL;
 }
 

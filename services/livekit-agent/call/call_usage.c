@@ -169,7 +169,7 @@ void call_look_at_cost(struct call *c)
         return;
     c->cost_looked_us = now_us;
     usage_now(c, &u);
-    cost = usage_cost(&u, price_book_now(c->env->prices), pat_unix_ms(), &unpriced);
+    cost = usage_cost(&u, pat_price_book_now(c->env->prices), pat_unix_ms(), &unpriced);
     no_prices(c, unpriced);
     if (cost >= max)
         call_limit_reached(c, "cost", cost, max);

@@ -14,7 +14,6 @@
 #include "conf.h"
 #include "mouth.h"
 #include "player.h"
-#include "price_book.h"
 #include "prompt.h"
 
 /* Until when we may believe that our calls are ours without having asked. */
@@ -42,7 +41,7 @@ struct env {
     struct phrases *phrases;
     struct ambiences *ambiences;
     struct tts_learnt tts_learnt;
-    struct price_book *prices;
+    struct pat_price_book *prices;
     struct pacer pacer;
     struct env_fence fence;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */

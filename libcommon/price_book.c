@@ -4,12 +4,14 @@
  */
 #include "price_book.h"
 
+#include "log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { EVERY_MS = 600000, AGAIN_MS = 10000, READ_MS = 5000 };
 
-struct price_book {
+struct pat_price_book {
     struct pat_loop *loop;
     struct pat_db *db;
     struct pat_timer timer;
@@ -17,7 +19,7 @@ struct price_book {
     struct pat_prices *prices;
 };
 
-int price_book_put(struct price_book *b, const struct pat_json *rows)
+int pat_price_book_put(struct pat_price_book *b, const struct pat_json *rows)
 {
     struct pat_prices *prices = NULL;
     int err = pat_prices_parse(&prices, rows, NULL);
@@ -29,17 +31,17 @@ int price_book_put(struct price_book *b, const struct pat_json *rows)
     return PAT_OK;
 }
 
-static int take(struct price_book *b, const char *text)
+static int take(struct pat_price_book *b, const char *text)
 {
     PAT_AUTO_JSON rows = NULL;
     int err = text ? pat_json_parse(&rows, text, strlen(text), NULL) : PAT_EPROTO;
 
-    return err ? err : price_book_put(b, rows);
+    return err ? err : pat_price_book_put(b, rows);
 }
 
 static void on_book(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct price_book *b = arg;
+    struct pat_price_book *b = arg;
 
     b->query = 0;
     if (!err)
@@ -51,16 +53,16 @@ static void on_book(int err, const struct pat_db_result *const *results, size_t 
 
 static void read_book(void *arg)
 {
-    struct price_book *b = arg;
+    struct pat_price_book *b = arg;
 
     if (pat_db_run1(b->db, "price_book", "select patchbay.price_book()", NULL, 0, READ_MS, on_book,
                     b, &b->query))
         pat_timer_start(&b->timer, AGAIN_MS);
 }
 
-int price_book_new(struct price_book **out, struct pat_loop *loop, struct pat_db *db)
+int pat_price_book_new(struct pat_price_book **out, struct pat_loop *loop, struct pat_db *db)
 {
-    struct price_book *b = calloc(1, sizeof *b);
+    struct pat_price_book *b = calloc(1, sizeof *b);
     int err = b ? pat_timer_init(&b->timer, loop, read_book, b) : PAT_ENOMEM;
 
     if (err) {
@@ -75,7 +77,7 @@ int price_book_new(struct price_book **out, struct pat_loop *loop, struct pat_db
     return PAT_OK;
 }
 
-void price_book_free(struct price_book *b)
+void pat_price_book_free(struct pat_price_book *b)
 {
     if (!b)
         return;
@@ -86,7 +88,7 @@ void price_book_free(struct price_book *b)
     free(b);
 }
 
-const struct pat_prices *price_book_now(const struct price_book *b)
+const struct pat_prices *pat_price_book_now(const struct pat_price_book *b)
 {
     return b ? b->prices : NULL;
 }
