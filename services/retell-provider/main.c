@@ -2,6 +2,7 @@
 #include "provider.h"
 
 #include "api.h"
+#include "standby.h"
 #include "sweep.h"
 #include "sync.h"
 #include "tool.h"
@@ -47,6 +48,9 @@ static const struct pat_conf_row rows[] = {
         "a call that ended so long ago and told nothing is asked for", .min = 100, .max = 86400000),
     ROW("PAT_RETELL_SETTLE", PAT_CONF_MS, settle_ms, "2s", "changes of settings are gathered for",
         .min = 1, .max = 600000),
+    ROW("PAT_RETELL_STANDBY", PAT_CONF_ENUM, standby, "always",
+        "the agent that stands by for users without one: made at the start, or when first asked for",
+        .arg = "always,demand"),
     ROW("PAT_RETELL_SWEEP_EVERY", PAT_CONF_MS, sweep_ms, "1m",
         "how often agents are looked for that no event told of", .min = 100, .max = 3600000),
     ROW("PAT_RETELL_TOOL_PRIVATE_NETS", PAT_CONF_BOOL, tool_private_nets, "false",
@@ -96,6 +100,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = sweep_new(&p->sweep, p);
     if (!err)
+        err = standby_new(&p->standby, p);
+    if (!err)
         err = rpc_serve(p);
     if (!err)
         err = tools_serve(p);
@@ -116,6 +122,7 @@ static void drain(struct pat_daemon *d, void *arg)
     pat_consumer_close(p->webhooks);
     p->webhooks = NULL;
     sweep_free(p->sweep);
+    standby_free(p->standby);
     voices_free(p->voices);
     sync_free(p->sync);
     p->sync = NULL;

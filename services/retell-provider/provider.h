@@ -27,6 +27,7 @@ struct provider_conf {
     int64_t results_ms;
     bool tool_private_nets;
     bool forget_calls, live_text;
+    char *standby; /* always, demand */
     char *drift; /* report, repair or adopt: an agent that somebody else changed at Retell */
 };
 
@@ -34,6 +35,7 @@ struct api;
 struct sync;
 struct voices;
 struct sweep;
+struct standby;
 
 struct provider {
     struct pat_daemon *d;
@@ -47,6 +49,7 @@ struct provider {
     struct sync *sync;
     struct voices *voices;
     struct sweep *sweep;
+    struct standby *standby; /* NULL while closing */
     struct pat_consumer *webhooks;
     struct pat_sub *subs[8]; /* RPC */
     struct pat_histogram *register_s;

@@ -2,6 +2,7 @@
 #include "register.h"
 
 #include "api.h"
+#include "standby.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct run {
     int64_t deadline_ms;
     int64_t started_ms;
     bool again; /* the one repetition was used */
+    bool standby;
     struct pat_task task;
     struct register_result early; /* refused before anything was sent */
     struct pat_json_err why;
@@ -69,6 +71,10 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
     else
         pat_breaker_success(&r->p->breaker);
     message = err ? pat_json_str_or(body, "message", pat_err_text(err)) : NULL;
+    if (err == PAT_ENOENT && r->standby && r->p->standby) {
+        standby_lost(r->p->standby);
+        err = PAT_EUNAVAIL; /* ours to mend, and no fault of the call's */
+    }
     finish(r, &(struct register_result){ .err = err, .retell_call = id, .message = message });
 }
 
@@ -110,37 +116,63 @@ static struct pat_json *variables(const struct pat_json *params)
     return v;
 }
 
+/* Which agent takes the call: the one named, or the one that stands by. */
+static int set_agent(struct run *r, const struct pat_json *params, struct pat_json *body,
+                     struct pat_json_err *why)
+{
+    const struct pat_json *version = pat_json_at(params, "agent_version");
+    const char *agent;
+    int64_t n;
+    int err;
+
+    r->standby = pat_json_bool_or(params, "standby", false);
+    if (r->standby) {
+        if (!r->p->standby || !standby_get(r->p->standby, &agent, &n))
+            return PAT_EUNAVAIL;
+        pat_json_set_str(body, "agent_id", agent);
+        pat_json_set_int(body, "agent_version", n);
+        return PAT_OK;
+    }
+    err = pat_json_get_str(params, "agent_id", &agent, why);
+    if (err)
+        return err;
+    pat_json_set_str(body, "agent_id", agent);
+    if (version && pat_json_kind(version) != PAT_JSON_NULL)
+        pat_json_set_take(body, "agent_version", pat_json_dup(version));
+    return PAT_OK;
+}
+
 static int write_body(struct run *r, const struct pat_json *params, struct pat_json_err *why)
 {
-    const char *call, *user, *agent, *to;
-    const struct pat_json *version = pat_json_at(params, "agent_version");
-    struct pat_json *body, *meta;
+    const char *call, *user, *to;
+    PAT_AUTO_JSON body = pat_json_obj();
+    struct pat_json *meta, *vars;
     int err = pat_json_get_id(params, "call_id", &call, why);
 
     if (!err)
         err = pat_json_get_id(params, "user_id", &user, why);
     if (!err)
-        err = pat_json_get_str(params, "agent_id", &agent, why);
-    if (!err)
         err = pat_json_get_str(params, "to", &to, why);
+    if (!err)
+        err = set_agent(r, params, body, why);
     if (err)
         return err;
     pat_strcpy(r->call, sizeof r->call, call);
-    body = pat_json_obj();
+    vars = variables(params);
+    if (r->standby && (err = standby_variables(r->p, pat_json_at(params, "settings"), vars))) {
+        pat_json_free(vars);
+        return err;
+    }
     meta = pat_json_obj();
     pat_json_set_str(meta, "call_id", call);
     pat_json_set_str(meta, "user_id", user);
-    pat_json_set_str(body, "agent_id", agent);
-    if (version && pat_json_kind(version) != PAT_JSON_NULL)
-        pat_json_set_take(body, "agent_version", pat_json_dup(version));
     if (pat_json_str_or(params, "from", NULL))
         pat_json_set_str(body, "from_number", pat_json_str_or(params, "from", NULL));
     pat_json_set_str(body, "to_number", to);
     pat_json_set_str(body, "direction", "inbound");
     pat_json_set_take(body, "metadata", meta);
-    pat_json_set_take(body, "retell_llm_dynamic_variables", variables(params));
+    pat_json_set_take(body, "retell_llm_dynamic_variables", vars);
     r->body = pat_json_print(body);
-    pat_json_free(body);
     return r->body ? PAT_OK : PAT_ENOMEM;
 }
 

@@ -79,6 +79,8 @@ static const struct pat_conf_row rows[] = {
         "numbers are kept here for a start without Postgres; empty: nowhere"),
     ROW("PAT_ROUTER_SPOOL_FILE", PAT_CONF_STR, spool_file, NULL,
         "records not yet in Postgres survive a crash here; empty: memory only"),
+    ROW("PAT_ROUTER_STANDBY", PAT_CONF_BOOL, standby, "true",
+        "calls LiveKit cannot serve go to the agent that stands by at Retell"),
     ROW("PAT_ROUTER_TRANSFERS_PER_MIN", PAT_CONF_INT, transfers_per_min, "10",
         "transfers a user may begin within a minute, at each router", .min = 1, .max = 60),
     ROW("PAT_ROUTER_TRANSFER_CALLER_ID", PAT_CONF_ENUM, transfer_caller_id, "called",

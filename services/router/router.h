@@ -34,6 +34,7 @@ struct router_conf {
     char *spool_file;
     char *say_voice;
     int64_t rehearse_ms, rehearse_cents;
+    bool standby;
     int64_t dial_timeout_s;
     int64_t max_call_s;
     int64_t voicemail_max_s;

@@ -314,7 +314,8 @@ static void attempt_next(struct attempt *a)
     a->s.ref.stack = a->d.stack;
     if (a->d.stack == STACK_RETELL) {
         a->asked_outside = true;
-        err = ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
+        err = a->d.standby ? ask_retell_standby(a->r, &a->s.ref, a->settings, on_registered, a)
+                           : ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
         if (err)
             on_registered(err, NULL, a);
         return;
@@ -332,6 +333,8 @@ void serve_ladder(struct decide_in *out, struct router *r, const struct route *r
 
     in->own = route->stack;
     in->retell.can = *route->retell_agent.id ? LADDER_AGENT : LADDER_CANNOT;
+    if (in->retell.can == LADDER_CANNOT && in->own == STACK_LIVEKIT && r->conf->standby)
+        in->retell.can = LADDER_STANDBY;
     in->livekit.can = route->on_livekit ? LADDER_AGENT : LADDER_CANNOT;
     in->ladder = w->ladder;
     in->forward = *w->fallback_number && !guard_forward_no(r, route, w->fallback_number, from, "");

@@ -235,7 +235,8 @@ class Stack:
     def _start_daemons(self, relay_port: int) -> None:
         provider = self._daemon("retell-provider", "PAT_RETELL_PROVIDER_LISTEN", {
             "PAT_RETELL_API_URL": self.double("retell"), "PAT_RETELL_API_KEY": self.retell_key,
-            "PAT_INSIDE_TOKEN": self.inside_token, "PAT_RETELL_TOOLS_LISTEN": "127.0.0.1:0"})
+            "PAT_INSIDE_TOKEN": self.inside_token, "PAT_RETELL_TOOLS_LISTEN": "127.0.0.1:0",
+            "PAT_RETELL_STANDBY": "demand"})
         router = self._daemon("router", "PAT_ROUTER_LISTEN", {
             "PAT_SIGNALWIRE_SIGNING_KEY": self.signing_key, "PAT_CALL_SECRET": self.call_secret,
             "PAT_LIVEKIT_SIP_HOST": self.livekit_sip_host, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
@@ -245,7 +246,7 @@ class Stack:
             "PAT_CARRIER_URL": self.double("signalwire"), "PAT_CARRIER_PROJECT": self.project,
             # Tests call the same number more often than any person.
             "PAT_ROUTER_CALLER_PER_MIN": "0", "PAT_ROUTER_NUMBER_PER_MIN": "0",
-            "PAT_CARRIER_TOKEN": self.carrier_token})
+            "PAT_CARRIER_TOKEN": self.carrier_token, "PAT_ROUTER_STANDBY": "false"})
         router.env.setdefault("PAT_ROUTER_PUBLIC_URL", router.url)
         relay = self._daemon("webhook-relay", "PAT_RELAY_LISTEN", self._livekit_env() | {
             "PAT_RETELL_WEBHOOK_KEY": self.retell_key})

@@ -13,7 +13,7 @@ import pytest
 from harness import events
 from harness.carrier import Carrier, Phone
 from harness.sip_leg import wait
-from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack
+from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack, http_json
 from harness.watch import Watch
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
@@ -179,3 +179,70 @@ def test_a_wrong_rehearsal_is_refused(stack, watch, params, field):
 def test_nobody_is_rehearsed_who_is_not_there(stack, watch):
     r = rpc(watch, "router.rehearse", {"agent_config_id": str(uuid.uuid4()), "stack": "retell"})["result"]
     assert (r["ok"], r["why"]) == (False, "no_such_agent")
+
+
+# ---------------------------------------------------------------------- the agent that stands by
+
+
+@pytest.fixture(scope="module")
+def standby_stack():
+    s = Stack(BUILD, with_livekit=False, daemons={"router": {"PAT_ROUTER_STANDBY": "true"},
+                                                  "retell-provider": {"PAT_RETELL_STANDBY": "always"}})
+    with s:
+        yield s
+
+
+STANDBY = "00000000-0000-8000-8073-74616e646279"
+
+
+def test_somebody_on_livekit_is_caught_by_the_agent_that_stands_by(standby_stack):
+    stack = standby_stack
+    row = wait(lambda: stack.row("select * from patchbay.retell_agents where agent_config_id = %s and state = 'ready'", STANDBY),
+               30, "it is made")
+    written = {e["id"]: e["body"] for e in stack.double_log("retell", "wrote") if "body" in e}
+    assert written[row["agent_id"]]["agent_name"].startswith(f"patchbay {STANDBY}")
+    llm = written[row["llm_id"]]
+    assert llm["general_prompt"].startswith("{{standby_prompt}}") and llm["begin_message"] == "{{standby_greeting}}"
+    stack.sql("update public.agent_configs set system_prompt = 'Sell garden fences.' where user_id = %s", LEO.id)
+    carrier = Carrier(stack.daemons["router"].url, stack.signing_key)
+
+    def caught():
+        form = carrier.form(LEO.number)
+        first = carrier.post("/v1/signalwire/voice", form).dial()
+        assert first.host == LIVEKIT_SIP_HOST
+        reply = carrier.dial_result(first, form, "failed", DialSipResponseCode="503")
+        stack.forget_health()
+        if reply.verbs() != ["Dial"]:
+            return None  # the provider looks every two seconds while it is being made
+        assert reply.dial().host == RETELL_SIP_HOST
+        request, = [e["request"] for e in stack.double_log("retell", "registered") if e["call_id"] == reply.dial().user]
+        return "Sell garden fences." in request["retell_llm_dynamic_variables"]["standby_prompt"] and request
+
+    request = wait(caught, 30, "it is known to the provider, and the change to the router")
+    told = request["retell_llm_dynamic_variables"]
+    assert (request["agent_id"], request["agent_version"]) == (row["agent_id"], row["version"])
+    assert "{{" not in told["standby_prompt"]
+    assert told["standby_greeting"] == "Hello, this is the assistant of Leo. How can I help you?"
+    # The user's own row is as it was: only the active stack's agent exists.
+    assert stack.row("select retell_agent_id from public.agent_configs where user_id = %s", LEO.id)["retell_agent_id"] is None
+
+
+def test_a_standby_agent_somebody_deleted_is_made_again(standby_stack):
+    stack = standby_stack
+    row = stack.row("select * from patchbay.retell_agents where agent_config_id = %s", STANDBY)
+    http_json("DELETE", f"{stack.double('retell')}/delete-agent/{row['agent_id']}", headers={
+        "Authorization": f"Bearer {stack.retell_key}"})
+    carrier = Carrier(stack.daemons["router"].url, stack.signing_key)
+
+    def caught():
+        stack.forget_health()
+        form = carrier.form(LEO.number)
+        first = carrier.post("/v1/signalwire/voice", form).dial()
+        reply = carrier.dial_result(first, form, "failed", DialSipResponseCode="503")
+        # A message is taken while there is none: never a dead line.
+        assert reply.verbs() in (["Dial"], ["Say", "Record"])
+        return reply.verbs() == ["Dial"]
+
+    wait(caught, 40, "there is one again")
+    again = stack.row("select * from patchbay.retell_agents where agent_config_id = %s", STANDBY)
+    assert again["agent_id"] != row["agent_id"]
