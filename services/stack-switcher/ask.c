@@ -12,6 +12,7 @@ struct asked {
     struct pat_httpd_req *http;
     const char *name;
     ask_shape_fn *shape;
+    bool admins_only;
     int64_t started_us;
 };
 
@@ -38,7 +39,8 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
     } else if (!err && text) {
         pat_httpd_reply(a->http, 200, "application/json", text, strlen(text));
     } else if (!err) {
-        pat_httpd_reply_error(a->http, PAT_ENOENT, NULL, "no such thing");
+        pat_httpd_reply_error(a->http, a->admins_only ? PAT_EPERM : PAT_ENOENT, NULL,
+                              a->admins_only ? "for admins only" : "no such thing");
     }
     if (err) {
         pat_log(PAT_ERROR, "api.not_answered", PAT_S("question", a->name), PAT_ERR(err),
@@ -58,7 +60,7 @@ void ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
     int err = PAT_ENOMEM;
 
     if (a) {
-        *a = (struct asked){ s, http, q->name, q->shape, pat_now_us() };
+        *a = (struct asked){ s, http, q->name, q->shape, q->admins_only, pat_now_us() };
         memcpy(params + 2, q->params, (size_t)q->n * sizeof *params);
         err = pat_db_run1(s->d->db, q->name, q->sql, params, 2 + q->n, TIMEOUT_MS, on_row, a, NULL);
     }

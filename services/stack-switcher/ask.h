@@ -24,6 +24,7 @@ struct question {
     const char *sql;  /* one column, JSON text; no row or NULL: 404 */
     const char *params[ASK_MAX_PARAMS - 2];
     int n;
+    bool admins_only; /* no row means 403: the question has ASK_IS_ADMIN as its condition */
     ask_shape_fn *shape;
 };
 

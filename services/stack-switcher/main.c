@@ -1,6 +1,8 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
 #include "switcher.h"
 
+#include <string.h>
+
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
         .name = env, .kind = type, .offset = offsetof(struct switcher_conf, field), .def = value,  \
@@ -8,15 +10,50 @@
     }
 
 static const struct pat_conf_row rows[] = {
+    ROW("PAT_CONSOLE_BADGE_LIVEKIT", PAT_CONF_STR, badge_livekit,
+        "Using LiveKit (Custom voices enabled)",
+        "what the console calls that stack in front of its users"),
+    ROW("PAT_CONSOLE_BADGE_RETELL", PAT_CONF_STR, badge_retell, "Using Retell (Preset voices only)",
+        "what the console calls that stack in front of its users"),
+    ROW("PAT_CONSOLE_DEMO_LOGINS", PAT_CONF_STR, demo_logins, NULL,
+        "a demo's: [{\"label\", \"token\"}], offered to everybody who opens the console"),
+    ROW("PAT_CONSOLE_HELP_URL", PAT_CONF_URL, help_url, NULL, "where the badge leads",
+        .arg = "http,https"),
+    ROW("PAT_CONSOLE_LOGIN_URL", PAT_CONF_URL, login_url, NULL,
+        "page that logs people in and comes back with #access_token=", .arg = "http,https"),
+    ROW("PAT_CONSOLE_PRODUCT", PAT_CONF_STR, product, "Patchbay", "the console's own name"),
+    ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
+        "Supabase's public key, for logging in on the console"),
     ROW("PAT_SUPABASE_JWT_SECRET", PAT_CONF_SECRET, jwt_secret, NULL,
         "secret Supabase signs its users' tokens with (HS256)", .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_SUPABASE_URL", PAT_CONF_URL, supabase_url, NULL,
+        "https://<ref>.supabase.co, for logging in on the console", .arg = "http,https"),
     ROW("PAT_SWITCHER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8083", "where the API is served"),
 };
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
+    static int (*const parts[])(struct switcher *) = { api_routes, agents_routes, users_routes,
+                                                       console_routes };
+    int err = PAT_OK;
+
     (void)httpd;
-    return api_routes(arg);
+    for (size_t i = 0; !err && i < sizeof parts / sizeof parts[0]; i++)
+        err = parts[i](arg);
+    return err;
+}
+
+static int check(const void *conf, struct pat_buf *errors)
+{
+    const struct switcher_conf *c = conf;
+    PAT_AUTO_JSON logins = NULL;
+
+    if (!c->demo_logins || !*c->demo_logins ||
+        (!pat_json_parse(&logins, c->demo_logins, strlen(c->demo_logins), NULL) &&
+         pat_json_kind(logins) == PAT_JSON_ARR))
+        return PAT_OK;
+    pat_buf_adds(errors, "PAT_CONSOLE_DEMO_LOGINS: must be a list in JSON\n");
+    return PAT_EINVAL;
 }
 
 static int start(struct pat_daemon *d, void *arg)
@@ -25,6 +62,8 @@ static int start(struct pat_daemon *d, void *arg)
 
     s->d = d;
     s->conf = d->conf;
+    if (s->conf->demo_logins && *s->conf->demo_logins)
+        pat_log(PAT_WARN, "console.anybody_may_log_in");
     s->refused = pat_counter(d->metrics, "pat_switcher_refused_total",
                              "Requests without a good token", NULL);
     s->reply_s = pat_histogram(d->metrics, "pat_switcher_reply_seconds",
@@ -51,6 +90,7 @@ int main(int argc, char **argv)
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct switcher_conf),
         .wants = PAT_WANT_DB,
+        .check = check,
         .start = start,
         .drain = drain,
     };

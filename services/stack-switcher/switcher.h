@@ -12,6 +12,14 @@
 struct switcher_conf {
     char *listen;
     char *jwt_secret;
+    char *product; /* these: of the console (console.c) */
+    char *badge_retell;
+    char *badge_livekit;
+    char *help_url;
+    char *login_url;
+    char *supabase_url;
+    char *supabase_anon_key;
+    char *demo_logins;
 };
 
 struct switcher {
@@ -24,6 +32,11 @@ struct switcher {
 
 /* api.c: the routes. */
 int api_routes(struct switcher *s) PAT_MUST_CHECK;
+/* agents.c, users.c: the same. */
+int agents_routes(struct switcher *s) PAT_MUST_CHECK;
+int users_routes(struct switcher *s) PAT_MUST_CHECK;
+/* console.c: the web pages. */
+int console_routes(struct switcher *s) PAT_MUST_CHECK;
 /* openapi.json: what they are, as an OpenAPI 3.1 document. */
 extern const char openapi_json[];
 extern const size_t openapi_json_len;

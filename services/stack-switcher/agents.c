@@ -1,0 +1,182 @@
+/* agents.c - a user's agent: GET and PATCH /v1/users/{id}/agent.
+ *
+ * A change names the settings it changes; If-Match names the version it was made on, so that two
+ * people on one page do not undo each other's work unseen. The trigger on agent_configs draws the
+ * new version and tells the daemons.
+ */
+#include "agent_fields.h"
+#include "ask.h"
+#include "door.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DB_MS = 5000, BODY_MAX = 64 * 1024 };
+
+#define EDITABLE                                                                                   \
+    "agent_name, agent_volume, ambient_sound, ambient_sound_volume, greeting_template, language, " \
+    "max_tokens, noise_suppression, response_style, system_prompt, temperature, "                  \
+    "transfer_unknown_callers, vetting_strategy, voice_id"
+
+/* $3 the user. */
+static const char agent_sql[] =
+    "select jsonb_build_object('user_id', u.id, 'user_name', u.name, 'agent_config_id', c.id, "
+    "'stack', c.active_voice_stack, 'version', coalesce(v.version, 0), 'is_active', s.is_active, "
+    "'settings', (select to_jsonb(e) from (select " EDITABLE
+    " from public.agent_configs x where x.id = c.id) e), 'voice', "
+    "jsonb_build_object('id', c.voice_id, 'name', coalesce(s.voice ->> 'voice_name', "
+    "(select p.name from patchbay.voice_presets p where p.stack = c.active_voice_stack and "
+    "patchbay.voice_name(p.voice_id) = patchbay.voice_name(c.voice_id) limit 1), "
+    "patchbay.voice_name(c.voice_id)), 'cloned', coalesce((s.voice ->> 'is_cloned')::boolean, "
+    "false)), 'transfer_numbers', s.transfer_numbers, 'numbers', coalesce((select "
+    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.agent_config_id = c.id "
+    "and r.is_active), '[]'), 'can', (select jsonb_object_agg(k.capability, jsonb_build_object("
+    "'supported', k.supported, 'reason', k.reason)) from patchbay.stack_capabilities k "
+    "where k.stack = c.active_voice_stack)) from public.users u join public.agent_configs c on "
+    "c.user_id = u.id join patchbay.agent_settings s on s.agent_config_id = c.id left join "
+    "patchbay.config_versions v on v.user_id = u.id and v.agent_config_id = c.id "
+    "where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
+
+static void on_agent(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    const char *user;
+
+    if (!door_who(&who, arg, http) && (user = door_id(http)))
+        ask(arg, http, &who,
+            &(struct question){ .name = "agent_of", .sql = agent_sql, .params = { user }, .n = 1 });
+}
+
+/* ------------------------------------------------------------------ a change */
+
+/* Nobody speaks with another user's clone, whoever knows its id. */
+static const char update_sql[] =
+    "update public.agent_configs c set (" EDITABLE ") = (select " EDITABLE
+    " from jsonb_populate_record(c, $4::jsonb)) where c.user_id = $3::uuid and " ASK_MAY_SEE(
+        "c.user_id") " and ($5::bigint is null or $5::bigint = coalesce((select v.version from "
+                     "patchbay.config_versions v where v.user_id = c.user_id and "
+                     "v.agent_config_id = c.id), 0)) and not exists (select from public.voices o "
+                     "where o.is_cloned and o.user_id is distinct from c.user_id and "
+                     "patchbay.voice_name(o.voice_id) = patchbay.voice_name($4::jsonb ->> "
+                     "'voice_id'))";
+
+struct change {
+    struct pat_httpd_req *http;
+    int64_t version; /* that of If-Match; -1: none */
+};
+
+static void refuse(struct change *c, const struct pat_db_result *now)
+{
+    PAT_AUTO_JSON agent = NULL;
+    const char *text = pat_db_rows(now) ? pat_db_value(now, 0, 0) : NULL;
+
+    if (!text || pat_json_parse(&agent, text, strlen(text), NULL))
+        pat_httpd_reply_error(c->http, PAT_ENOENT, NULL, "no such thing");
+    else if (c->version >= 0 && pat_json_int_or(agent, "version", 0) != c->version)
+        pat_httpd_reply_error(c->http, PAT_ESTALE, "If-Match",
+                              "somebody else has changed the agent meanwhile");
+    else
+        pat_httpd_reply_error(c->http, PAT_EINVAL, "voice_id", "no voice of this user");
+}
+
+static void on_changed(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct change *c = arg;
+    const char *text;
+
+    if (err) {
+        pat_log(PAT_ERROR, "api.not_changed", PAT_ERR(err),
+                PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+        pat_httpd_reply_error(c->http, err == PAT_EINVAL ? err : PAT_EUNAVAIL, NULL,
+                              err == PAT_EINVAL ? "the database does not take this value"
+                                                : "the database did not answer, try again");
+    } else if (!pat_db_affected(results[0])) {
+        refuse(c, results[1]);
+    } else {
+        text = pat_db_value(results[1], 0, 0);
+        pat_httpd_reply(c->http, 200, "application/json", text, strlen(text));
+    }
+    free(c);
+}
+
+static int read_version(struct pat_httpd_req *http, int64_t *out)
+{
+    const char *text = pat_httpd_header(http, "if-match");
+    char *end;
+
+    *out = -1;
+    if (!text)
+        return PAT_OK;
+    text += *text == '"';
+    *out = strtoll(text, &end, 10);
+    if (end != text && *out >= 0 && (!*end || !strcmp(end, "\"")))
+        return PAT_OK;
+    pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "the version that was read");
+    return PAT_EINVAL;
+}
+
+/* On failure it has replied. */
+static int read_changes(struct pat_httpd_req *http, struct pat_json **out)
+{
+    struct pat_json_err wrong = { 0 };
+    const char *body, *field, *what;
+    size_t len;
+    int err;
+
+    body = pat_httpd_body(http, &len);
+    err = pat_json_parse(out, body, len, &wrong);
+    field = wrong.path;
+    what = wrong.what;
+    if (!err)
+        err = agent_fields_check(*out, &field, &what);
+    if (err)
+        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
+    return err;
+}
+
+static int run_change(struct switcher *s, struct change *c, const struct who *who, const char *user,
+                      const char *changes)
+{
+    char version[24];
+    const char *params[] = { *who->user ? who->user : NULL, who->admin ? "true" : "false", user,
+                             changes, c->version < 0 ? NULL : version };
+    const struct pat_db_stmt stmts[] = {
+        { "agent_change", update_sql, 5, params },
+        { "agent_of", agent_sql, 3, params },
+    };
+
+    (void)snprintf(version, sizeof version, "%lld", (long long)c->version);
+    return pat_db_run(s->d->db, stmts, 2, DB_MS, on_changed, c, NULL);
+}
+
+static void on_change(struct pat_httpd_req *http, void *arg)
+{
+    PAT_AUTO_JSON changes = NULL;
+    struct change *c;
+    struct who who;
+    const char *user;
+    int64_t version;
+    char *text;
+
+    if (door_who(&who, arg, http) || !(user = door_id(http)) || read_version(http, &version) ||
+        read_changes(http, &changes))
+        return;
+    c = malloc(sizeof *c);
+    text = pat_json_print(changes);
+    if (c)
+        *c = (struct change){ http, version };
+    if (!c || !text || run_change(arg, c, &who, user, text)) {
+        free(c);
+        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");
+    }
+    free(text);
+}
+
+int agents_routes(struct switcher *s)
+{
+    int err = pat_httpd_route(s->httpd, "GET", "/v1/users/{id}/agent", 0, on_agent, s);
+
+    return err ? err
+               : pat_httpd_route(s->httpd, "PATCH", "/v1/users/{id}/agent", BODY_MAX, on_change, s);
+}

@@ -1,0 +1,21 @@
+/* console.h - the files of the web console as console/build.mjs packs them into the program. */
+#ifndef SWITCHER_CONSOLE_H
+#define SWITCHER_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct console_asset {
+    const char *path; /* "/" for the page itself */
+    const char *type;
+    const char *etag; /* quoted */
+    const unsigned char *packed;
+    size_t packed_len; /* gzip, RFC 1952 */
+    size_t len;
+    bool immutable; /* its name changes with its bytes */
+};
+
+extern const struct console_asset console_assets[];
+extern const size_t console_assets_n;
+
+#endif

@@ -1,0 +1,140 @@
+/** The stack-switcher's HTTP API: see /openapi.json. Every request carries the session's token. */
+import { session } from "./session";
+
+export type Stack = "retell" | "livekit";
+
+export interface Me {
+  user_id: string | null;
+  admin: boolean;
+  name: string | null;
+  email: string | null;
+  has_agent: boolean;
+}
+
+export interface User {
+  id: string;
+  name: string;
+  email: string;
+  stack: Stack | null;
+  agent_config_id: string | null;
+  number: string | null;
+  created_at: string;
+  last_call_at: string | null;
+  calls_30d: number;
+}
+
+export interface Users {
+  total: number;
+  users: User[];
+  next: string | null;
+}
+
+export type Settings = Record<string, string | number | boolean | null>;
+
+export interface Agent {
+  user_id: string;
+  user_name: string;
+  agent_config_id: string;
+  stack: Stack;
+  version: number;
+  is_active: boolean;
+  settings: Settings;
+  voice: { id: string | null; name: string; cloned: boolean };
+  transfer_numbers: { id: string; label: string; phone_number: string; is_default: boolean; has_passcode: boolean }[];
+  numbers: string[];
+  can: Record<string, { supported: boolean; reason: string | null }>;
+}
+
+export interface Call {
+  id: string;
+  user_id: string;
+  from: string | null;
+  to: string | null;
+  stack: Stack | null;
+  fallback: boolean;
+  state: "offered" | "routed" | "answered" | "ended";
+  outcome: string | null;
+  offered_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  ended_reason: string | null;
+  ended_owner: string | null;
+  duration_ms: number | null;
+  greeting_ms: number | null;
+}
+
+export interface Calls {
+  calls: Call[];
+  next: string | null;
+}
+
+export interface CallEvent {
+  id: string;
+  type: string;
+  time: string;
+  data: Record<string, unknown>;
+}
+
+export interface StackHealth {
+  routed: number;
+  answered: number;
+  live: number;
+  failed_over: number;
+  last_error: { reason: string; at: string } | null;
+}
+
+/** What the server says is wrong, and which field. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly field: string | null,
+  ) {
+    super(message);
+  }
+}
+
+async function send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  let answer: Response;
+
+  try {
+    answer = await fetch(path, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: {
+        ...(session.token ? { Authorization: `Bearer ${session.token}` } : {}),
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
+    });
+  } catch {
+    throw new ApiError(0, "unreachable", "The server cannot be reached.", null);
+  }
+  const text = await answer.text();
+  if (answer.ok) return (text ? JSON.parse(text) : null) as T;
+  if (answer.status === 401) session.lost();
+  throw problem(answer.status, text);
+}
+
+function problem(status: number, text: string): ApiError {
+  try {
+    const { error } = JSON.parse(text);
+    return new ApiError(status, error.code, error.message, error.field ?? null);
+  } catch {
+    return new ApiError(status, "unknown", `The server answered with ${status}.`, null);
+  }
+}
+
+export const get = <T>(path: string) => send<T>("GET", path);
+export const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) => send<T>("POST", path, body, headers);
+export const patch = <T>(path: string, body: unknown, headers?: Record<string, string>) => send<T>("PATCH", path, body, headers);
+export const put = <T>(path: string, body: unknown, headers?: Record<string, string>) => send<T>("PUT", path, body, headers);
+export const del = <T>(path: string) => send<T>("DELETE", path);
+
+/** A path with its query: what is empty is left out. */
+export function query(path: string, params: Record<string, string | number | null | undefined>): string {
+  const given = Object.entries(params).filter(([, v]) => v !== null && v !== undefined && v !== "");
+
+  return given.length ? `${path}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : path;
+}

@@ -1,0 +1,36 @@
+/** One user, as an admin sees him: his agent, his calls, and which stack answers them. */
+import { html, type PropertyValues } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { get, type Agent } from "../api";
+import "../ui/agent-form";
+import "../ui/badge";
+import "../ui/call-list";
+import { Page, waiting } from "../ui/page";
+
+@customElement("pb-user")
+export class UserPage extends Page {
+  @property({ attribute: false }) params!: { id: string };
+  @state() private agent: Agent | null = null;
+
+  willUpdate(p: PropertyValues<this>): void {
+    if (p.has("params")) void this.load();
+  }
+
+  private load(): Promise<void> {
+    return this.attempt(async () => {
+      this.agent = await get<Agent>(`/v1/users/${this.params.id}/agent`);
+    });
+  }
+
+  render() {
+    if (this.failed) return this.failure(() => void this.load());
+    if (!this.agent) return waiting(8);
+    return html`
+      <h1>${this.agent.user_name}</h1>
+      <div class="two">
+        <pb-agent-form .user=${this.params.id}></pb-agent-form>
+        <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
+      </div>
+    `;
+  }
+}

@@ -1,0 +1,48 @@
+/** A line at the top that goes by itself, with at most one thing to do about it. */
+import { html, LitElement, nothing } from "lit";
+import { customElement, state } from "lit/decorators.js";
+
+interface Toast {
+  text: string;
+  kind: "good" | "bad";
+  action?: { label: string; run: () => void };
+}
+
+@customElement("pb-toasts")
+export class Toasts extends LitElement {
+  @state() private shown: Toast | null = null;
+  private timer = 0;
+
+  createRenderRoot(): this {
+    return this;
+  }
+
+  show(toast: Toast): void {
+    clearTimeout(this.timer);
+    this.shown = toast;
+    this.timer = window.setTimeout(() => (this.shown = null), toast.action ? 8000 : 3000);
+  }
+
+  private act(): void {
+    const action = this.shown?.action;
+
+    this.shown = null;
+    action?.run();
+  }
+
+  render() {
+    const t = this.shown;
+
+    return html`<div class="toasts" role="status" aria-live="polite">
+      ${t
+        ? html`<div class="toast ${t.kind}">
+            <span>${t.text}</span>
+            ${t.action ? html`<button class="link" @click=${() => this.act()}>${t.action.label}</button>` : nothing}
+          </div>`
+        : nothing}
+    </div>`;
+  }
+}
+
+export const toast = (text: string, kind: Toast["kind"] = "good", action?: Toast["action"]): void =>
+  document.querySelector<Toasts>("pb-toasts")?.show({ text, kind, action });
