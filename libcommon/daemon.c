@@ -47,6 +47,7 @@ struct inside {
     const struct pat_daemon_spec *spec;
     void *arg;
     const struct daemon_common *conf;
+    char app_name[80]; /* for Postgres */
     enum phase phase;
     int status;
     int open; /* parts that have not said closed yet */
@@ -235,10 +236,13 @@ static void close_net(struct inside *in)
 {
     struct pat_daemon *d = in->d;
 
+    struct pat_net *net = d->net;
+
     pat_http_free(d->http);
     d->http = NULL;
+    d->net = NULL;
     in->open = 1;
-    pat_net_close(d->net, on_part_closed, in);
+    pat_net_close(net, on_part_closed, in);
 }
 
 /* Bus and database together, then the network, then what needs no waiting. */
@@ -248,7 +252,7 @@ static void on_part_closed(void *arg)
 
     if (--in->open > 0)
         return;
-    if (!in->d->admin) {
+    if (!in->d->net) {
         free_rest(in);
         return;
     }
@@ -311,7 +315,8 @@ static void drain(struct inside *in)
     if (in->phase > RUNNING)
         return;
     in->phase = DRAINING;
-    daemon_notify("STOPPING=1");
+    if (!in->spec->command)
+        daemon_notify("STOPPING=1");
     pat_health_drain(in->d->health);
     pat_timer_start(&in->deadline, in->d->drain_ms);
     if (in->spec->drain)
@@ -338,6 +343,14 @@ void pat_daemon_fail(struct pat_daemon *d, const char *event, int err)
     in->status = 1;
     if (in->phase != STARTING) /* else starting sees the status */
         drain(in);
+}
+
+void pat_daemon_end(struct pat_daemon *d, int status)
+{
+    struct inside *in = d->inside;
+
+    in->status = status;
+    drain(in);
 }
 
 /* ---- going up ---- */
@@ -380,26 +393,40 @@ static int start_bus(struct inside *in)
     return err;
 }
 
-static int start_db(struct inside *in)
+static struct pat_db_opts db_opts(const struct inside *in)
 {
     const struct daemon_common *c = in->conf;
-    struct pat_daemon *d = in->d;
-    char app[80];
-    struct pat_db_opts opts = {
+
+    return (struct pat_db_opts){
         .url = c->database_url,
         .listen_url = c->database_listen_url,
-        .app_name = app,
+        .app_name = in->app_name,
         .ca_file = *c->database_ca_file ? c->database_ca_file : c->ca_file,
         .pool = (int)c->database_pool,
         .prepared = c->database_prepared,
-        .metrics = d->metrics,
-        .state = on_db_state,
-        .arg = in,
     };
+}
+
+static int start_db(struct inside *in)
+{
+    struct pat_daemon *d = in->d;
+    struct pat_db_opts opts;
     int err = pat_health_check(d->health, "postgres", false);
 
-    snprintf(app, sizeof app, "patchbay-%s", in->spec->name);
+    snprintf(in->app_name, sizeof in->app_name, "patchbay-%s", in->spec->name);
+    opts = db_opts(in);
+    opts.metrics = d->metrics;
+    opts.state = on_db_state;
+    opts.arg = in;
     return err ? err : pat_db_new(&d->db, d->loop, &opts);
+}
+
+int pat_daemon_db(struct pat_daemon *d, struct pat_db **out, int pool)
+{
+    struct pat_db_opts opts = db_opts(d->inside);
+
+    opts.pool = pool;
+    return pat_db_new(out, d->loop, &opts);
 }
 
 static int admin_routes(struct pat_httpd *s, void *arg)
@@ -443,7 +470,7 @@ static int start_parts(struct inside *in)
         err = start_db(in);
     if (!err && (in->spec->wants & PAT_WANT_HTTP))
         err = pat_http_new(&d->http, d->loop, &(struct pat_http_opts){ .ca_file = ca });
-    if (!err)
+    if (!err && !in->spec->command)
         err = pat_daemon_open(d, &d->admin, "admin",
                               &(struct pat_httpd_opts){ .listen = in->conf->admin_listen },
                               admin_routes, in);
@@ -463,9 +490,11 @@ static int run(struct inside *in)
     }
     in->phase = RUNNING;
     start_stats(in);
-    write_port_file(in);
-    say_ready(in);
-    daemon_notify("READY=1");
+    if (!in->spec->command) {
+        write_port_file(in);
+        say_ready(in);
+        daemon_notify("READY=1");
+    }
     pat_loop_run(in->d->loop);
     err = pat_loop_free(in->d->loop);
     if (err)
@@ -490,6 +519,8 @@ static void setup_log(const struct pat_daemon_spec *spec, const struct daemon_co
     enum pat_level level = PAT_INFO;
 
     (void)pat_level_parse(c->log_level, &level);
+    if (spec->command && level < PAT_WARN)
+        level = PAT_WARN;
     pat_log_setup(&(struct pat_log_opts){ .service = spec->name,
                                           .level = level,
                                           .json = !strcmp(c->log_format, "json"),
@@ -548,7 +579,8 @@ static int load_and_run(struct daemon_conf *conf, const struct pat_daemon_spec *
     d.inside = &in;
     setup_log(spec, conf->common);
     pat_conf_log(conf->rows, conf->n, conf->block);
-    warn_of_unknown(conf);
+    if (!spec->command)
+        warn_of_unknown(conf);
     raise_descriptors();
     return run(&in);
 }

@@ -54,6 +54,9 @@ struct pat_daemon_spec {
     size_t conf_size;
     unsigned wants;
     const char *more_usage; /* of what main does itself; NULL: nothing */
+    /* Not a daemon, but one piece of work with a daemon's settings: no admin port, only warnings in
+     * the log. It ends itself by pat_daemon_end. */
+    bool command;
     /* Optional: checks that need several settings; adds lines to errors and returns PAT_EINVAL. */
     int (*check)(const void *conf, struct pat_buf *errors);
     /* On an error the process ends at once, with status 1: what was made is not unwound. */
@@ -79,6 +82,11 @@ int pat_daemon_open(struct pat_daemon *d, struct pat_httpd **out, const char *na
 /* The usual drain: s answers what it has, *journal (or journal NULL: none) stores what it was told
  * and becomes NULL, then pat_daemon_drained. Each has half of the time. */
 void pat_daemon_leave(struct pat_daemon *d, struct pat_httpd *s, struct pat_journal **journal);
+/* Another pool to the same database, for work that must not wait behind the rest. Yours to close
+ * (pat_db_close) in stop. */
+int pat_daemon_db(struct pat_daemon *d, struct pat_db **out, int pool) PAT_MUST_CHECK;
+/* Ends in order, as SIGTERM does, with this exit status. */
+void pat_daemon_end(struct pat_daemon *d, int status);
 /* A fault one cannot go on with: logs, then stops the way SIGTERM does, with exit status 1. */
 void pat_daemon_fail(struct pat_daemon *d, const char *event, int err);
 /* The connection state of bus and database reaches modules here, after health has seen it. */

@@ -46,6 +46,14 @@ int pat_sign_retell(struct pat_buf *out, const char *api_key, const void *body, 
 int pat_sign_retell_verify(const char *header, const char *api_key, const void *body, size_t len,
                            int64_t now_ms) PAT_MUST_CHECK;
 
+/* ElevenLabs: ElevenLabs-Signature "t=<unix s>,v0=<hex>", HMAC-SHA256 over t "." body, window 30
+ * min (elevenlabs.io/docs/eleven-api/resources/webhooks; elevenlabs-python webhooks_custom.py).
+ * Other parts of the header are skipped. */
+int pat_sign_elevenlabs(struct pat_buf *out, const char *secret, const void *body, size_t len,
+                        int64_t now_s);
+int pat_sign_elevenlabs_verify(const char *header, const char *secret, const void *body, size_t len,
+                               int64_t now_s) PAT_MUST_CHECK;
+
 /* Standard Webhooks (standard-webhooks.com, spec 1.0.0), symmetric: "v1,<base64>" of HMAC-SHA256
  * over id "." seconds "." body. secret: "whsec_<base64>", or the base64 alone. PAT_EINVAL: no such
  * secret. */

@@ -1,4 +1,5 @@
-/* sign_vendor.c - the request signatures of Retell and SignalWire, and our own short one.
+/* sign_vendor.c - the request signatures of Retell, ElevenLabs and SignalWire, and our own
+ * short one.
  *
  * Each is a keyed digest over bytes put together in the vendor's way; comparing is done on the
  * decoded bytes. An empty key never verifies anything.
@@ -11,6 +12,7 @@
 
 enum {
     RETELL_WINDOW_MS = 5 * 60 * 1000,
+    ELEVENLABS_WINDOW_S = 30 * 60,
     SIGNED_MAX = 16 << 20, /* more than any body our servers take */
     URL_MAX = 8192,
     SHORT_BYTES = 16,
@@ -78,6 +80,80 @@ int pat_sign_retell_verify(const char *header, const char *api_key, const void *
     if (!pat_equal_ct(theirs, ours, sizeof ours))
         return PAT_EAUTH;
     return llabs((long long)(now_ms - ms)) > RETELL_WINDOW_MS ? PAT_ESTALE : PAT_OK;
+}
+
+/* --- ElevenLabs ------------------------------------------------------------------------------- */
+
+static int elevenlabs_mac(const char *secret, const void *body, size_t len, int64_t at_s,
+                          uint8_t mac[32])
+{
+    struct pat_buf text;
+    int err;
+
+    pat_buf_init(&text, SIGNED_MAX);
+    (void)pat_buf_reserve(&text, len + 24);
+    pat_buf_addf(&text, "%lld.", (long long)at_s);
+    pat_buf_add(&text, body, len);
+    err = text.err;
+    if (!err)
+        err = pat_hmac_sha256(secret, strlen(secret), text.data, text.len, mac);
+    pat_buf_fini(&text);
+    return err;
+}
+
+int pat_sign_elevenlabs(struct pat_buf *out, const char *secret, const void *body, size_t len,
+                        int64_t now_s)
+{
+    uint8_t mac[32];
+    int err = *secret ? elevenlabs_mac(secret, body, len, now_s, mac) : PAT_EINVAL;
+
+    if (err)
+        return err;
+    pat_buf_addf(out, "t=%lld,v0=", (long long)now_s);
+    return pat_hex(out, mac, sizeof mac);
+}
+
+/* Parts in any order, separated by commas. */
+static bool elevenlabs_header(const char *s, int64_t *at_s, uint8_t mac[32])
+{
+    bool time = false;
+    bool digest = false;
+    size_t n;
+
+    for (; *s; s += n + (s[n] == ',')) {
+        n = strcspn(s, ",");
+        if (!strncmp(s, "t=", 2)) {
+            size_t digits = strspn(s + 2, "0123456789");
+
+            time = digits && digits <= 12 && digits == n - 2;
+            *at_s = strtoll(s + 2, NULL, 10);
+        } else if (!strncmp(s, "v0=", 3)) {
+            char hex[65];
+            size_t len;
+
+            digest = n == 3 + 64 && snprintf(hex, sizeof hex, "%.64s", s + 3) == 64 &&
+                     !pat_unhex(mac, 32, hex, &len) && len == 32;
+        }
+    }
+    return time && digest;
+}
+
+int pat_sign_elevenlabs_verify(const char *header, const char *secret, const void *body, size_t len,
+                               int64_t now_s)
+{
+    uint8_t theirs[32];
+    uint8_t ours[32];
+    int64_t at_s = 0;
+    int err;
+
+    if (!header || !secret || !*secret || !elevenlabs_header(header, &at_s, theirs))
+        return PAT_EAUTH;
+    err = elevenlabs_mac(secret, body, len, at_s, ours);
+    if (err)
+        return err;
+    if (!pat_equal_ct(theirs, ours, sizeof ours))
+        return PAT_EAUTH;
+    return llabs((long long)(now_s - at_s)) > ELEVENLABS_WINDOW_S ? PAT_ESTALE : PAT_OK;
 }
 
 /* --- SignalWire ------------------------------------------------------------------------------- */

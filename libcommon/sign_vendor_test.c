@@ -1,5 +1,5 @@
-/* sign_vendor_test.c - the signatures of Retell and SignalWire, and our own, and everything almost
- * like them. */
+/* sign_vendor_test.c - the signatures of Retell, ElevenLabs and SignalWire, and our own, and
+ * everything almost like them. */
 #include "test/cmocka.h"
 
 #include "sign.h"
@@ -76,6 +76,59 @@ static void test_retell__refuses_another_body_key_or_none(void **state)
     assert_int_equal(
         pat_sign_retell_verify(header, "", retell_body, strlen(retell_body), 1764000000000),
         PAT_EAUTH);
+}
+
+/* --- ElevenLabs: made with elevenlabs-python's rule --- */
+
+#define ELEVEN_D "d9b0003525b9806e04950c811e9724585a71877ad018c24370868b20cb118cf2"
+
+static void test_elevenlabs__verifies_within_half_an_hour(void **state)
+{
+    static const char body[] = "{\"type\":\"voice_removed\"}";
+    static const struct {
+        const char *header;
+        int64_t now_s;
+        int err;
+    } rows[] = {
+        { "t=1764000000,v0=" ELEVEN_D, 1764000000, PAT_OK },
+        { "v0=" ELEVEN_D ",t=1764000000", 1764000000, PAT_OK },
+        { "t=1764000000,v1=xx,v0=" ELEVEN_D, 1764000000, PAT_OK },
+        { "t=1764000000,v0=" ELEVEN_D, 1764001800, PAT_OK },
+        { "t=1764000000,v0=" ELEVEN_D, 1764001801, PAT_ESTALE },
+        { "t=1764000000,v0=" ELEVEN_D, 1763998199, PAT_ESTALE },
+        { "t=1764000001,v0=" ELEVEN_D, 1764000000, PAT_EAUTH },
+        { "t=1764000000,v0=" ELEVEN_D "00", 1764000000, PAT_EAUTH },
+        { "t=1764000000,v0=", 1764000000, PAT_EAUTH },
+        { "t=1764000000 ,v0=" ELEVEN_D, 1764000000, PAT_EAUTH },
+        { "t=,v0=" ELEVEN_D, 1764000000, PAT_EAUTH },
+        { "t=99999999999999999999,v0=" ELEVEN_D, 1764000000, PAT_EAUTH },
+        { "v0=" ELEVEN_D, 1764000000, PAT_EAUTH },
+        { "t=1764000000", 1764000000, PAT_EAUTH },
+        { ",,,", 1764000000, PAT_EAUTH },
+        { "", 1764000000, PAT_EAUTH },
+        { NULL, 1764000000, PAT_EAUTH },
+    };
+    struct pat_buf out;
+
+    (void)state;
+    for (size_t i = 0; i < PAT_COUNT(rows); i++)
+        assert_int_equal(pat_sign_elevenlabs_verify(rows[i].header, "wsec_test", body, strlen(body),
+                                                    rows[i].now_s),
+                         rows[i].err);
+    assert_int_equal(
+        pat_sign_elevenlabs_verify(rows[0].header, "wsec_tesu", body, strlen(body), 1764000000),
+        PAT_EAUTH);
+    assert_int_equal(pat_sign_elevenlabs_verify(rows[0].header, "", body, strlen(body), 1764000000),
+                     PAT_EAUTH);
+    assert_int_equal(
+        pat_sign_elevenlabs_verify(rows[0].header, "wsec_test", body, strlen(body) - 1, 1764000000),
+        PAT_EAUTH);
+    pat_buf_init(&out, 200);
+    assert_int_equal(pat_sign_elevenlabs(&out, "wsec_test", body, strlen(body), 1764000000),
+                     PAT_OK);
+    assert_string_equal(out.data, rows[0].header);
+    assert_int_equal(pat_sign_elevenlabs(&out, "", body, 1, 1), PAT_EINVAL);
+    pat_buf_fini(&out);
 }
 
 /* --- SignalWire --- */
@@ -321,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_webhook__is_signed_as_the_standard_says),
+        cmocka_unit_test(test_elevenlabs__verifies_within_half_an_hour),
         cmocka_unit_test(test_retell__signs_the_body_and_the_time),
         cmocka_unit_test(test_retell__verifies_within_five_minutes),
         cmocka_unit_test(test_retell__refuses_another_body_key_or_none),

@@ -1,6 +1,9 @@
 /* main.c - the webhook-relay: settings, parts in order up, parts in order down. */
-#include "relay.h"
+#include "command.h"
+#include "inbox.h"
 #include "subscribers.h"
+
+#include <stdlib.h>
 
 #define ROW(env, type, field, value, text, ...)                                                    \
     {                                                                                              \
@@ -11,6 +14,8 @@
 #define KEEP_DAYS_MAX 36500
 
 static const struct pat_conf_row rows[] = {
+    ROW("PAT_ELEVENLABS_WEBHOOK_SECRET", PAT_CONF_SECRET, elevenlabs_secret, NULL,
+        "what ElevenLabs signs its webhooks with; two, with a comma, while one replaces the other"),
     ROW("PAT_LIVEKIT_API_KEY", PAT_CONF_STR, livekit_key, NULL,
         "API key LiveKit signs its webhooks with", .flags = PAT_CONF_REQUIRED),
     ROW("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, NULL, "its secret",
@@ -35,7 +40,11 @@ static const struct pat_conf_row rows[] = {
         "times an event that cannot be published is tried before it is parked", .min = 1,
         .max = 1000),
     ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, retell_key, NULL,
-        "the Retell API key that carries the webhook badge", .flags = PAT_CONF_REQUIRED),
+        "the Retell API key that carries the webhook badge; two while one replaces the other",
+        .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_SUPABASE_WEBHOOK_SECRET", PAT_CONF_SECRET, supabase_secret, NULL,
+        "what Supabase's database webhooks send in X-Patchbay-Secret; two while one replaces the "
+        "other"),
 };
 
 static int routes(struct pat_httpd *s, void *arg)
@@ -56,6 +65,10 @@ static int start(struct pat_daemon *d, void *arg)
     err = outbox_new(&r->outbox, r);
     if (!err)
         err = projector_new(&r->projector, r);
+    if (!err)
+        err = inbox_new(&r->inbox, r);
+    if (!err)
+        err = replay_new(&r->replay, r);
     if (!err)
         err = calls_new(&r->calls, r);
     if (!err)
@@ -91,7 +104,11 @@ static void stop(struct pat_daemon *d, void *arg)
     parked_free(r->parked);
     callbacks_free(r->callbacks);
     calls_free(r->calls);
+    replay_free(r->replay);
+    inbox_free(r->inbox);
+    free(r->doors);
     projector_free(r->projector);
+    r->projector = NULL;
     outbox_free(r->outbox);
     r->outbox = NULL; /* queries that still end look for it */
 }
@@ -99,6 +116,7 @@ static void stop(struct pat_daemon *d, void *arg)
 int main(int argc, char **argv)
 {
     struct relay r = { 0 };
+    int status;
     static const struct pat_daemon_spec spec = {
         .name = "webhook-relay",
         .summary = "takes in vendors' webhooks and loses none; sends on what happened",
@@ -109,7 +127,10 @@ int main(int argc, char **argv)
         .start = start,
         .drain = drain,
         .stop = stop,
+        .more_usage = command_usage,
     };
 
+    if (command_run(argc, argv, &spec, &status))
+        return status;
     return pat_daemon_main(argc, argv, &spec, &r);
 }

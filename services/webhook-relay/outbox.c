@@ -5,6 +5,8 @@
  * knows each event's id and keeps it once. Commits are not in the order of ids, so "unmarked" is
  * the question, never "newer than the last". Rows of one key (what was told of one call or config)
  * go one after the other; what fails is noted (outbox_fail.c) and waits, and its key with it.
+ * Changes of configuration and of stacks go in a lane of their own: however many webhooks and calls
+ * wait, they do not stand behind them.
  */
 #include "outbox.h"
 
@@ -16,8 +18,11 @@
 #define PUBLISH_TIMEOUT_MS 5000
 #define QUERY_TIMEOUT_MS   10000
 
-struct outbox {
+enum lane_kind { URGENT, REST, LANES };
+
+struct outbox_lane {
     struct relay *r;
+    enum lane_kind kind;
     struct pat_timer sweep;
     struct outbox_row rows[OUTBOX_BATCH];
     size_t n_rows;
@@ -29,11 +34,15 @@ struct outbox {
     pat_db_id query;
 };
 
+struct outbox {
+    struct outbox_lane *lanes[LANES];
+};
+
 enum column { ID, SUBJECT, PAYLOAD, KEY };
 
 static void look(void *arg);
 
-static void done(struct outbox *o, bool more)
+static void done(struct outbox_lane *o, bool more)
 {
     o->busy = false;
     if (more || o->again)
@@ -42,7 +51,7 @@ static void done(struct outbox *o, bool more)
 
 static void on_marked(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct outbox *o = arg;
+    struct outbox_lane *o = arg;
 
     o->query = 0;
     if (err)
@@ -53,7 +62,7 @@ static void on_marked(int err, const struct pat_db_result *const *results, size_
 }
 
 /* "{id,id}" of what was kept. */
-static size_t list_kept(const struct outbox *o, struct pat_buf *ids)
+static size_t list_kept(const struct outbox_lane *o, struct pat_buf *ids)
 {
     size_t kept = 0;
 
@@ -66,7 +75,7 @@ static size_t list_kept(const struct outbox *o, struct pat_buf *ids)
 }
 
 /* What was kept and what failed is written down in one unit. */
-static void mark(struct outbox *o)
+static void mark(struct outbox_lane *o)
 {
     static const char sql[] =
         "update patchbay.outbox set published_at = now() where id = any ($1::uuid[]) and published_at is null";
@@ -93,7 +102,7 @@ static void mark(struct outbox *o)
 static void on_published(int err, const struct pat_msg *m, void *arg)
 {
     struct outbox_row *row = arg;
-    struct outbox *o = row->outbox;
+    struct outbox_lane *o = row->lane;
 
     outbox_row_answered(row, err, m);
     if (--o->waiting)
@@ -115,14 +124,14 @@ static bool key_is_taken(const struct pat_db_result *res, size_t i)
     return false;
 }
 
-static void publish(struct outbox *o, const struct pat_db_result *res, size_t i)
+static void publish(struct outbox_lane *o, const struct pat_db_result *res, size_t i)
 {
     const char *subject = pat_db_value(res, i, SUBJECT);
     const char *payload = pat_db_value(res, i, PAYLOAD);
     struct outbox_row *row = &o->rows[i];
     int err = PAT_E2BIG;
 
-    *row = (struct outbox_row){ .outbox = o };
+    *row = (struct outbox_row){ .lane = o };
     (void)pat_strcpy(row->id.s, sizeof row->id.s, pat_db_value(res, i, ID));
     outbox_row_stream(row, subject);
     if (key_is_taken(res, i)) {
@@ -140,7 +149,7 @@ static void publish(struct outbox *o, const struct pat_db_result *res, size_t i)
 
 static void on_rows(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct outbox *o = arg;
+    struct outbox_lane *o = arg;
 
     (void)n;
     o->query = 0;
@@ -156,73 +165,77 @@ static void on_rows(int err, const struct pat_db_result *const *results, size_t 
         done(o, false);
 }
 
-/* A payload NATS would not take is not even read: it may be huge. */
-#define UNPUBLISHED                                                                                \
+/* A payload NATS would not take is not even read: it may be huge. What is ours to publish at once
+ * says so by next_attempt_at, or by its subject. */
+#define UNPUBLISHED(lane)                                                                          \
     "select id, subject, "                                                                         \
     "case when octet_length(payload::text) <= $1::integer then payload::text end, "                \
-    "patchbay.outbox_key(subject) from patchbay.outbox o "                                         \
-    "where published_at is null and parked_at is null "                                            \
-    "and (created_at < now() - interval '2 seconds' or subject like 'pat.config.v1.changed.%' "    \
-    "or subject like 'pat.webhook.v1.%') "                                                         \
+    "coalesce(key, patchbay.outbox_key(subject)) from patchbay.outbox o "                          \
+    "where published_at is null and parked_at is null and " lane                                   \
+    " and (o.next_attempt_at is not null or created_at < now() - interval '2 seconds' "            \
+    "or subject like 'pat.config.v1.changed.%' or subject like 'pat.webhook.v1.%') "               \
     "and coalesce(next_attempt_at, now()) <= now() "                                               \
     "and not exists (select from patchbay.outbox b where b.published_at is null "                  \
-    "and b.parked_at is null and b.attempts > 0 and b.next_attempt_at > now() "                    \
-    "and patchbay.outbox_key(b.subject) = patchbay.outbox_key(o.subject) "                         \
+    "and b.parked_at is null and b.next_attempt_at > now() "                                       \
+    "and coalesce(b.key, patchbay.outbox_key(b.subject)) = "                                       \
+    "coalesce(o.key, patchbay.outbox_key(o.subject)) "                                             \
     "and (b.created_at, b.id) < (o.created_at, o.id)) "                                            \
-    "order by created_at, id limit $2::integer"
+    "order by created_at, id limit " RELAY_TEXT_OF(OUTBOX_BATCH)
 
-#define TEXT_OF(n)  TEXT_OF_(n)
-#define TEXT_OF_(n) #n
+#define IS_URGENT "(subject like 'pat.config.v1.%' or subject like 'pat.switch.v1.%')"
+
+static const struct {
+    const char *name, *sql;
+} unpublished[LANES] = {
+    [URGENT] = { "outbox_urgent", UNPUBLISHED(IS_URGENT) },
+    [REST] = { "outbox_rest", UNPUBLISHED("not " IS_URGENT) },
+};
 
 static void look(void *arg)
 {
-    struct outbox *o = arg;
+    struct outbox_lane *o = arg;
     char payload_max[24];
-    const char *params[] = { payload_max, TEXT_OF(OUTBOX_BATCH) };
+    const char *params[] = { payload_max };
 
     pat_timer_start(&o->sweep, SWEEP_MS);
     o->again = o->busy;
     if (o->busy || !pat_bus_up(o->r->d->bus))
         return;
     (void)snprintf(payload_max, sizeof payload_max, "%zu", PAT_EVENT_MAX);
-    o->busy = !pat_db_run1(o->r->d->db, "outbox_unpublished", UNPUBLISHED, params, 2,
-                           QUERY_TIMEOUT_MS, on_rows, o, &o->query);
+    o->busy = !pat_db_run1(o->r->d->db, unpublished[o->kind].name, unpublished[o->kind].sql, params,
+                           1, QUERY_TIMEOUT_MS, on_rows, o, &o->query);
 }
 
 void outbox_look(struct outbox *o)
 {
-    if (o)
-        look(o);
+    for (int i = 0; o && i < LANES; i++)
+        look(o->lanes[i]);
 }
 
 static void on_notify(const char *channel, const char *payload, void *arg)
 {
     (void)channel;
     (void)payload;
-    look(arg);
+    outbox_look(arg);
 }
 
 static void on_bus(bool up, void *arg)
 {
     if (up)
-        look(arg);
+        outbox_look(arg);
 }
 
-int outbox_new(struct outbox **out, struct relay *r)
+static int lane_new(struct outbox_lane **out, struct relay *r, enum lane_kind kind)
 {
-    struct outbox *o = calloc(1, sizeof *o);
+    struct outbox_lane *o = calloc(1, sizeof *o);
     int err;
 
     if (!o)
         return PAT_ENOMEM;
     o->r = r;
+    o->kind = kind;
     err = pat_timer_init(&o->sweep, r->d->loop, look, o);
-    if (!err)
-        err = pat_db_listen(r->d->db, "patchbay_outbox", on_notify, o);
-    if (!err)
-        err = pat_daemon_on_bus(r->d, on_bus, o);
     if (err) {
-        pat_timer_fini(&o->sweep);
         free(o);
         return err;
     }
@@ -231,7 +244,7 @@ int outbox_new(struct outbox **out, struct relay *r)
     return PAT_OK;
 }
 
-void outbox_free(struct outbox *o)
+static void lane_free(struct outbox_lane *o)
 {
     if (!o)
         return;
@@ -240,4 +253,29 @@ void outbox_free(struct outbox *o)
     o->closing = true;
     if (!o->waiting)
         free(o);
+}
+
+int outbox_new(struct outbox **out, struct relay *r)
+{
+    struct outbox *o = calloc(1, sizeof *o);
+    int err = o ? PAT_OK : PAT_ENOMEM;
+
+    for (int i = 0; i < LANES && !err; i++)
+        err = lane_new(&o->lanes[i], r, (enum lane_kind)i);
+    if (!err)
+        err = pat_db_listen(r->d->db, "patchbay_outbox", on_notify, o);
+    if (!err)
+        err = pat_daemon_on_bus(r->d, on_bus, o);
+    if (err)
+        outbox_free(o);
+    else
+        *out = o;
+    return err;
+}
+
+void outbox_free(struct outbox *o)
+{
+    for (int i = 0; o && i < LANES; i++)
+        lane_free(o->lanes[i]);
+    free(o);
 }

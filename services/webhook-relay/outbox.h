@@ -17,7 +17,7 @@ enum outbox_fate {
 };
 
 struct outbox_row {
-    struct outbox *outbox;
+    struct outbox_lane *lane;
     struct pat_id id;
     enum outbox_fate fate;
     int err;

@@ -1,21 +1,27 @@
 /* relay.h - the webhook-relay's parts and what they share.
  *
- * In: vendors' webhooks at the edge (hooks.c), call and turn events (calls.c), the outbox's rows
- * (outbox.c). Out: pat.webhook.v1.received, everything that waits in the outbox, and Pat's own
- * public.call_records (project.c). What is old is deleted here too (retention.c). Nothing is
- * acknowledged before it is stored; nothing stored waits for a process that died: each part sweeps
- * what was left. Thread: the loop's, everywhere in this folder.
+ * In: vendors' webhooks at the edge (hooks.c, inbox.c), call and turn events (calls.c), the
+ * outbox's rows (outbox.c). Out: pat.webhook.v1.received, everything that waits in the outbox, and
+ * Pat's own public.call_records (project.c). What is old is deleted here too (retention.c). Nothing
+ * is acknowledged before it is stored; nothing stored waits for a process that died: each part
+ * sweeps what was left. Thread: the loop's, everywhere in this folder.
  */
 #ifndef RELAY_H
 #define RELAY_H
 
 #include "pat.h"
 
+/* "16" of #define N 16, for the text of a statement. */
+#define RELAY_TEXT_OF(n)  RELAY_TEXT_OF_(n)
+#define RELAY_TEXT_OF_(n) #n
+
 struct relay_conf {
     char *listen;
     char *retell_key;
     char *livekit_key;
     char *livekit_secret;
+    char *elevenlabs_secret;
+    char *supabase_secret;
     int64_t outbox_tries;
     int64_t outbox_patience_ms;
     int64_t keep_every_ms;
@@ -25,6 +31,8 @@ struct relay_conf {
     int64_t keep_webhooks_days;
 };
 
+struct door;
+struct inbox;
 struct outbox;
 struct projector;
 struct calls;
@@ -32,13 +40,17 @@ struct callbacks;
 struct parked;
 struct retention;
 struct backlog;
+struct replay;
 struct subscribers;
 
 struct relay {
     struct pat_daemon *d;
     const struct relay_conf *conf;
     struct pat_httpd *httpd;
+    struct door *doors; /* of hooks.c */
+    struct inbox *inbox;
     struct outbox *outbox;
+    struct replay *replay;
     struct projector *projector;
     struct calls *calls;
     struct callbacks *callbacks;
@@ -60,8 +72,7 @@ void outbox_look(struct outbox *o); /* there is news; NULL is fine */
 /* project.c: stored webhooks become rows. */
 int projector_new(struct projector **out, struct relay *r) PAT_MUST_CHECK;
 void projector_free(struct projector *p);
-void projector_look(struct projector *p,
-                    const char *inbox_id); /* project this one now; the sweep gets it otherwise */
+void projector_look(struct projector *p); /* there is news; NULL is fine */
 
 /* calls.c: call and turn events become rows. */
 int calls_new(struct calls **out, struct relay *r) PAT_MUST_CHECK;
@@ -78,6 +89,10 @@ void parked_free(struct parked *p);
 /* retention.c: what is older than anybody wants to keep goes. */
 int retention_new(struct retention **out, struct relay *r) PAT_MUST_CHECK;
 void retention_free(struct retention *k);
+
+/* replay.c: stored webhooks once more, by RPC. */
+int replay_new(struct replay **out, struct relay *r) PAT_MUST_CHECK;
+void replay_free(struct replay *p);
 
 /* backlog.c: how much waits, and how long, as metrics. */
 int backlog_new(struct backlog **out, struct relay *r) PAT_MUST_CHECK;

@@ -1,4 +1,5 @@
-/* fuzz_signature.c - signature headers of Retell and SignalWire, and the URLs they are made over.
+/* fuzz_signature.c - signature headers of Retell, ElevenLabs and SignalWire, and the URLs they are
+ * made over.
  *
  * First line the header, second the URL, the rest the body, which is also taken as name=value
  * pairs. A header that nobody signed never passes; what we sign does. */
@@ -54,13 +55,17 @@ static void round_trip_form(const char *url, const struct pat_param *params, siz
     pat_buf_fini(&signature);
 }
 
-static void round_trip_retell(const char *body, size_t len)
+static void round_trip_body(const char *body, size_t len)
 {
     struct pat_buf signature;
 
     pat_buf_init(&signature, 200);
     if (pat_sign_retell(&signature, "key", body, len, 1764000000000) ||
         pat_sign_retell_verify(signature.data, "key", body, len, 1764000000000))
+        abort();
+    pat_buf_reset(&signature);
+    if (pat_sign_elevenlabs(&signature, "key", body, len, 1764000000) ||
+        pat_sign_elevenlabs_verify(signature.data, "key", body, len, 1764000000))
         abort();
     pat_buf_fini(&signature);
 }
@@ -76,10 +81,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t n;
 
     if (!pat_sign_retell_verify(header, secret, body, len, 1764000000000) ||
+        !pat_sign_elevenlabs_verify(header, secret, body, len, 1764000000) ||
         !pat_sign_signalwire_json_verify(header, secret, url, body, len) ||
         !pat_sign_short_verify(header, secret, "fuzz", body))
         abort();
-    round_trip_retell(body, len);
+    round_trip_body(body, len);
     n = cut_params(body, params);
     if (!pat_sign_signalwire_form_verify(header, secret, url, params, n))
         abort();
