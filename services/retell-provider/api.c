@@ -77,13 +77,13 @@ static void finish(struct call *c, const struct api_answer *answer)
     fn(answer, arg);
 }
 
-static int64_t pause_of(const struct pat_http_res *res)
+int64_t api_pause_ms(const struct pat_http_res *res)
 {
     char text[32];
     int64_t s = pat_http_header(res, "Retry-After", text, sizeof text) ? strtol(text, NULL, 10) : 0;
 
     if (s <= 0)
-        return PAUSE_MS;
+        return 0;
     return s < PAUSE_MAX_MS / 1000 ? s * 1000 : PAUSE_MAX_MS;
 }
 
@@ -99,7 +99,9 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
     if (!err && res->len && pat_json_parse(&body, res->body, res->len, NULL) && !answer.err)
         answer.err = PAT_EPROTO;
     if (answer.err == PAT_EAGAIN) {
-        answer.retry_after_ms = pause_of(res);
+        answer.retry_after_ms = api_pause_ms(res);
+        if (!answer.retry_after_ms)
+            answer.retry_after_ms = PAUSE_MS;
         a->open_at_ms = pat_now_ms() + answer.retry_after_ms;
         pat_counter_add(a->limited, 1);
     }

@@ -35,5 +35,7 @@ void api_cancel(struct api *a, api_id id);
 /* PAT_OK for 2xx; PAT_EINVAL 400, PAT_EAUTH 401, PAT_EPERM 402 and 403, PAT_ENOENT 404 and 422
  * ("asset not found under this key"), PAT_EAGAIN 429, else PAT_EUPSTREAM. */
 int api_status_err(int status);
+/* What Retry-After says, at most a minute; 0: nothing. */
+int64_t api_pause_ms(const struct pat_http_res *res);
 
 #endif

@@ -2,6 +2,8 @@
 #include "provider.h"
 
 #include "api.h"
+#include "copy.h"
+#include "quota.h"
 #include "standby.h"
 #include "sweep.h"
 #include "sync.h"
@@ -19,6 +21,24 @@
 static const struct pat_conf_row rows[] = {
     ROW("PAT_INSIDE_TOKEN", PAT_CONF_SECRET, inside_token, NULL,
         "bearer token asked for on the inside port; empty: none"),
+    ROW("PAT_RECORDING", PAT_CONF_ENUM, recording, "wanted",
+        "which recordings are copied: none, those whose settings say so, all",
+        .arg = "off,wanted,all"),
+    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, "",
+        "S3: the access key's id"),
+    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
+        "the bucket recordings are kept in"),
+    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
+        "S3: the bucket is part of the host name, not of the path"),
+    ROW("PAT_RECORDING_PUBLIC_URL", PAT_CONF_STR, recording_public_url, "",
+        "stands before an object's key in a recording's URL; empty: the store's own address"),
+    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
+    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, "",
+        "S3: the access key's secret; Supabase: a secret API key"),
+    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
+        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
+    ROW("PAT_RECORDING_URL", PAT_CONF_STR, recording_url, "",
+        "the object store's address; empty: recordings stay at Retell"),
     ROW("PAT_RETELL_API_KEY", PAT_CONF_SECRET, api_key, NULL, "Retell's API key",
         .flags = PAT_CONF_REQUIRED),
     ROW("PAT_RETELL_API_TIMEOUT", PAT_CONF_MS, api_timeout_ms, "2900ms",
@@ -42,6 +62,13 @@ static const struct pat_conf_row rows[] = {
         "model of agents whose own Retell does not have"),
     ROW("PAT_RETELL_PROVIDER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8081",
         "inside port: calls are registered here while NATS is away"),
+    ROW("PAT_RETELL_QUOTA_EVERY", PAT_CONF_MS, quota_ms, "15s",
+        "how often Retell is asked how many calls it would still take", .min = 100, .max = 3600000),
+    ROW("PAT_RETELL_RECORDING_CHANNELS", PAT_CONF_ENUM, recording_channels, "both",
+        "the recording with a channel for each side, where there is one, or the mixed one",
+        .arg = "both,one"),
+    ROW("PAT_RETELL_RECORDING_MAX", PAT_CONF_INT, recording_max, "536870912",
+        "bytes of the longest recording that is copied", .min = 1 << 20, .max = 5368709120),
     ROW("PAT_RETELL_REQUESTS_PER_S", PAT_CONF_INT, requests_per_s, "5",
         "budget of requests about agents and voices; calls do not count", .min = 1, .max = 1000),
     ROW("PAT_RETELL_RESULTS_AFTER", PAT_CONF_MS, results_ms, "2m",
@@ -102,6 +129,10 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = standby_new(&p->standby, p);
     if (!err)
+        err = copier_new(&p->copier, p);
+    if (!err)
+        err = quota_new(&p->quota, p);
+    if (!err)
         err = rpc_serve(p);
     if (!err)
         err = tools_serve(p);
@@ -121,6 +152,9 @@ static void drain(struct pat_daemon *d, void *arg)
 
     pat_consumer_close(p->webhooks);
     p->webhooks = NULL;
+    quota_free(p->quota);
+    p->quota = NULL;
+    copier_free(p->copier);
     sweep_free(p->sweep);
     standby_free(p->standby);
     voices_free(p->voices);
@@ -129,6 +163,11 @@ static void drain(struct pat_daemon *d, void *arg)
     api_free(p->api);
     rpc_stop(p);
     pat_httpd_drain(p->edge, d->drain_ms / 4, edge_closed, p);
+}
+
+static int check(const void *conf, struct pat_buf *errors)
+{
+    return copier_check(conf, errors);
 }
 
 int main(int argc, char **argv)
@@ -141,6 +180,7 @@ int main(int argc, char **argv)
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct provider_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
+        .check = check,
         .start = start,
         .drain = drain,
     };

@@ -24,7 +24,13 @@ struct provider_conf {
     int64_t requests_per_s;
     int64_t max_call_ms, silence_ms;
     int64_t settle_ms, sweep_ms, check_ms, voices_ms;
-    int64_t results_ms;
+    int64_t results_ms, quota_ms;
+    char *recording; /* which are copied: off, wanted, all */
+    char *recording_url, *recording_store, *recording_bucket, *recording_region;
+    char *recording_access_key, *recording_secret_key, *recording_public_url;
+    char *recording_channels; /* both or one */
+    int64_t recording_max;
+    bool recording_by_host;
     bool tool_private_nets;
     bool forget_calls, live_text;
     char *standby; /* always, demand */
@@ -36,6 +42,8 @@ struct sync;
 struct voices;
 struct sweep;
 struct standby;
+struct copier;
+struct quota;
 
 struct provider {
     struct pat_daemon *d;
@@ -50,6 +58,8 @@ struct provider {
     struct voices *voices;
     struct sweep *sweep;
     struct standby *standby; /* NULL while closing */
+    struct copier *copier; /* NULL: nothing is copied */
+    struct quota *quota;
     struct pat_consumer *webhooks;
     struct pat_sub *subs[8]; /* RPC */
     struct pat_histogram *register_s;

@@ -2,6 +2,7 @@
 #include "register.h"
 
 #include "api.h"
+#include "quota.h"
 #include "standby.h"
 
 #include <stdio.h>
@@ -40,11 +41,11 @@ static void finish(struct run *r, const struct register_result *result)
     free(r);
 }
 
-/* Only what says that Retell itself is in trouble; a wrong agent id is ours. */
+/* Only what says that Retell itself is in trouble; a wrong agent id is ours, and being busy (429)
+ * is quota.h's. */
 static bool is_outage(int err)
 {
-    return err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_EUPSTREAM || err == PAT_EPROTO ||
-           err == PAT_EAGAIN;
+    return err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_EUPSTREAM || err == PAT_EPROTO;
 }
 
 static int send(struct run *r);
@@ -66,6 +67,8 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
         err = api_status_err(res->status);
     if (!err && pat_json_get_str(body, "call_id", &id, NULL))
         err = PAT_EPROTO;
+    if (err == PAT_EAGAIN && r->p->quota)
+        quota_refused(r->p->quota, api_pause_ms(res));
     if (is_outage(err))
         pat_breaker_failure(&r->p->breaker, pat_now_ms());
     else
@@ -203,6 +206,9 @@ int register_call(struct provider *p, const struct pat_json *params, int64_t lef
         r->early =
             (struct register_result){ .err = err,
                                       .message = *r->why.what ? r->why.what : pat_err_text(err) };
+    else if (p->quota && !quota_take(p->quota))
+        r->early = (struct register_result){ .err = PAT_EAGAIN,
+                                             .message = "Retell takes no more calls now" };
     else if (!pat_breaker_allow(&p->breaker, r->started_ms))
         r->early = (struct register_result){ .err = PAT_EUNAVAIL,
                                              .message = "Retell failed repeatedly, not asked now" };

@@ -1,0 +1,33 @@
+/* copy.h - recordings of calls at Retell, copied to our own object store before their address
+ * expires.
+ *
+ * A leg whose recording is offered (patchbay.retell_legs) is claimed by one replica and copied in
+ * ranges, each a part of the object, so that memory is bounded whatever the length; a store that
+ * takes no parts gets it whole. An address that is refused is asked for anew (get-call). Only when
+ * the object is there it is told (call.recording, state stored) and noted in patchbay.recordings,
+ * as our own agent's are; a replica that dies loses its claim after five minutes and another one
+ * begins anew. Which are copied: PAT_RECORDING, the agent's settings, and the user's record_calls,
+ * whose no always counts. Thread: the loop's.
+ */
+#ifndef PROVIDER_COPY_H
+#define PROVIDER_COPY_H
+
+#include "provider.h"
+
+/* *out NULL and PAT_OK: no PAT_RECORDING_URL. */
+int copier_new(struct copier **out, struct provider *p) PAT_MUST_CHECK;
+void copier_free(struct copier *c); /* NULL is fine */
+/* PAT_EINVAL: something is missing among the store's settings; what is added to errors. */
+int copier_check(const struct provider_conf *conf, struct pat_buf *errors);
+
+/* copy_choice.c, pure: which address to copy; NULL: none is wanted, why says why. */
+struct copy_choice {
+    const char *whose; /* "off", "wanted", "all" */
+    bool both_sides;   /* the one with a channel for each, where there is one */
+    bool refused;      /* the user wants no recordings */
+    bool agreed;       /* or has said that he does */
+};
+const char *copy_choose(const struct copy_choice *c, const struct pat_json *settings,
+                        const struct pat_json *urls, const char **why);
+
+#endif
