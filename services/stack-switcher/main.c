@@ -1,4 +1,5 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
+#include "policies.h"
 #include "switcher.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ static const struct pat_conf_row rows[] = {
 static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(struct switcher *) = { api_routes, agents_routes, users_routes,
-                                                       console_routes };
+                                                       policies_routes, console_routes };
     int err = PAT_OK;
 
     (void)httpd;

@@ -1,0 +1,186 @@
+/* policies.c - a user's policies over HTTP: see policies.h.
+ *
+ * Postgres compares versions and writes (patchbay.put_policies); its trigger tells the routers.
+ */
+#include "policies.h"
+
+#include "ask.h"
+#include "door.h"
+#include "policies_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 5000
+#define BODY_MAX   ((size_t)256 << 10)
+
+struct visit {
+    struct switcher *s;
+    struct pat_httpd_req *http;
+    int64_t started_us;
+};
+
+static void reply_error(struct pat_httpd_req *http, int status, const char *code,
+                        const char *message, const char *field)
+{
+    PAT_AUTO_JSON j = pat_json_obj();
+    struct pat_json *e = pat_json_obj();
+
+    pat_json_set_str(e, "code", code);
+    pat_json_set_str(e, "message", message);
+    pat_json_set_str(e, "field", field);
+    pat_json_set_take(j, "error", e);
+    pat_httpd_reply_json(http, status, j);
+}
+
+static void reply_policies(struct pat_httpd_req *http, const struct pat_json *policies)
+{
+    char etag[32];
+
+    snprintf(etag, sizeof etag, "\"%lld\"", (long long)pat_json_int_or(policies, "version", 0));
+    (void)pat_httpd_set_header(http, "ETag", etag);
+    pat_httpd_reply_json(http, 200, policies);
+}
+
+/* {"policies": ...}, or {"version": n}: it is another one by now. */
+static int reply_row(struct pat_httpd_req *http, const char *text)
+{
+    PAT_AUTO_JSON j = NULL;
+    const struct pat_json *policies;
+
+    if (pat_json_parse(&j, text, strlen(text), NULL))
+        return PAT_EINTERNAL;
+    policies = pat_json_at(j, "policies");
+    if (policies)
+        reply_policies(http, policies);
+    else
+        reply_error(http, 412, "stale", "somebody has changed them meanwhile: read them again",
+                    "If-Match");
+    return PAT_OK;
+}
+
+static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct visit *v = arg;
+    const char *text = !err && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    pat_histogram_observe(v->s->reply_s, (double)(pat_now_us() - v->started_us) / 1e6);
+    if (!err && !text)
+        pat_httpd_reply_error(v->http, PAT_ENOENT, NULL, "no such user");
+    else if (!err)
+        err = reply_row(v->http, text);
+    if (err) {
+        pat_log(PAT_ERROR, "api.not_answered", PAT_S("question", "policies"), PAT_ERR(err),
+                PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+        pat_httpd_reply_error(v->http,
+                              err == PAT_EINTERNAL || err == PAT_EINVAL ? err : PAT_EUNAVAIL, NULL,
+                              "the database did not take it, try again");
+    }
+    free(v);
+}
+
+static void ask_postgres(struct switcher *s, struct pat_httpd_req *http, const char *name,
+                         const char *sql, const char *const *params, int n)
+{
+    struct visit *v = calloc(1, sizeof *v);
+    int err = PAT_ENOMEM;
+
+    if (v) {
+        *v = (struct visit){ s, http, pat_now_us() };
+        err = pat_db_run1(s->d->db, name, sql, params, n, TIMEOUT_MS, on_row, v, NULL);
+    }
+    if (!err)
+        return;
+    free(v);
+    pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");
+}
+
+static void on_get(struct pat_httpd_req *http, void *arg)
+{
+    static const char sql[] =
+        "select jsonb_build_object('policies', patchbay.policies_of(u.id)) from public.users u "
+        "where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
+    struct who who;
+    const char *id;
+
+    if (door_who(&who, arg, http) || !(id = door_id(http)))
+        return;
+    ask_postgres(arg, http, "policies_of", sql,
+                 (const char *[]){ *who.user ? who.user : NULL, who.admin ? "true" : "false", id },
+                 3);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+/* If-Match: "7" or *. False: it has replied. *version: NULL for any. */
+static bool read_match(struct pat_httpd_req *http, bool needed, char text[24], const char **version)
+{
+    const char *match = pat_httpd_header(http, "if-match");
+    size_t digits;
+
+    *version = NULL;
+    if (!match && needed) {
+        reply_error(http, 428, "invalid", "say which version this replaces: the ETag, or *",
+                    "If-Match");
+        return false;
+    }
+    if (!match || !strcmp(match, "*"))
+        return true;
+    match += *match == '"';
+    digits = strspn(match, "0123456789");
+    if (!digits || digits > 18 || (match[digits] && strcmp(match + digits, "\""))) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "must be an ETag of these policies");
+        return false;
+    }
+    memcpy(text, match, digits);
+    text[digits] = 0;
+    *version = text;
+    return true;
+}
+
+static void write_policies(struct switcher *s, struct pat_httpd_req *http, bool replace)
+{
+    static const char sql[] =
+        "select patchbay.put_policies(u.id, $4::jsonb, $5::boolean, $6::bigint, $1::uuid) "
+        "from public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
+    struct who who;
+    struct pat_json_err why;
+    char text[24];
+    const char *id, *version, *body;
+    PAT_AUTO_JSON doc = NULL;
+    size_t len;
+
+    if (door_who(&who, s, http) || !(id = door_id(http)) ||
+        !read_match(http, replace, text, &version))
+        return;
+    body = pat_httpd_body(http, &len);
+    if (pat_json_parse(&doc, body, len, &why) || policies_check(doc, &why)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
+        return;
+    }
+    ask_postgres(s, http, "put_policies", sql,
+                 (const char *[]){ *who.user ? who.user : NULL, who.admin ? "true" : "false", id,
+                                   body, replace ? "true" : "false", version },
+                 6);
+}
+
+static void on_put(struct pat_httpd_req *http, void *arg)
+{
+    write_policies(arg, http, true);
+}
+
+static void on_patch(struct pat_httpd_req *http, void *arg)
+{
+    write_policies(arg, http, false);
+}
+
+int policies_routes(struct switcher *s)
+{
+    static const char path[] = "/v1/users/{id}/policies";
+    int err = pat_httpd_route(s->httpd, "GET", path, 0, on_get, s);
+
+    if (!err)
+        err = pat_httpd_route(s->httpd, "PUT", path, BODY_MAX, on_put, s);
+    return err ? err : pat_httpd_route(s->httpd, "PATCH", path, BODY_MAX, on_patch, s);
+}
