@@ -2,6 +2,7 @@
  * everything about agents and voices at Retell.
  */
 #include "agent.h"
+#include "look.h"
 #include "register.h"
 #include "sync.h"
 
@@ -26,6 +27,31 @@ static void on_register(struct pat_rpc_req *r, const struct pat_json *params, vo
 {
     int err = register_call(arg, params, pat_rpc_left_ms(r), on_registered, r);
 
+    if (err)
+        pat_rpc_fail(r, err, NULL, pat_err_text(err));
+}
+
+static void on_looked(int err, const struct pat_json *call, void *arg)
+{
+    struct pat_rpc_req *r = arg;
+
+    if (err)
+        pat_rpc_fail(r, err, NULL, pat_err_text(err));
+    else
+        pat_rpc_reply(r, look_json(call));
+}
+
+static void on_look(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
+{
+    struct pat_json_err why;
+    const char *id;
+    int err = pat_json_get_str(params, "retell_call_id", &id, &why);
+
+    if (err) {
+        pat_rpc_fail(r, err, why.path, why.what);
+        return;
+    }
+    err = look_call(arg, id, pat_rpc_left_ms(r), on_looked, r);
     if (err)
         pat_rpc_fail(r, err, NULL, pat_err_text(err));
 }
@@ -128,7 +154,7 @@ static const struct {
 } methods[] = {
     { "retell", "register_call", on_register }, { "retell", "provision", on_provision },
     { "retell", "verify", on_verify },          { "retell", "retire", on_retire },
-    { "retell", "voices", on_voices },
+    { "retell", "voices", on_voices },          { "retell", "look_call", on_look },
 };
 
 int rpc_serve(struct provider *p)
