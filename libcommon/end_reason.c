@@ -34,6 +34,8 @@ static const struct pat_end_reason table[] = {
     { "no_caller", PAT_OWNER_CARRIER, "failed", "the caller's leg never reached the stack" },
     { "no_message", PAT_OWNER_CALLER, "failed", "asked for a message, the caller left none" },
     { "not_dialled", PAT_OWNER_US, "failed", "the stack was prepared and never dialled" },
+    { "not_served", PAT_OWNER_PROVIDER, "failed",
+      "nothing on the way down the ladder took the call" },
     { "operator_hangup", PAT_OWNER_US, "answered", "a person of ours ended the call" },
     { "operator_took_over", PAT_OWNER_US, "transferred",
       "a person of ours took the call from the agent" },

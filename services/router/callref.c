@@ -27,7 +27,9 @@ enum {
     F_TRIED,
     F_VERSION,
     F_OFFERED,
-    F_MOVES, /* only when there were any */
+    F_MOVES, /* from here on: only as far as there is one that is not 0 */
+    F_REDIALS,
+    F_ACTION,
     FIELDS
 };
 
@@ -35,11 +37,14 @@ int callref_token(struct pat_buf *out, const char *secret, const struct callref 
 {
     const char *const texts[] = { c->call.s,      c->carrier_call, c->user, c->agent_config,
                                   c->retell_call, c->from,         c->to };
-    const int64_t numbers[] = { c->stack, c->tried, c->config_version, c->offered_ms, c->moves };
-    size_t n = sizeof numbers / sizeof numbers[0] - !c->moves;
+    const int64_t numbers[] = { c->stack, c->tried,   c->config_version, c->offered_ms,
+                                c->moves, c->redials, c->action };
+    size_t n = sizeof numbers / sizeof numbers[0];
     struct pat_buf text;
     int err;
 
+    while (n > F_MOVES - F_STACK && !numbers[n - 1])
+        n--;
     pat_buf_init(&text, TEXT_MAX);
     (void)pat_buf_reserve(&text, USUAL_TEXT); /* one allocation; a failure sticks */
     pat_buf_adds(&text, FORMAT);
@@ -72,7 +77,7 @@ static int number(const char *s, int64_t *out)
 
 static int fill(struct callref *c, char *fields[FIELDS])
 {
-    int64_t stack, tried, moves;
+    int64_t stack, tried, moves, redials, action;
     bool fits = pat_strcpy(c->call.s, sizeof c->call.s, fields[F_CALL]) &&
                 pat_strcpy(c->carrier_call, sizeof c->carrier_call, fields[F_CARRIER]) &&
                 pat_strcpy(c->user, sizeof c->user, fields[F_USER]) &&
@@ -84,11 +89,14 @@ static int fill(struct callref *c, char *fields[FIELDS])
     if (!fits || !pat_id_valid(c->call.s) || number(fields[F_STACK], &stack) ||
         number(fields[F_TRIED], &tried) || number(fields[F_VERSION], &c->config_version) ||
         number(fields[F_OFFERED], &c->offered_ms) || number(fields[F_MOVES], &moves) ||
+        number(fields[F_REDIALS], &redials) || number(fields[F_ACTION], &action) ||
         stack < STACK_NONE || stack > STACK_LIVEKIT)
         return PAT_EAUTH;
     c->stack = (enum stack)stack;
     c->tried = (unsigned)tried;
     c->moves = (unsigned)moves;
+    c->redials = (unsigned)redials;
+    c->action = (unsigned)action;
     return PAT_OK;
 }
 
@@ -98,7 +106,7 @@ static int split(struct callref *c, char *text)
 
     for (int i = 0; i < FIELDS; i++) {
         fields[i] = strsep(&text, "\n");
-        if (!fields[i] && i == F_MOVES)
+        if (!fields[i] && i >= F_MOVES)
             fields[i] = none;
         if (!fields[i])
             return PAT_EAUTH;

@@ -22,8 +22,10 @@ struct callref {
     char from[20]; /* E.164; "" when withheld */
     char to[20];
     enum stack stack; /* tried last */
-    unsigned tried;   /* bit per enum stack */
+    unsigned tried;   /* what was: ladder.h has the bits */
     unsigned moves;   /* transfers and the like before this leg was dialled (leg.h) */
+    unsigned redials; /* times a leg that had died was dialled again */
+    unsigned action;  /* enum decide_action (decide.h): what was answered last */
     int64_t config_version;
     int64_t offered_ms; /* unix */
 };

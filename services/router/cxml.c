@@ -86,6 +86,11 @@ int cxml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
         pat_xml_attr(&x, "username", unless_empty(conf->livekit_sip_username));
         pat_xml_attr(&x, "password", unless_empty(conf->livekit_sip_password));
     }
+    if (d->state_url && *d->state_url) {
+        pat_xml_attr(&x, "statusCallback", d->state_url);
+        pat_xml_attr(&x, "statusCallbackEvent", "answered");
+        pat_xml_attr(&x, "statusCallbackMethod", "POST");
+    }
     pat_xml_text(&x, sip_uri);
     pat_xml_close(&x);
     pat_xml_close(&x);

@@ -1,50 +1,36 @@
 /* dial.c - how a dialled leg ended: the Dial action of cXML, the states of SWML's connect.
  *
- * Each names its call by the signed token in its own URL, so any replica can answer.
+ * Each names its call by the signed token in its own URL, so any replica can answer. What the
+ * carrier's words mean says dial_words.h, whether an answered leg has ended or died redial.h. To go
+ * on elsewhere is a move of the call (leg.h), claimed before it is answered: a request that comes
+ * twice, and the router that watches (watch.h), find it.
  */
 #include "callback.h"
+#include "dial_words.h"
 #include "document.h"
 #include "ends.h"
 #include "health.h"
 #include "leg.h"
 #include "lifecycle.h"
 #include "record.h"
-#include "rest.h"
+#include "redial.h"
 #include "routes.h"
 #include "serve.h"
 #include "transfer.h"
+#include "watch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MOVED_MS     1500
 #define MOVED_WAIT_S 5
-
-/* NULL: the leg was served. Else why it was not. */
-static const char *leg_failure(const struct carrier_req *c)
-{
-    const char *s =
-        carrier_param(c, c->form == CARRIER_SWML ? "vars.connect_result" : "DialCallStatus");
-    static const char *const table[][2] = {
-        { "busy", "busy" },
-        { "no-answer", "no_answer" },
-        { "failed", "failed" },
-        { "no_answer", "no_answer" },
-    };
-
-    for (size_t i = 0; s && i < sizeof table / sizeof table[0]; i++)
-        if (!strcmp(s, table[i][0]))
-            return table[i][1];
-    return NULL;
-}
-
-/* While it still rang. */
-static bool caller_gave_up(const struct carrier_req *c)
-{
-    const char *dial = carrier_param(c, "DialCallStatus");
-
-    return dial && !strcmp(dial, "canceled");
-}
+#define CLAIM_MS     400
+/* Another one is answering the same request: its answer is waited for, and then given. */
+#define AGAIN_MS    300
+#define AGAIN_TRIES 8
+#define MOVE_MS     10000 /* a claimed step is done, or its router is dead */
+/* SWML tells the leg's end before it asks how to go on; when it does not ask, the caller left. */
+#define STATE_MS 3000
 
 static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref,
                        const struct leg *leg)
@@ -67,39 +53,192 @@ struct result {
     struct pat_httpd_req *http;
     struct carrier_req c;
     struct callref ref;
+    struct leg leg;
+    const char *why; /* constant: why the caller goes on elsewhere */
+    int sip_code;
+    bool redial;
+    int tries;
+    struct pat_timer again;
 };
 
-static void leg_result(struct router *r, struct pat_httpd_req *http, const struct carrier_req *c,
-                       const struct callref *ref, const struct leg *leg)
+static void result_free(struct result *w)
 {
-    const char *failure = leg_failure(c);
+    pat_timer_fini(&w->again);
+    carrier_fini(&w->c);
+    free(w);
+}
 
-    lifecycle_dialled(r, c, ref, ref->stack ? LEGS_STACK : LEGS_TRANSFER,
-                      failure ? failure : ends_of_dial(c, leg)->word);
-    if (!failure && caller_gave_up(c)) {
-        record_ended(r, ref, &(struct record_end){ .reason = "caller_gave_up" });
-        callback_hangup(r, http, c->form);
-    } else if (!failure) {
-        end_served(r, c, ref, leg);
-        callback_hangup(r, http, c->form);
-    } else {
-        struct serve s = { .ref = *ref, .form = c->form, .failed_over = failure };
+/* The leg's own row. why: a constant; one that is no word of the list is not noted. */
+static void note_leg(struct result *w, const char *why)
+{
+    lifecycle_dialled(w->r, &w->c, &w->ref, w->ref.stack ? LEGS_STACK : LEGS_TRANSFER, why);
+}
 
-        s.started_us = pat_now_us();
-        pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", ref->call.s),
-                PAT_S("stack", stack_name(ref->stack)), PAT_S("why", failure),
-                PAT_S("sip_code", carrier_param(c, "DialSipResponseCode")));
-        if (ref->stack) /* a phone that nobody answers is nobody's fault */
-            health_leg_failed(r, ref->stack, failure, carrier_param(c, "DialSipResponseCode"));
-        serve_call(r, http, &s, routes_find(r->routes, ref->to));
+/* ------------------------------------------------------------------ going on */
+
+/* Names the dialled leg among those of its call; SWML's requests do not. */
+static const char *leg_id(const struct carrier_req *c)
+{
+    const char *sid = carrier_param(c, "DialCallSid");
+
+    return sid && *sid ? sid : "-";
+}
+
+static void look(struct result *w);
+
+static void on_claimed(int err, void *arg)
+{
+    struct result *w = arg;
+    struct serve s = { .ref = w->ref,
+                       .form = w->c.form,
+                       .failed_over = w->why,
+                       .sip_code = w->sip_code,
+                       .redial = w->redial,
+                       .started_us = pat_now_us() };
+
+    if (err) { /* somebody was first: the same request's other copy, or who watched */
+        look(w);
+        return;
     }
+    s.ref.moves = w->leg.ref.moves + 1;
+    transfer_caller_left(w->r, &w->leg); /* a colleague who was asked has lost his caller */
+    transfer_note_moved(w->r, &w->ref, s.ref.moves);
+    serve_call(w->r, w->http, &s, routes_find(w->r->routes, w->ref.to));
+    result_free(w);
+}
+
+static void go_on(struct result *w, const char *why, bool redial)
+{
+    struct move m = { .n = w->leg.ref.moves + 1,
+                      .kind = MOVE_FALLBACK,
+                      .state = MOVE_STARTED,
+                      .until_ms = pat_unix_ms() + MOVE_MS };
+
+    w->why = why;
+    w->redial = redial;
+    pat_strcpy(m.leg, sizeof m.leg, leg_id(&w->c));
+    pat_strcpy(w->leg.ref.call.s, sizeof w->leg.ref.call.s, w->ref.call.s);
+    if (leg_claim(w->r, &w->leg, &m, CLAIM_MS, on_claimed, w))
+        on_claimed(PAT_OK, w); /* better twice than not at all */
+}
+
+static void lost(struct result *w, const char *why)
+{
+    bool again = w->ref.redials < (unsigned)w->r->conf->redials;
+
+    note_leg(w, "unreachable");
+    pat_log(PAT_WARN, "call.leg_lost", PAT_S("call", w->ref.call.s),
+            PAT_S("stack", stack_name(w->ref.stack)), PAT_S("why", why),
+            PAT_I("redials", w->ref.redials), PAT_B("again", again));
+    health_outcome(w->r, w->ref.stack, false, why);
+    go_on(w, why, again);
+}
+
+static void failed(struct result *w, const struct dial_result *res)
+{
+    note_leg(w, res->why);
+    pat_log(PAT_WARN, "call.leg_failed", PAT_S("call", w->ref.call.s),
+            PAT_S("stack", stack_name(w->ref.stack)), PAT_S("why", res->why),
+            PAT_I("sip_code", w->sip_code), PAT_B("stacks", res->blame == BLAME_STACK));
+    if (w->ref.stack && res->blame == BLAME_STACK)
+        health_leg_failed(w->r, w->ref.stack, res->why,
+                          carrier_param(&w->c, "DialSipResponseCode"));
+    go_on(w, res->why, false);
+}
+
+/* ------------------------------------------------------------------ the end */
+
+static void end(struct result *w)
+{
+    note_leg(w, ends_of_dial(&w->c, &w->leg)->word);
+    end_served(w->r, &w->c, &w->ref, &w->leg);
+    callback_hangup(w->r, w->http, w->c.form);
+    result_free(w);
+}
+
+static void on_judged(const char *why, const struct leg *leg, void *arg)
+{
+    struct result *w = arg;
+
+    w->leg = *leg;
+    if (why)
+        lost(w, why);
+    else
+        end(w);
+}
+
+static void over(struct result *w)
+{
+    /* A telephone's end is the call's. */
+    if (!w->ref.stack || redial_judge(w->r, &w->ref, &w->leg, on_judged, w))
+        end(w);
+}
+
+static void leg_result(struct result *w)
+{
+    struct dial_words words = dial_words_of(&w->c, w->ref.stack);
+    struct dial_result res = dial_judge(&words);
+
+    w->sip_code = words.sip_code;
+    switch (res.end) {
+    case DIAL_GAVE_UP:
+        note_leg(w, "caller_gave_up");
+        record_ended(w->r, &w->ref, &(struct record_end){ .reason = "caller_gave_up" });
+        callback_hangup(w->r, w->http, w->c.form);
+        result_free(w);
+        break;
+    case DIAL_CALLER_LEFT:
+        end(w);
+        break;
+    case DIAL_OVER:
+        over(w);
+        break;
+    case DIAL_BROKE:
+        lost(w, res.why);
+        break;
+    case DIAL_FAILED:
+        failed(w, &res);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------ whose move it was */
+
+/* What we asked of the carrier for this leg did not happen, or its router died before it could. */
+static bool came_to_nothing(const struct move *m)
+{
+    if (m->kind == MOVE_FALLBACK && m->state == MOVE_ASKED)
+        return pat_unix_ms() > m->until_ms;
+    return m->kind != MOVE_TRANSFER && m->state == MOVE_OVER;
 }
 
 /* The leg ended because we moved its caller elsewhere, which is neither a failure of the stack nor
  * the call's end. */
 static bool was_moved(const struct leg *leg, const struct callref *ref)
 {
-    return leg->ref.moves > ref->moves && !(leg->move.n == leg->ref.moves && leg->move.consult);
+    const struct move *m = &leg->move;
+
+    if (leg->ref.moves <= ref->moves)
+        return false;
+    if (m->n != leg->ref.moves)
+        return true;
+    return !m->consult && !(m->n == ref->moves + 1 && came_to_nothing(m));
+}
+
+/* By the very request we have before us: it came before. */
+static bool by_this_result(const struct result *w)
+{
+    const struct move *m = &w->leg.move;
+
+    return m->kind == MOVE_FALLBACK && m->n == w->ref.moves + 1 && *m->leg &&
+           !strcmp(m->leg, leg_id(&w->c));
+}
+
+static bool has_its_answer(const struct result *w)
+{
+    const struct callref *now = &w->leg.ref, *ref = &w->ref;
+
+    return *now->call.s && (now->redials > ref->redials || (now->tried & ~ref->tried));
 }
 
 static void reply_moved(struct router *r, struct pat_httpd_req *http, enum carrier_form form)
@@ -113,40 +252,76 @@ static void reply_moved(struct router *r, struct pat_httpd_req *http, enum carri
     pat_buf_fini(&doc);
 }
 
+static void once_more(struct result *w)
+{
+    if (has_its_answer(w)) {
+        serve_again(w->r, w->http, &w->leg.ref, w->c.form, routes_find(w->r->routes, w->ref.to));
+        result_free(w);
+    } else if (w->tries++ < AGAIN_TRIES) {
+        pat_timer_start(&w->again, AGAIN_MS);
+    } else {
+        leg_result(w); /* who claimed it is gone */
+    }
+}
+
 static void on_leg_found(const struct leg *leg, void *arg)
 {
     struct result *w = arg;
 
-    if (was_moved(leg, &w->ref)) {
+    w->leg = *leg;
+    if (!was_moved(leg, &w->ref)) {
+        leg_result(w);
+    } else if (by_this_result(w)) {
+        once_more(w);
+    } else {
         pat_log(PAT_INFO, "call.leg_moved", PAT_S("call", w->ref.call.s),
                 PAT_S("stack", stack_name(w->ref.stack)));
-        lifecycle_dialled(w->r, &w->c, &w->ref, LEGS_STACK, "transferred");
+        note_leg(w, "transferred");
         reply_moved(w->r, w->http, w->c.form);
-    } else {
-        leg_result(w->r, w->http, &w->c, &w->ref, leg);
+        result_free(w);
     }
-    carrier_fini(&w->c);
+}
+
+static void look(struct result *w)
+{
+    if (leg_find(w->r, w->ref.call.s, MOVED_MS, on_leg_found, w))
+        leg_result(w);
+}
+
+static void on_again(void *arg)
+{
+    look(arg);
+}
+
+/* NULL: it has replied. */
+static struct result *result_read(struct router *r, struct pat_httpd_req *http,
+                                  void (*later)(void *arg))
+{
+    struct result *w = calloc(1, sizeof *w);
+
+    if (!w || pat_timer_init(&w->again, r->d->loop, later, w)) {
+        free(w);
+        pat_httpd_reply_error(http, PAT_ENOMEM, NULL, "out of memory");
+        return NULL;
+    }
+    w->r = r;
+    w->http = http;
+    if (!callback_read(&w->c, &w->ref, r, http))
+        return w;
+    pat_timer_fini(&w->again);
     free(w);
+    return NULL;
 }
 
 static void on_dial(struct pat_httpd_req *http, void *arg)
 {
-    struct result w = { .r = arg, .http = http }, *kept;
+    struct result *w = result_read(arg, http, on_again);
 
-    if (callback_read(&w.c, &w.ref, w.r, http))
-        return;
-    if (rest_configured(w.r)) {
-        kept = malloc(sizeof *kept);
-        if (kept) {
-            *kept = w;
-            if (!leg_find(w.r, w.ref.call.s, MOVED_MS, on_leg_found, kept))
-                return;
-        }
-        free(kept);
-    }
-    leg_result(w.r, http, &w.c, &w.ref, NULL);
-    carrier_fini(&w.c);
+    if (w)
+        look(w);
 }
+
+/* ------------------------------------------------------------------ how the leg goes */
 
 /* SWML tells how the dialled leg ends here. It matters when the caller left: then no next step
  * runs, and nobody asks on_dial. Everything else on_dial hears as well. */
@@ -164,34 +339,41 @@ static void on_state_found(const struct leg *leg, void *arg)
                                                      .talk_ms = -1 });
         transfer_caller_left(w->r, leg);
     }
-    pat_httpd_reply(w->http, 204, NULL, NULL, 0);
-    carrier_fini(&w->c);
-    free(w);
+    result_free(w);
+}
+
+static void on_state_due(void *arg)
+{
+    struct result *w = arg;
+
+    if (leg_find(w->r, w->ref.call.s, MOVED_MS, on_state_found, w))
+        result_free(w); /* the call's own status says it as well */
+}
+
+static bool is(const char *s, const char *word)
+{
+    return s && !strcmp(s, word);
 }
 
 static void on_leg_state(struct pat_httpd_req *http, void *arg)
 {
-    struct result w = { .r = arg, .http = http }, *kept;
+    struct result *w = result_read(arg, http, on_state_due);
     const char *state, *reason;
+    bool swml, ended;
 
-    if (callback_read(&w.c, &w.ref, w.r, http))
+    if (!w)
         return;
-    state = carrier_param(&w.c, "params.call_state");
-    reason = carrier_param(&w.c, "params.end_reason");
-    if (state && !strcmp(state, "ended") && reason &&
-        (!strcmp(reason, "hangup") || !strcmp(reason, "cancel"))) {
-        kept = malloc(sizeof *kept);
-        if (kept) {
-            *kept = w;
-            if (!leg_find(w.r, w.ref.call.s, MOVED_MS, on_state_found, kept))
-                return;
-        }
-        free(kept);
-        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "try again");
-    } else {
-        pat_httpd_reply(http, 204, NULL, NULL, 0);
-    }
-    carrier_fini(&w.c);
+    swml = w->c.form == CARRIER_SWML;
+    state = carrier_param(&w->c, swml ? "params.call_state" : "CallStatus");
+    reason = carrier_param(&w->c, "params.end_reason");
+    if (is(state, swml ? "answered" : "in-progress") && w->ref.stack == STACK_LIVEKIT)
+        watch_answered(w->r, &w->ref);
+    ended = swml && is(state, "ended") && (is(reason, "hangup") || is(reason, "cancel"));
+    pat_httpd_reply(http, 204, NULL, NULL, 0); /* a form's fields are gone with it */
+    if (ended)
+        pat_timer_start(&w->again, STATE_MS);
+    else
+        result_free(w);
 }
 
 int dial_routes(struct router *r)

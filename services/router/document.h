@@ -17,8 +17,10 @@ struct dial {
     const struct router_conf *conf;
     const struct callref *ref;
     const char *action_url; /* asked for when the dialled leg has ended */
-    const char *state_url;  /* SWML: told when the dialled leg ends, also when the caller left */
-    const char *caller_id;  /* NULL: the number that calls us */
+    /* Told when the dialled leg is answered and, SWML, when it ends, also because the caller left;
+     * "" or NULL: nobody wants to know. */
+    const char *state_url;
+    const char *caller_id; /* NULL: the number that calls us */
 };
 
 /* sip:<user>@<host>;transport=..., with our signed context as X- headers when it goes to LiveKit.
@@ -53,7 +55,7 @@ struct dial_phone {
     const char *caller_id;
     int timeout_s;
     const char *action_url;  /* asked for when that leg has ended, or never began */
-    const char *status_url;  /* told how it goes */
+    const char *status_url;  /* told how it goes; or NULL */
     const char *whisper_url; /* asked for what the other side hears first; or NULL */
 };
 int cxml_dial_phone(struct pat_buf *out, const struct dial_phone *d) PAT_MUST_CHECK;

@@ -1,45 +1,85 @@
-/* fallback.c - the end of the line, when the voice URL failed: a message is taken whatever else is
- * broken.
+/* fallback.c - the end of the line, when another address of ours failed.
  *
- * Nothing is looked up; the call's reference is rebuilt from the request, and when the number is
- * known the message finds its user.
+ * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
+ * call goes on from there, on the next rung of its ladder. Of a new call nothing is looked up: its
+ * reference is rebuilt from the request, and a message is taken, whatever else is broken; when the
+ * number is known it finds its user.
  */
 #include "callback.h"
+#include "repeat.h"
 #include "routes.h"
 #include "serve.h"
 
 #include <string.h>
 
+/* True: that of a call under way. */
+static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
+{
+    const char *url = carrier_param(c, "ErrorUrl"), *t = url ? strstr(url, "?t=") : NULL;
+    char token[CALLREF_TOKEN_MAX + 1];
+    size_t len;
+
+    if (!t)
+        return false;
+    len = strcspn(t + 3, "&#");
+    if (len >= sizeof token)
+        return false;
+    memcpy(token, t + 3, len);
+    token[len] = 0;
+    return !callref_parse(out, r->conf->call_secret, token, pat_unix_ms()) &&
+           !strcmp(out->carrier_call, c->call_id);
+}
+
+static void go_on(struct router *r, const struct carrier_req *c, const struct callref *ref)
+{
+    struct serve s = {
+        .ref = *ref, .form = c->form, .failed_over = "router_failed", .started_us = pat_now_us()
+    };
+
+    pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", ref->call.s),
+            PAT_S("carrier_call", c->call_id), PAT_S("error_code", carrier_param(c, "ErrorCode")),
+            PAT_S("stack", stack_name(ref->stack)));
+    serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
+}
+
+static void take_message(struct router *r, const struct carrier_req *c, const char *from,
+                         const struct route *route)
+{
+    struct serve s = { .form = c->form, .started_us = pat_now_us() };
+    struct pat_id before;
+
+    s.ref.offered_ms = pat_unix_ms();
+    s.ref.call = repeat_call_id(r, c->call_id, route->number, s.ref.offered_ms, &before);
+    s.ref.config_version = route->version;
+    s.ref.tried = LADDER_TRIED(STACK_RETELL) | LADDER_TRIED(STACK_LIVEKIT);
+    pat_strcpy(s.ref.carrier_call, sizeof s.ref.carrier_call, c->call_id);
+    pat_strcpy(s.ref.user, sizeof s.ref.user, route->user);
+    pat_strcpy(s.ref.agent_config, sizeof s.ref.agent_config, route->agent_config);
+    pat_strcpy(s.ref.from, sizeof s.ref.from, from);
+    pat_strcpy(s.ref.to, sizeof s.ref.to, route->number);
+    pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", s.ref.call.s),
+            PAT_S("carrier_call", c->call_id), PAT_S("error_code", carrier_param(c, "ErrorCode")));
+    serve_call(r, c->http, &s, route);
+}
+
 static void on_fallback(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
-    struct serve s = { .started_us = pat_now_us() };
     char from[NUMBER_MAX], to[NUMBER_MAX];
     const struct route *route;
     struct carrier_req c;
+    struct callref ref;
     const char *field;
 
     if (carrier_read(&c, r, http, false))
         return;
-    s.form = c.form;
-    if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
-        !route->active) {
+    if (read_error_url(&ref, r, &c))
+        go_on(r, &c, &ref);
+    else if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
+             !route->active)
         callback_hangup(r, http, c.form);
-        goto out;
-    }
-    s.ref.call = pat_id_new();
-    s.ref.offered_ms = pat_unix_ms();
-    s.ref.config_version = route->version;
-    s.ref.tried = 1u << STACK_RETELL | 1u << STACK_LIVEKIT;
-    pat_strcpy(s.ref.carrier_call, sizeof s.ref.carrier_call, c.call_id);
-    pat_strcpy(s.ref.user, sizeof s.ref.user, route->user);
-    pat_strcpy(s.ref.agent_config, sizeof s.ref.agent_config, route->agent_config);
-    pat_strcpy(s.ref.from, sizeof s.ref.from, from);
-    pat_strcpy(s.ref.to, sizeof s.ref.to, to);
-    pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", s.ref.call.s),
-            PAT_S("carrier_call", c.call_id), PAT_S("error_code", carrier_param(&c, "ErrorCode")));
-    serve_call(r, http, &s, route);
-out:
+    else
+        take_message(r, &c, from, route);
     carrier_fini(&c);
 }
 

@@ -6,6 +6,7 @@
 #include "carrier.h"
 #include "document.h"
 #include "guard.h"
+#include "repeat.h"
 #include "routes.h"
 #include "serve.h"
 
@@ -39,13 +40,13 @@ static void read_passed_on(char out[NUMBER_MAX], const struct carrier_req *c)
 static void begin_call(struct router *r, const struct carrier_req *c, const char *from,
                        const struct route *route, int64_t started_us)
 {
-    struct serve s = { .form = c->form, .started_us = started_us };
+    struct serve s = { .form = c->form, .is_new = true, .started_us = started_us };
     char known[NUMBER_MAX], passed_on_from[NUMBER_MAX];
     struct guard_call call = { .from = from, .passed_on_from = passed_on_from };
     struct policy_facts facts;
 
-    s.ref.call = pat_id_new();
     s.ref.offered_ms = pat_unix_ms();
+    s.ref.call = repeat_call_id(r, c->call_id, route->number, s.ref.offered_ms, &s.before);
     s.ref.config_version = route->version;
     pat_strcpy(s.ref.carrier_call, sizeof s.ref.carrier_call, c->call_id);
     pat_strcpy(s.ref.user, sizeof s.ref.user, route->user);

@@ -6,13 +6,10 @@
  */
 #include "leg.h"
 
-#include "rest.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKET    "pat_calls"
 #define BUCKET_MS (3600 * 1000)
 #define KV_MS     600
 #define VALUE_MAX 4096
@@ -26,9 +23,7 @@ static void on_bucket(int err, const struct pat_msg *m, void *arg)
 
 int leg_start(struct router *r)
 {
-    if (!rest_configured(r))
-        return PAT_OK;
-    return pat_kv_ensure(r->d->bus, BUCKET, BUCKET_MS, 5000, on_bucket, NULL);
+    return pat_kv_ensure(r->d->bus, LEG_BUCKET, BUCKET_MS, 5000, on_bucket, NULL);
 }
 
 static void publish(struct router *r, const char *call, const char *what, const struct pat_buf *v)
@@ -37,7 +32,7 @@ static void publish(struct router *r, const char *call, const char *what, const 
     int err = v->err;
 
     pat_buf_init(&subject, 127);
-    pat_buf_adds(&subject, "$KV." BUCKET ".");
+    pat_buf_adds(&subject, "$KV." LEG_BUCKET ".");
     pat_buf_adds(&subject, call);
     pat_buf_add(&subject, ".", 1);
     pat_buf_adds(&subject, what);
@@ -72,8 +67,6 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
 {
     struct pat_buf v;
 
-    if (!rest_configured(r))
-        return;
     pat_buf_init(&v, VALUE_MAX);
     pat_buf_adds(&v, "{\"ref\":\"");
     pat_buf_adds(&v, token); /* nothing in it needs escaping */
@@ -101,6 +94,7 @@ struct search {
     char call[PAT_ID_LEN + 1];
     struct ask *open[ASKS];
     bool kv_leg;
+    bool whole;        /* Postgres is waited for */
     int64_t end_epoch; /* of leg.end */
     struct pat_timer deadline;
     leg_fn *fn;
@@ -136,33 +130,43 @@ static void maybe_finish(struct search *s)
 {
     bool kv = s->open[ASK_LEG] || s->open[ASK_SERVED] || s->open[ASK_END] || s->open[ASK_ACTION];
 
-    if (!kv && (s->kv_leg || !s->open[ASK_ROW]))
+    if (!kv && ((s->kv_leg && !s->whole) || !s->open[ASK_ROW]))
         finish(s);
+}
+
+int leg_read_note(struct callref *out, enum carrier_form *form, const struct router *r,
+                  const char *call, const char *data, size_t len)
+{
+    PAT_AUTO_JSON j = NULL;
+
+    if (pat_json_parse(&j, data, len, NULL) ||
+        callref_parse(out, r->conf->call_secret, pat_json_str_or(j, "ref", ""), pat_unix_ms()) ||
+        strcmp(out->call.s, call))
+        return PAT_EPROTO;
+    *form = strcmp(pat_json_str_or(j, "form", ""), "swml") ? CARRIER_CXML : CARRIER_SWML;
+    return PAT_OK;
 }
 
 static void read_leg(struct search *s, const char *data, size_t len)
 {
-    PAT_AUTO_JSON j = NULL;
     struct callref ref;
 
-    if (pat_json_parse(&j, data, len, NULL) ||
-        callref_parse(&ref, s->r->conf->call_secret, pat_json_str_or(j, "ref", ""),
-                      pat_unix_ms()) ||
-        strcmp(ref.call.s, s->call))
+    if (leg_read_note(&ref, &s->leg.form, s->r, s->call, data, len))
         return;
     s->leg.ref = ref;
-    s->leg.form = strcmp(pat_json_str_or(j, "form", ""), "swml") ? CARRIER_CXML : CARRIER_SWML;
     s->kv_leg = true;
 }
 
 /* A mark without an epoch is the first agent's. */
-static int64_t read_epoch(const char *data, size_t len)
+static void read_served(struct leg *leg, const char *data, size_t len)
 {
     PAT_AUTO_JSON j = NULL;
 
+    leg->epoch = 1;
     if (pat_json_parse(&j, data, len, NULL) || pat_json_kind(j) != PAT_JSON_OBJ)
-        return 1;
-    return pat_json_int_or(j, "epoch", 1);
+        return;
+    leg->epoch = pat_json_int_or(j, "epoch", 1);
+    leg->over = pat_json_bool_or(j, "over", false);
 }
 
 static void read_end(struct search *s, const char *data, size_t len)
@@ -190,7 +194,7 @@ static void on_kv(int err, uint64_t revision, const char *data, size_t len, void
     if (!err && what == ASK_LEG)
         read_leg(s, data, len);
     if (!err && what == ASK_SERVED)
-        s->leg.epoch = read_epoch(data, len);
+        read_served(&s->leg, data, len);
     if (!err && what == ASK_END)
         read_end(s, data, len);
     if (!err && what == ASK_ACTION && !move_read(&s->leg.move, data, len))
@@ -237,7 +241,9 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
         return;
     s->open[ASK_ROW] = NULL;
     if (!err && pat_db_rows(results[0])) {
+        s->leg.row = true;
         s->leg.ended = !strcmp(pat_db_get(results[0], 0, "state"), "ended");
+        s->leg.answered = !strcmp(pat_db_get(results[0], 0, "state"), "answered");
         if (!s->kv_leg)
             read_row(s, results[0]);
     }
@@ -263,7 +269,7 @@ static void ask_kv(struct search *s, int what, const char *suffix, int64_t timeo
         return;
     a = ask_new(s, what);
     snprintf(key, sizeof key, "%s.%s", s->call, suffix);
-    if (a && pat_kv_get(s->r->d->bus, BUCKET, key, timeout_ms, on_kv, a)) {
+    if (a && pat_kv_get(s->r->d->bus, LEG_BUCKET, key, timeout_ms, on_kv, a)) {
         s->open[what] = NULL;
         free(a);
     }
@@ -291,7 +297,8 @@ static void on_deadline(void *arg)
     finish(arg);
 }
 
-int leg_find(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn, void *arg)
+static int find(struct router *r, const char *call, int64_t timeout_ms, bool whole, leg_fn *fn,
+                void *arg)
 {
     struct search *s = calloc(1, sizeof *s);
     int64_t kv_ms = timeout_ms < KV_MS ? timeout_ms : KV_MS;
@@ -299,7 +306,7 @@ int leg_find(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn,
 
     if (!s)
         return PAT_ENOMEM;
-    *s = (struct search){ .r = r, .fn = fn, .arg = arg };
+    *s = (struct search){ .r = r, .whole = whole, .fn = fn, .arg = arg };
     pat_strcpy(s->call, sizeof s->call, call);
     if (pat_timer_init(&s->deadline, r->d->loop, on_deadline, s)) {
         free(s);
@@ -314,6 +321,16 @@ int leg_find(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn,
         any |= s->open[i] != NULL;
     pat_timer_start(&s->deadline, any ? timeout_ms : 0);
     return PAT_OK;
+}
+
+int leg_find(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn, void *arg)
+{
+    return find(r, call, timeout_ms, false, fn, arg);
+}
+
+int leg_find_whole(struct router *r, const char *call, int64_t timeout_ms, leg_fn *fn, void *arg)
+{
+    return find(r, call, timeout_ms, true, fn, arg);
 }
 
 /* ------------------------------------------------------------------ moving */
@@ -362,8 +379,8 @@ static int put_claim(struct claim *c, const struct leg *leg, const struct move *
     snprintf(key, sizeof key, "%s.action", leg->ref.call.s);
     err = move_print(m, &v);
     if (!err)
-        err = pat_kv_put(c->r->d->bus, BUCKET, key, v.data, v.len, leg->move_revision, timeout_ms,
-                         on_claimed, c);
+        err = pat_kv_put(c->r->d->bus, LEG_BUCKET, key, v.data, v.len, leg->move_revision,
+                         timeout_ms, on_claimed, c);
     pat_buf_fini(&v);
     return err;
 }

@@ -4,9 +4,11 @@
 #include "guard.h"
 #include "health.h"
 #include "rehearse.h"
+#include "repeat.h"
 #include "routes.h"
 #include "transfer.h"
 #include "voicemail.h"
+#include "watch.h"
 
 #include <string.h>
 
@@ -53,7 +55,7 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_ROUTER_CALLER_PER_MIN", PAT_CONF_INT, caller_per_min, "60",
         "calls of one caller to one number within a minute; more are busy; 0: any", .min = 0,
         .max = 1000000),
-    ROW("PAT_ROUTER_DIAL_TIMEOUT_S", PAT_CONF_INT, dial_timeout_s, "20",
+    ROW("PAT_ROUTER_DIAL_TIMEOUT_S", PAT_CONF_INT, dial_timeout_s, "8",
         "seconds a stack may ring before the next is tried", .min = 5, .max = 600),
     ROW("PAT_ROUTER_FORWARDS_PER_CALLER", PAT_CONF_INT, forwards_per_caller, "3",
         "forwards of one caller within five minutes, then none for an hour; 0: any", .min = 0,
@@ -68,11 +70,17 @@ static const struct pat_conf_row rows[] = {
         "where the carrier's requests arrive"),
     ROW("PAT_ROUTER_MAX_CALL_S", PAT_CONF_INT, max_call_s, "14400", "longest call in seconds",
         .min = 60, .max = 86400),
+    ROW("PAT_ROUTER_NO_AGENT_MS", PAT_CONF_MS, no_agent_ms, "2s",
+        "a leg LiveKit has answered waits so long for its agent, then the caller goes on elsewhere; "
+        "0: for ever",
+        .min = 0, .max = 60000),
     ROW("PAT_ROUTER_NUMBER_PER_MIN", PAT_CONF_INT, number_per_min, "600",
         "calls to one number within a minute; more are busy; 0: any", .min = 0, .max = 1000000),
     ROW("PAT_ROUTER_PUBLIC_URL", PAT_CONF_URL, public_url, NULL,
         "that place as the carrier knows it; signatures are over it", .arg = "http,https",
         .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_ROUTER_REDIALS", PAT_CONF_INT, redials, "2",
+        "times a leg of one call that has died is dialled again", .min = 0, .max = 10),
     ROW("PAT_ROUTER_SAY_VOICE", PAT_CONF_STR, say_voice, NULL,
         "carrier's voice for spoken notices; empty: its default"),
     ROW("PAT_ROUTER_SNAPSHOT_FILE", PAT_CONF_STR, snapshot_file, NULL,
@@ -116,8 +124,8 @@ static void make_stats(struct router *r)
 static int routes(struct pat_httpd *s, void *arg)
 {
     static int (*const parts[])(
-        struct router *) = { inbound_routes,   dial_routes,     status_routes,    fallback_routes,
-                             voicemail_routes, transfer_routes, rehearsals_routes };
+        struct router *) = { inbound_routes,   dial_routes,     status_routes,     fallback_routes,
+                             voicemail_routes, transfer_routes, rehearsals_routes, watch_routes };
     int err = PAT_OK;
 
     (void)s;
@@ -153,6 +161,10 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = leg_start(r);
     if (!err)
+        err = watch_new(&r->watches, r);
+    if (!err)
+        err = repeat_new(&r->repeats);
+    if (!err)
         err = actions_new(&r->actions, r);
     if (!err)
         err = explain_serve(r);
@@ -174,6 +186,8 @@ static void stop(struct pat_daemon *d, void *arg)
     pat_bus_unsubscribe(r->explain);
     actions_free(r->actions);
     guard_free(r->guard);
+    watch_free(r->watches);
+    repeat_free(r->repeats);
     moves_free(r->moves);
     rehearsals_free(r->rehearsals);
     health_free(r->health);

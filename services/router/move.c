@@ -12,7 +12,10 @@
 #define WINDOW 8
 
 static const char *const kinds[] = {
-    [MOVE_TRANSFER] = "transfer", [MOVE_VOICEMAIL] = "voicemail", [MOVE_HANGUP] = "hangup"
+    [MOVE_TRANSFER] = "transfer",
+    [MOVE_VOICEMAIL] = "voicemail",
+    [MOVE_HANGUP] = "hangup",
+    [MOVE_FALLBACK] = "fallback",
 };
 static const char *const states[] = {
     [MOVE_NONE] = "none",         [MOVE_ASKED] = "asked",       [MOVE_STARTED] = "started",

@@ -10,7 +10,13 @@
 
 #include "callref.h"
 
-enum move_kind { MOVE_TRANSFER, MOVE_VOICEMAIL, MOVE_HANGUP, MOVE_KINDS };
+enum move_kind {
+    MOVE_TRANSFER,
+    MOVE_VOICEMAIL,
+    MOVE_HANGUP,
+    MOVE_FALLBACK, /* to the next rung of the ladder, or the same again (watch.h, redial.h) */
+    MOVE_KINDS
+};
 enum move_state {
     MOVE_NONE,
     MOVE_ASKED,    /* ours; the carrier has not said yes */
@@ -26,10 +32,12 @@ struct move {
     unsigned n; /* which one of its call, from 1; 0: there was none */
     enum move_kind kind;
     enum move_state state;
-    bool consult;                 /* the other phone has a leg of its own */
-    char id[PAT_ID_LEN + 1];      /* the transfer's; "" for the others */
-    char leg[CALLREF_ID_MAX + 1]; /* carrier's id of the other phone's leg; "" when unknown */
-    char to[20];                  /* masked */
+    bool consult;            /* the other phone has a leg of its own */
+    char id[PAT_ID_LEN + 1]; /* the transfer's; "" for the others */
+    /* Carrier's id of the other phone's leg; of a fallback the dialled leg whose end brought it. ""
+     * when unknown. */
+    char leg[CALLREF_ID_MAX + 1];
+    char to[20]; /* masked */
     char label[65];
     int64_t until_ms; /* unix; nothing is under way longer than this */
 };

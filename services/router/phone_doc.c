@@ -20,9 +20,11 @@ int cxml_dial_phone(struct pat_buf *out, const struct dial_phone *d)
     pat_xml_attr(&x, "action", d->action_url);
     pat_xml_attr(&x, "method", "POST");
     pat_xml_open(&x, "Number");
-    pat_xml_attr(&x, "statusCallback", d->status_url);
-    pat_xml_attr(&x, "statusCallbackEvent", "ringing answered");
-    pat_xml_attr(&x, "statusCallbackMethod", "POST");
+    if (d->status_url) {
+        pat_xml_attr(&x, "statusCallback", d->status_url);
+        pat_xml_attr(&x, "statusCallbackEvent", "ringing answered");
+        pat_xml_attr(&x, "statusCallbackMethod", "POST");
+    }
     if (d->whisper_url) {
         pat_xml_attr(&x, "url", d->whisper_url);
         pat_xml_attr(&x, "method", "POST");
@@ -94,17 +96,20 @@ static struct pat_json *obj1(const char *key, const char *value)
 int swml_dial_phone(struct pat_buf *out, const struct dial_phone *d)
 {
     static const char *const told[] = { "ringing", "answered", "ended" };
-    struct pat_json *steps = pat_json_arr(), *c = pat_json_obj(), *events = pat_json_arr();
+    struct pat_json *steps = pat_json_arr(), *c = pat_json_obj(), *events;
 
-    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-        pat_json_add_str(events, told[i]);
     pat_json_set_str(c, "to", d->number);
     pat_json_set_str(c, "from", d->caller_id);
     pat_json_set_bool(c, "answer_on_bridge", true);
     pat_json_set_int(c, "timeout", d->timeout_s);
     pat_json_set_int(c, "max_duration", d->conf->max_call_s);
-    pat_json_set_str(c, "call_state_url", d->status_url);
-    pat_json_set_take(c, "call_state_events", events);
+    if (d->status_url) {
+        events = pat_json_arr();
+        for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+            pat_json_add_str(events, told[i]);
+        pat_json_set_str(c, "call_state_url", d->status_url);
+        pat_json_set_take(c, "call_state_events", events);
+    }
     if (d->whisper_url)
         pat_json_set_str(c, "confirm", d->whisper_url);
     swml_step(steps, "connect", c);

@@ -132,15 +132,18 @@ void record_routed(struct router *r, const struct callref *c, const struct decis
     pat_journal_sync(r->journal);
 }
 
-void record_failed_over(struct router *r, const struct callref *c, enum stack to,
-                        const char *reason)
+void record_failed_over(struct router *r, const struct callref *c, const struct record_step *s)
 {
     struct text data;
 
     about(&data, c);
     text_str(&data, "from", stack_name(c->stack));
-    text_str(&data, "to", stack_name(to));
-    text_str(&data, "reason", reason);
+    text_str(&data, "to", stack_name(s->to));
+    text_str(&data, "action", s->action);
+    text_str(&data, "reason", s->reason);
+    if (s->sip_code)
+        text_int(&data, "sip_code", s->sip_code);
+    text_bool(&data, "redial", s->redial);
     say(r, c, "failed_over", NULL, (struct text *const[2]){ &data, NULL });
     pat_journal_sync(r->journal);
 }

@@ -15,9 +15,15 @@
 /* The carrier asked, and this is what we answered. */
 void record_routed(struct router *r, const struct callref *c, const struct decision *d,
                    const char *sip_target, int64_t answer_us);
-/* A leg failed and the other stack is dialled. */
-void record_failed_over(struct router *r, const struct callref *c, enum stack to,
-                        const char *reason);
+/* A leg failed or died, and the caller goes on elsewhere. */
+struct record_step {
+    enum stack to;      /* STACK_NONE: to no stack */
+    const char *action; /* what is done there (decide.h) */
+    const char *reason; /* a constant */
+    int sip_code;       /* 0: not known */
+    bool redial;        /* the same leg once more */
+};
+void record_failed_over(struct router *r, const struct callref *c, const struct record_step *s);
 void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
                       int64_t duration_ms);
 /* Its words, as the carrier heard them: the same event again, with the text. */

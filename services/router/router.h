@@ -36,6 +36,8 @@ struct router_conf {
     int64_t rehearse_ms, rehearse_cents;
     bool standby;
     int64_t dial_timeout_s;
+    int64_t no_agent_ms; /* 0: nothing is watched */
+    int64_t redials;
     int64_t max_call_s;
     int64_t voicemail_max_s;
     bool voicemail_transcribe;
@@ -69,6 +71,8 @@ struct router {
     struct pat_sub *explain;
     struct actions *actions;
     struct moves *moves;
+    struct watches *watches;
+    struct repeats *repeats;
     struct health *health; /* of the stacks */
     struct rehearsals *rehearsals;
     struct guard *guard;

@@ -7,29 +7,23 @@
 #include "serve.h"
 
 #include "ask_retell.h"
-#include "callback.h"
 #include "decide.h"
 #include "document.h"
 #include "guard.h"
 #include "health.h"
 #include "record.h"
+#include "repeat.h"
+#include "rung_doc.h"
 #include "text.h"
 #include "transfer.h"
-#include "voicemail.h"
+#include "watch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PREPARE_TIMEOUT_MS 2000
 /* Bytes that most of them fit in. */
 enum { USUAL_URL = 600, USUAL_DOCUMENT = 1500 };
-
-static const char leave_message[] =
-    "Nobody can take your call right now. Please leave a message after the tone.";
-
-static const char apology[] =
-    "We are sorry, nobody can take your call right now. Please try again later.";
 
 /* One attempt under way; owns copies, the route may change meanwhile. */
 struct attempt {
@@ -39,6 +33,7 @@ struct attempt {
     struct policy_facts facts; /* in.policy, of a new call */
     struct decide_in in;
     struct decision d;
+    enum stack users; /* the user's own; the ladder's is the one this call is on */
     struct retell_agent retell_agent;
     char *settings; /* JSON */
     bool asked_outside;
@@ -49,44 +44,6 @@ static void attempt_free(struct attempt *a)
     free(a->settings);
     free(a->s.transfer_take);
     free(a);
-}
-
-/* ------------------------------------------------------------------ documents */
-
-/* So that the agent knows why the caller is back. */
-static int add_returned(struct pat_buf *sip, const struct attempt *a)
-{
-    if (!a->s.returned || a->s.ref.stack != STACK_LIVEKIT)
-        return PAT_OK;
-    return pat_buf_addf(sip, "&X-Pat-Returned=%s", a->s.returned);
-}
-
-static int write_dial(struct attempt *a, const char *token, struct pat_buf *doc,
-                      struct pat_buf *sip)
-{
-    const struct router *r = a->r;
-    struct dial dial = { .conf = r->conf, .ref = &a->s.ref };
-    struct pat_buf action, state;
-    int err;
-
-    pat_buf_init(&action, 4096);
-    pat_buf_init(&state, 4096);
-    (void)pat_buf_reserve(&action, USUAL_URL); /* one allocation; a failure sticks */
-    err = callback_url_of(&action, r, "/v1/signalwire/dial/", &a->s.ref, token);
-    if (!err && a->s.form == CARRIER_SWML)
-        err = callback_url_of(&state, r, "/v1/signalwire/leg/", &a->s.ref, token);
-    if (!err)
-        err = document_sip_uri(sip, r->conf, &a->s.ref);
-    if (!err)
-        err = add_returned(sip, a);
-    dial.action_url = action.data;
-    dial.state_url = state.data;
-    if (!err)
-        err = a->s.form == CARRIER_SWML ? swml_dial(doc, &dial, sip->data)
-                                        : cxml_dial(doc, &dial, sip->data);
-    pat_buf_fini(&action);
-    pat_buf_fini(&state);
-    return err;
 }
 
 static void tell(struct attempt *a)
@@ -103,70 +60,56 @@ static void tell(struct attempt *a)
             PAT_I("answer_us", us));
 }
 
-/* To a phone; its Dial's result asks what is next, as a stack's does. */
-static int write_forward(struct attempt *a, const char *token, struct pat_buf *doc)
+/* So that the agent knows why the caller is back. */
+static const char *why_back(const struct serve *s)
+{
+    if (s->returned)
+        return s->returned;
+    return s->ref.redials ? "redial" : NULL;
+}
+
+static void tell_end(struct attempt *a)
+{
+    if (a->d.action == DECIDE_REFUSE)
+        record_ended(a->r, &a->s.ref, &(struct record_end){ .reason = "refused" });
+    else if (a->d.action == DECIDE_SAY)
+        record_ended(a->r, &a->s.ref, &(struct record_end){ .reason = "not_served" });
+}
+
+/* Nothing but the request for the call has been answered. */
+static bool is_first(const struct attempt *a)
+{
+    return !a->s.ref.moves && !a->s.returned && a->d.action != DECIDE_REFUSE;
+}
+
+static void reply(struct attempt *a, struct pat_buf *token, struct pat_buf *doc,
+                  struct pat_buf *sip)
 {
     struct router *r = a->r;
-    struct dial_phone d = { .conf = r->conf,
-                            .number = a->d.forward,
-                            .caller_id = a->s.ref.to,
-                            .timeout_s = (int)r->conf->dial_timeout_s };
-    struct pat_buf action, state;
-    int err;
+    const struct callref *ref = &a->s.ref;
+    struct rung_doc d = { r, ref, a->s.form, why_back(&a->s), a->d.forward, a->d.busy };
+    int err = rung_write(&d, doc, token, sip);
 
-    pat_buf_init(&action, 4096);
-    pat_buf_init(&state, 4096);
-    err = callback_url_of(&action, r, "/v1/signalwire/dial/", &a->s.ref, token);
-    if (!err)
-        err = callback_url_of(&state, r, "/v1/signalwire/leg/", &a->s.ref, token);
-    d.action_url = action.data;
-    d.status_url = state.data;
-    if (!err)
-        err = a->s.form == CARRIER_SWML ? swml_dial_phone(doc, &d) : cxml_dial_phone(doc, &d);
-    pat_buf_fini(&action);
-    pat_buf_fini(&state);
-    return err;
-}
-
-static int write_document(struct attempt *a, const char *token, struct pat_buf *doc,
-                          struct pat_buf *sip)
-{
-    bool swml = a->s.form == CARRIER_SWML;
-
-    switch (a->d.action) {
-    case DECIDE_STACK:
-        return write_dial(a, token, doc, sip);
-    case DECIDE_FORWARD:
-        return write_forward(a, token, doc);
-    case DECIDE_VOICEMAIL:
-        return voicemail_write(a->r, &a->s.ref, a->s.form, leave_message, doc);
-    case DECIDE_REFUSE:
-        return swml ? swml_reject(doc, a->d.busy) : cxml_reject(doc, a->d.busy);
-    default:
-        return swml ? swml_say_hangup(doc, apology)
-                    : cxml_say_hangup(doc, a->r->conf->say_voice, apology);
-    }
-}
-
-/* So that whoever goes on with the call knows. */
-static void note_tried(struct attempt *a)
-{
-    struct callref *ref = &a->s.ref;
-
-    ref->stack = a->d.stack;
-    if (a->d.action == DECIDE_STACK)
-        ref->tried |= LADDER_TRIED(a->d.stack);
-    else if (a->d.action == DECIDE_FORWARD)
-        ref->tried |= LADDER_TRIED_FORWARD;
-    else if (a->d.action == DECIDE_VOICEMAIL)
-        ref->tried |= LADDER_TRIED_VOICEMAIL;
+    record_routed(r, ref, &a->d, a->d.stack && !err ? sip->data : NULL,
+                  pat_now_us() - a->s.started_us);
+    if (a->d.action == DECIDE_FORWARD)
+        guard_forwarded(r, ref, a->d.forward, "forward");
+    tell_end(a);
+    carrier_answer(r, a->http, a->s.form, err, doc);
+    tell(a);
+    if (!token->err && a->d.action != DECIDE_REFUSE)
+        leg_note(r, ref, a->s.form, token->data);
+    if (!err && a->d.stack == STACK_LIVEKIT)
+        watch_dialled(r, ref);
+    if (!err && is_first(a))
+        repeat_note(r, ref);
+    if (a->s.transfer_take && a->d.stack)
+        transfer_tell(r, ref, a->s.transfer_take, "returned", a->s.returned, NULL);
 }
 
 static void answer(struct attempt *a)
 {
-    struct router *r = a->r;
     struct pat_buf token, doc, sip;
-    int err;
 
     pat_buf_init(&token, CALLREF_TOKEN_MAX);
     pat_buf_init(&doc, DOCUMENT_MAX);
@@ -174,22 +117,7 @@ static void answer(struct attempt *a)
     (void)pat_buf_reserve(&token, USUAL_URL);
     (void)pat_buf_reserve(&doc, USUAL_DOCUMENT);
     (void)pat_buf_reserve(&sip, USUAL_URL);
-    note_tried(a);
-    err = callref_token(&token, r->conf->call_secret, &a->s.ref);
-    if (!err)
-        err = write_document(a, token.data, &doc, &sip);
-    record_routed(r, &a->s.ref, &a->d, a->d.stack && !err ? sip.data : NULL,
-                  pat_now_us() - a->s.started_us);
-    if (a->d.action == DECIDE_FORWARD)
-        guard_forwarded(r, &a->s.ref, a->d.forward, "forward");
-    if (a->d.action == DECIDE_REFUSE)
-        record_ended(r, &a->s.ref, &(struct record_end){ .reason = "refused" });
-    carrier_answer(r, a->http, a->s.form, err, &doc);
-    tell(a);
-    if (!token.err && a->d.action != DECIDE_REFUSE)
-        leg_note(r, &a->s.ref, a->s.form, token.data);
-    if (a->s.transfer_take && a->d.stack)
-        transfer_tell(r, &a->s.ref, a->s.transfer_take, "returned", a->s.returned, NULL);
+    reply(a, &token, &doc, &sip);
     pat_buf_fini(&token);
     pat_buf_fini(&doc);
     pat_buf_fini(&sip);
@@ -282,7 +210,6 @@ static void on_registered(int err, const char *retell_call, void *arg)
         pat_log(PAT_WARN, "route.retell_failed", PAT_S("call", a->s.ref.call.s),
                 PAT_S("user", a->s.ref.user), PAT_ERR(err));
         health_outcome(a->r, STACK_RETELL, is_this_calls(err), pat_err_name(err));
-        a->s.ref.tried |= 1u << STACK_RETELL;
         a->s.failed_over = pat_err_name(err);
         attempt_next(a);
         return;
@@ -298,9 +225,53 @@ static bool closed_to_us(struct attempt *a)
     return a->d.stack != STACK_NONE && !health_allows(a->r, a->d.stack);
 }
 
+/* What is chosen now is not chosen again; where the call was is told first. */
+static void note_step(struct attempt *a)
+{
+    struct callref *ref = &a->s.ref;
+
+    if (a->s.failed_over)
+        record_failed_over(a->r, ref,
+                           &(struct record_step){ a->d.stack, decide_action_name(a->d.action),
+                                                  a->s.failed_over, a->s.sip_code, a->s.redial });
+    a->s.failed_over = NULL;
+    a->s.redial = false;
+    a->s.sip_code = 0;
+    ref->stack = a->d.stack;
+    ref->action = a->d.action;
+    if (a->d.action == DECIDE_STACK)
+        ref->tried |= LADDER_TRIED(a->d.stack);
+    else if (a->d.action == DECIDE_FORWARD)
+        ref->tried |= LADDER_TRIED_FORWARD;
+    else if (a->d.action == DECIDE_VOICEMAIL)
+        ref->tried |= LADDER_TRIED_VOICEMAIL;
+}
+
+static void begin_retell(struct attempt *a)
+{
+    int err = a->d.standby ? ask_retell_standby(a->r, &a->s.ref, a->settings, on_registered, a)
+                           : ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
+
+    if (err)
+        on_registered(err, NULL, a);
+}
+
+/* Another router has answered it meanwhile: a second registration would be one too many. */
+static void on_looked(const struct callref *ref, void *arg)
+{
+    struct attempt *a = arg;
+
+    if (!ref) {
+        begin_retell(a);
+        return;
+    }
+    serve_again(a->r, a->http, ref, a->s.form, NULL);
+    attempt_free(a);
+}
+
 static void attempt_next(struct attempt *a)
 {
-    int err;
+    bool first = is_first(a) && !a->s.ref.tried && !a->s.failed_over;
 
     a->in.ladder.tried = a->s.ref.tried;
     a->d = decide(&a->in);
@@ -308,16 +279,12 @@ static void attempt_next(struct attempt *a)
         (a->d.stack == STACK_RETELL ? &a->in.ladder.retell : &a->in.ladder.livekit)->down = true;
         a->d = decide(&a->in);
     }
-    if (a->s.failed_over)
-        record_failed_over(a->r, &a->s.ref, a->d.stack, a->s.failed_over);
-    a->s.failed_over = NULL;
-    a->s.ref.stack = a->d.stack;
+    a->d.fallback = a->d.stack && a->d.stack != a->users;
+    note_step(a);
     if (a->d.stack == STACK_RETELL) {
         a->asked_outside = true;
-        err = a->d.standby ? ask_retell_standby(a->r, &a->s.ref, a->settings, on_registered, a)
-                           : ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
-        if (err)
-            on_registered(err, NULL, a);
+        if (!first || repeat_look(a->r, a->s.ref.call.s, on_looked, a))
+            begin_retell(a);
         return;
     }
     if (a->d.stack == STACK_LIVEKIT)
@@ -344,8 +311,51 @@ void serve_ladder(struct decide_in *out, struct router *r, const struct route *r
 static void know_user(struct attempt *a, const struct route *route)
 {
     serve_ladder(&a->in, a->r, route, a->s.ref.from);
+    a->users = route->stack;
     a->retell_agent = route->retell_agent;
     a->settings = route->settings ? strdup(route->settings) : NULL;
+}
+
+/* The conversation is on ref.stack: there it goes on, if it can. */
+static void go_on_there(struct attempt *a)
+{
+    struct callref *ref = &a->s.ref;
+
+    a->in.ladder.own = ref->stack;
+    if (!a->s.redial)
+        return;
+    ref->tried &= ~LADDER_TRIED(ref->stack);
+    ref->redials++;
+}
+
+/* This router, or (the request before came just before a border, repeat.h) any. */
+static void on_before_looked(const struct callref *ref, void *arg)
+{
+    struct attempt *a = arg;
+
+    if (!ref) {
+        attempt_next(a);
+        return;
+    }
+    serve_again(a->r, a->http, ref, a->s.form, NULL);
+    attempt_free(a);
+}
+
+static const struct callref *answered_before(const struct attempt *a)
+{
+    const struct callref *ref = repeat_find(a->r, a->s.ref.call.s);
+
+    return ref || !*a->s.before.s ? ref : repeat_find(a->r, a->s.before.s);
+}
+
+static void attempt_begin(struct attempt *a)
+{
+    const struct callref *ref = answered_before(a);
+
+    if (ref)
+        on_before_looked(ref, a);
+    else if (!*a->s.before.s || repeat_look(a->r, a->s.before.s, on_before_looked, a))
+        attempt_next(a);
 }
 
 void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
@@ -364,7 +374,7 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
     a->r = r;
     a->http = http;
     a->s = *s;
-    a->in.ladder.own = STACK_RETELL;
+    a->users = a->in.ladder.own = STACK_RETELL;
     a->in.ladder.ladder = ladder_default();
     if (s->policy) {
         a->facts = *s->policy;
@@ -372,7 +382,31 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
     }
     if (route)
         know_user(a, route);
-    if (a->s.returned && a->s.ref.stack)
-        a->in.ladder.own = a->s.ref.stack; /* there the conversation is */
-    attempt_next(a);
+    if (a->s.ref.stack && (a->s.returned || a->s.redial))
+        go_on_there(a);
+    if (a->s.is_new)
+        attempt_begin(a);
+    else
+        attempt_next(a);
+}
+
+void serve_again(struct router *r, struct pat_httpd_req *http, const struct callref *ref,
+                 enum carrier_form form, const struct route *route)
+{
+    const char *number = route ? policy_wishes(route->policies)->fallback_number : "";
+    struct serve s = { .ref = *ref };
+    struct rung_doc d = { r, ref, form, why_back(&s), number, false };
+    struct pat_buf token, doc, sip;
+    int err;
+
+    pat_buf_init(&token, CALLREF_TOKEN_MAX);
+    pat_buf_init(&doc, DOCUMENT_MAX);
+    pat_buf_init(&sip, 2048);
+    pat_log(PAT_INFO, "call.answered_again", PAT_S("call", ref->call.s),
+            PAT_S("action", decide_action_name(ref->action)));
+    err = rung_write(&d, &doc, &token, &sip);
+    carrier_answer(r, http, form, err, &doc);
+    pat_buf_fini(&token);
+    pat_buf_fini(&doc);
+    pat_buf_fini(&sip);
 }

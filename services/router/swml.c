@@ -65,7 +65,7 @@ static struct pat_json *headers_of(const char *query)
 int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
 {
     const struct router_conf *conf = d->conf;
-    struct pat_json *steps = pat_json_arr(), *c = pat_json_obj(), *t = pat_json_obj();
+    struct pat_json *steps = pat_json_arr(), *c = pat_json_obj(), *t = pat_json_obj(), *events;
     const char *query = strchr(sip_uri, '?');
 
     pat_json_set_strn(c, "to", sip_uri, query ? (size_t)(query - sip_uri) : strlen(sip_uri));
@@ -80,8 +80,13 @@ int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri)
         pat_json_set_str(c, "username", conf->livekit_sip_username);
         pat_json_set_str(c, "password", conf->livekit_sip_password);
     }
-    if (d->state_url)
+    if (d->state_url && *d->state_url) {
+        events = pat_json_arr();
+        pat_json_add_str(events, "answered");
+        pat_json_add_str(events, "ended");
         pat_json_set_str(c, "call_state_url", d->state_url);
+        pat_json_set_take(c, "call_state_events", events);
+    }
     swml_step(steps, "connect", c);
     pat_json_set_str(t, "dest", d->action_url);
     swml_step(steps, "transfer", t);

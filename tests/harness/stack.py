@@ -246,7 +246,9 @@ class Stack:
             "PAT_CARRIER_URL": self.double("signalwire"), "PAT_CARRIER_PROJECT": self.project,
             # Tests call the same number more often than any person.
             "PAT_ROUTER_CALLER_PER_MIN": "0", "PAT_ROUTER_NUMBER_PER_MIN": "0",
-            "PAT_CARRIER_TOKEN": self.carrier_token, "PAT_ROUTER_STANDBY": "false"})
+            "PAT_CARRIER_TOKEN": self.carrier_token, "PAT_ROUTER_STANDBY": "false",
+            # Where this file plays LiveKit nobody puts an agent's mark; a busy machine's agents take their time.
+            "PAT_ROUTER_NO_AGENT_MS": "20s" if self.with_livekit else "0", "PAT_ROUTER_DIAL_TIMEOUT_S": "20"})
         router.env.setdefault("PAT_ROUTER_PUBLIC_URL", router.url)
         relay = self._daemon("webhook-relay", "PAT_RELAY_LISTEN", self._livekit_env() | {
             "PAT_RETELL_WEBHOOK_KEY": self.retell_key})
