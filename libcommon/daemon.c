@@ -458,6 +458,7 @@ static int start_parts(struct inside *in)
     const char *ca = *in->conf->ca_file ? in->conf->ca_file : NULL;
     int err = start_loop(in);
 
+    d->ca_file = ca;
     if (!err)
         err = pat_metrics_new(&d->metrics);
     if (!err)

@@ -40,7 +40,8 @@ struct pat_daemon {
     struct pat_metrics *metrics;
     struct pat_health *health;
     struct pat_httpd *admin;
-    const void *conf; /* the daemon's own struct */
+    const void *conf;    /* the daemon's own struct */
+    const char *ca_file; /* PAT_CA_FILE, or NULL */
     int64_t drain_ms;
     struct pat_journal **leaving; /* pat_daemon_leave's */
     void *inside;

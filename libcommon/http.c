@@ -68,6 +68,8 @@ static void transfer_free(struct transfer *t)
 static void transfer_finish(struct transfer *t, int err)
 {
     struct pat_http_res res = {
+        .seen_status = t->status,
+        .fault = err == PAT_ECONN ? t->fault : NULL,
         .body = t->answer.data ? t->answer.data : "",
         .len = t->answer.len,
         .headers = t->head.data ? t->head.data : "",
@@ -108,6 +110,24 @@ static int err_of(CURLcode code)
     }
 }
 
+/* Names and certificates are the other side's business, a broken connection may be anybody's. */
+static const char *fault_of(const struct transfer *t, CURLcode code)
+{
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "dns";
+    case CURLE_COULDNT_CONNECT:
+        return t->not_public ? "not_public" : "connect";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+        return "tls";
+    default:
+        return "broken";
+    }
+}
+
 /* ---- driving curl ---- */
 
 static void finish_done(struct pat_http *h)
@@ -120,6 +140,7 @@ static void finish_done(struct pat_http *h)
         struct transfer *t = NULL;
 
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        t->fault = fault_of(t, code);
         if (!t->dead)
             transfer_finish(t, t->err ? t->err : err_of(code));
     }
@@ -356,6 +377,7 @@ int pat_http_new(struct pat_http **out, struct pat_loop *l, const struct pat_htt
     if (!opts)
         opts = &none;
     h->loop = l;
+    h->public_only = opts->public_only;
     if (curl_global_init(CURL_GLOBAL_DEFAULT))
         goto fail;
     h->user_agent = strdup(opts->user_agent ? opts->user_agent : "patchbay/" PAT_VERSION);

@@ -17,6 +17,7 @@ typedef uint64_t pat_http_id; /* 0: none */
 struct pat_http_opts {
     const char *user_agent; /* NULL: "patchbay/<version>" */
     const char *ca_file;    /* NULL: the system's */
+    bool public_only;       /* as of a request, for all of them: then connections are kept */
     long max_connections;   /* in all; 0: 512 */
 };
 
@@ -38,7 +39,9 @@ struct pat_http_req {
 
 struct pat_http_res {
     int status;
-    const char *body; /* NUL-terminated; empty when the body was streamed */
+    int seen_status;   /* the same, and with an error if the answer's head had come */
+    const char *fault; /* of PAT_ECONN: "dns", "connect", "not_public", "tls", "broken"; or NULL */
+    const char *body;  /* NUL-terminated; empty when the body was streamed */
     size_t len;
     const char *headers; /* raw header lines of the final answer, CRLF-separated */
     int64_t total_ms;

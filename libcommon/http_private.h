@@ -29,7 +29,9 @@ struct transfer {
     size_t seen; /* body bytes, streamed or collected */
     size_t max_body;
     int status;
-    int err; /* why a callback of ours refused */
+    int err;         /* why a callback of ours refused */
+    bool not_public; /* an address was refused */
+    const char *fault;
     int64_t started_ms;
     int64_t first_byte_ms;
     bool added; /* curl's multi has it */
@@ -52,6 +54,7 @@ struct pat_http {
     size_t n_spare;
     char *user_agent;
     char *ca_file;
+    bool public_only;
 };
 
 /* All that curl is to know of one request; nothing of *req is needed after it. PAT_EINVAL: a header

@@ -130,17 +130,26 @@ static void set_method(struct transfer *t, const struct pat_http_req *req)
 /* The address the connection really goes to, whatever a name said before. */
 static curl_socket_t open_public(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-    (void)arg, (void)purpose;
-    return http_guard_public(&a->addr) ? socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol)
-                                       : CURL_SOCKET_BAD;
+    struct transfer *t = arg;
+
+    (void)purpose;
+    if (http_guard_public(&a->addr))
+        return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    t->not_public = true;
+    return CURL_SOCKET_BAD;
 }
 
-static void set_public_only(CURL *e)
+static void set_public_only(struct transfer *t)
 {
+    CURL *e = t->easy;
+
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_public);
-    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L); /* a kept one was not checked */
-    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
-    curl_easy_setopt(e, CURLOPT_PROXY, ""); /* and a proxy would connect for us */
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(e, CURLOPT_PROXY, ""); /* a proxy would connect for us */
+    if (!t->http->public_only) {            /* a kept one was not checked */
+        curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+    }
 }
 
 static int set_options(struct transfer *t, const struct pat_http_req *req, int64_t timeout_ms)
@@ -169,8 +178,8 @@ static int set_options(struct transfer *t, const struct pat_http_req *req, int64
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     set_method(t, req);
-    if (req->public_only)
-        set_public_only(e);
+    if (req->public_only || h->public_only)
+        set_public_only(t);
     return PAT_OK;
 }
 

@@ -185,8 +185,8 @@ static void on_reply(int err, const struct pat_msg *m, void *arg)
         return;
     }
     err = pat_err_from_name(pat_json_str_or(j, "error.code", ""));
-    c.fn(err ? err : PAT_EPROTO, NULL, pat_json_str_or(j, "error.message", pat_err_text(err)),
-         c.arg);
+    c.fn(err ? err : PAT_EPROTO, pat_json_at(j, "error"),
+         pat_json_str_or(j, "error.message", pat_err_text(err)), c.arg);
 }
 
 int pat_rpc_call_text(struct pat_bus *b, const char *service, const char *method,

@@ -24,8 +24,8 @@ int64_t pat_rpc_left_ms(const struct pat_rpc_req *r);
 void pat_rpc_reply(struct pat_rpc_req *r, struct pat_json *result_take);
 void pat_rpc_fail(struct pat_rpc_req *r, int err, const char *field, const char *message);
 
-/* err: PAT_OK with the result (borrowed); a typed error by its code with message; PAT_ETIMEDOUT;
- * PAT_EUNAVAIL. */
+/* err: PAT_OK with the result (borrowed); a typed error by its code with message, and result is the
+ * error as it came ({"code","message","field"?}); PAT_ETIMEDOUT, PAT_EUNAVAIL without a result. */
 typedef void pat_rpc_done_fn(int err, const struct pat_json *result, const char *message,
                              void *arg);
 int pat_rpc_call(struct pat_bus *b, const char *service, const char *method,

@@ -59,6 +59,17 @@ int pat_sign_elevenlabs_verify(const char *header, const char *secret, const voi
  * secret. */
 int pat_sign_webhook(struct pat_buf *out, const char *secret, const char *id, int64_t now_s,
                      const void *body, size_t len);
+/* The same, asymmetric: "v1a,<base64>" of Ed25519. secret: "whsk_<base64>" of the 32 byte seed, or
+ * of seed and public key. */
+int pat_sign_webhook_ed25519(struct pat_buf *out, const char *secret, const char *id, int64_t now_s,
+                             const void *body, size_t len);
+/* New ones, as text: "whsec_..." of 32 random bytes; "whsk_..." and "whpk_...". */
+#define PAT_WEBHOOK_KEY_MAX 100
+int pat_webhook_secret_new(char out[PAT_WEBHOOK_KEY_MAX]) PAT_MUST_CHECK;
+int pat_webhook_keys_new(char secret[PAT_WEBHOOK_KEY_MAX],
+                         char pub[PAT_WEBHOOK_KEY_MAX]) PAT_MUST_CHECK;
+/* "whsec_" and the base64 of 24 to 64 bytes? */
+bool pat_webhook_secret_valid(const char *secret);
 
 /* One decoded form or query parameter. */
 struct pat_param {

@@ -1,6 +1,7 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
 #include "policies.h"
 #include "switcher.h"
+#include "webhooks.h"
 
 #include <string.h>
 
@@ -34,8 +35,9 @@ static const struct pat_conf_row rows[] = {
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
-    static int (*const parts[])(struct switcher *) = { api_routes, agents_routes, users_routes,
-                                                       policies_routes, console_routes };
+    static int (*const parts[])(struct switcher *) = { api_routes,      agents_routes,
+                                                       users_routes,    policies_routes,
+                                                       webhooks_routes, console_routes };
     int err = PAT_OK;
 
     (void)httpd;
@@ -81,6 +83,14 @@ static void drain(struct pat_daemon *d, void *arg)
     pat_daemon_leave(d, s->httpd, NULL);
 }
 
+static void stop(struct pat_daemon *d, void *arg)
+{
+    struct switcher *s = arg;
+
+    (void)d;
+    webhooks_free(s->webhooks);
+}
+
 int main(int argc, char **argv)
 {
     struct switcher s = { 0 };
@@ -90,10 +100,11 @@ int main(int argc, char **argv)
         .rows = rows,
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct switcher_conf),
-        .wants = PAT_WANT_DB,
+        .wants = PAT_WANT_BUS | PAT_WANT_DB,
         .check = check,
         .start = start,
         .drain = drain,
+        .stop = stop,
     };
 
     return pat_daemon_main(argc, argv, &spec, &s);

@@ -22,10 +22,13 @@ struct switcher_conf {
     char *demo_logins;
 };
 
+struct webhooks;
+
 struct switcher {
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;
+    struct webhooks *webhooks;
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */
 };

@@ -1,6 +1,7 @@
 /* main.c - the webhook-relay: settings, parts in order up, parts in order down. */
 #include "command.h"
 #include "inbox.h"
+#include "out_schedule.h"
 #include "subscribers.h"
 
 #include <stdlib.h>
@@ -22,6 +23,9 @@ static const struct pat_conf_row rows[] = {
         .flags = PAT_CONF_REQUIRED),
     ROW("PAT_RELAY_KEEP_CALL_EVENTS_DAYS", PAT_CONF_INT, keep_call_events_days, "400",
         "days an event of a call is kept in Postgres; 0: for ever", .max = KEEP_DAYS_MAX),
+    ROW("PAT_RELAY_KEEP_DELIVERIES_DAYS", PAT_CONF_INT, keep_deliveries_days, "30",
+        "days a webhook to a customer is kept after it has ended; 0: for ever",
+        .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_KEEP_EVERY", PAT_CONF_MS, keep_every_ms, "10m",
         "how often what is older is looked for", .min = 100, .max = 24LL * 3600 * 1000),
     ROW("PAT_RELAY_KEEP_OUTBOX_DAYS", PAT_CONF_INT, keep_outbox_days, "2",
@@ -39,6 +43,22 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RELAY_OUTBOX_TRIES", PAT_CONF_INT, outbox_tries, "6",
         "times an event that cannot be published is tried before it is parked", .min = 1,
         .max = 1000),
+    ROW("PAT_RELAY_OUT_DISABLE_AFTER", PAT_CONF_MS, out_disable_after_ms, "120h",
+        "how long an endpoint takes nothing at all before it is disabled", .min = 1000,
+        .max = 90LL * 24 * 3600 * 1000),
+    ROW("PAT_RELAY_OUT_INFLIGHT", PAT_CONF_INT, out_inflight, "500",
+        "webhooks under way to customers at once, of this relay", .min = 1, .max = 10000),
+    ROW("PAT_RELAY_OUT_LEASE", PAT_CONF_MS, out_lease_ms, "30s",
+        "how long after its time-out a webhook of a relay that died is taken up by another",
+        .min = 100, .max = 3600 * 1000),
+    ROW("PAT_RELAY_OUT_PAYLOAD_MAX", PAT_CONF_INT, out_payload_max, "20000",
+        "bytes of a webhook's body; a larger one is sent thin", .min = 1000, .max = 1000000),
+    ROW("PAT_RELAY_OUT_PRIVATE_NETS", PAT_CONF_BOOL, out_private_nets, "false",
+        "webhooks may go to private addresses and by http: only where all users are trusted"),
+    ROW("PAT_RELAY_OUT_SCHEDULE", PAT_CONF_LIST, out_schedule, "5s,5m,30m,2h,5h,10h,14h,20h,24h",
+        "pauses before a webhook is tried again"),
+    ROW("PAT_RELAY_OUT_TELL_DELIVERED", PAT_CONF_BOOL, out_tell_delivered, "true",
+        "tell webhook.delivered of each webhook a customer has taken"),
     ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, retell_key, NULL,
         "the Retell API key that carries the webhook badge; two while one replaces the other",
         .flags = PAT_CONF_REQUIRED),
@@ -81,16 +101,35 @@ static int start(struct pat_daemon *d, void *arg)
         err = backlog_new(&r->backlog, r);
     if (!err)
         err = subscribers_new(&r->subscribers, r);
+    if (!err)
+        err = out_new(&r->out, r);
     return err ? err
                : pat_daemon_open(d, &r->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = r->conf->listen }, routes, r);
+}
+
+static void on_out_left(void *arg)
+{
+    struct relay *r = arg;
+
+    pat_daemon_leave(r->d, r->httpd, NULL);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct relay *r = arg;
 
-    pat_daemon_leave(d, r->httpd, NULL);
+    out_leave(r->out, d->drain_ms / 3, on_out_left, r);
+}
+
+static int check(const void *conf, struct pat_buf *errors)
+{
+    const struct relay_conf *c = conf;
+
+    if (out_schedule_valid(c->out_schedule))
+        return PAT_OK;
+    pat_buf_adds(errors, "PAT_RELAY_OUT_SCHEDULE: must be up to 32 times such as 5s,5m,2h\n");
+    return PAT_EINVAL;
 }
 
 static void stop(struct pat_daemon *d, void *arg)
@@ -98,6 +137,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct relay *r = arg;
 
     (void)d;
+    out_free(r->out);
     subscribers_free(r->subscribers);
     backlog_free(r->backlog);
     retention_free(r->retention);
@@ -124,6 +164,7 @@ int main(int argc, char **argv)
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct relay_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB,
+        .check = check,
         .start = start,
         .drain = drain,
         .stop = stop,

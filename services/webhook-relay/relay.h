@@ -27,8 +27,16 @@ struct relay_conf {
     int64_t keep_every_ms;
     int64_t keep_call_events_days; /* these: 0, for ever */
     int64_t keep_outbox_days;
+    int64_t keep_deliveries_days;
     int64_t keep_parked_days;
     int64_t keep_webhooks_days;
+    char *out_schedule; /* these: webhooks to customers, out.h */
+    int64_t out_disable_after_ms;
+    int64_t out_inflight;
+    int64_t out_lease_ms;
+    int64_t out_payload_max;
+    bool out_private_nets;
+    bool out_tell_delivered;
 };
 
 struct door;
@@ -42,6 +50,7 @@ struct retention;
 struct backlog;
 struct replay;
 struct subscribers;
+struct out;
 
 struct relay {
     struct pat_daemon *d;
@@ -58,6 +67,7 @@ struct relay {
     struct retention *retention;
     struct backlog *backlog;
     struct subscribers *subscribers;
+    struct out *out;
     struct pat_counter *refused;
 };
 
@@ -97,5 +107,11 @@ void replay_free(struct replay *p);
 /* backlog.c: how much waits, and how long, as metrics. */
 int backlog_new(struct backlog **out, struct relay *r) PAT_MUST_CHECK;
 void backlog_free(struct backlog *b);
+
+/* out.h: webhooks to customers. */
+int out_new(struct out **out, struct relay *r) PAT_MUST_CHECK;
+void out_free(struct out *o);
+/* Begins nothing new; left(arg) when what is under way has ended, or after timeout_ms. */
+void out_leave(struct out *o, int64_t timeout_ms, pat_loop_fn *left, void *arg);
 
 #endif

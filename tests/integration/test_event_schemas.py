@@ -61,6 +61,13 @@ EXAMPLES = {
     "health.stack": {"stack": "retell", "probe": "api", "state": "down", "reasons": ["timed_out"]},
     "webhook.received": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": CALL,
                          "user_id": None},
+    "webhook.delivered": {"user_id": USER, "endpoint_id": CALL, "delivery_id": CALL, "event_id": CALL,
+                          "event_type": "call.ended", "attempts": 1, "status": 200, "duration_ms": 41},
+    "webhook.failed": {"user_id": USER, "endpoint_id": CALL, "delivery_id": CALL, "event_id": CALL,
+                       "event_type": "call.ended", "attempts": 10, "status": None, "duration_ms": 15000,
+                       "fault": "receiver", "error": "timed_out"},
+    "webhook.endpoint_disabled": {"user_id": USER, "endpoint_id": CALL, "url": "https://example.com/hooks",
+                                  "reason": "failing", "failures": 31, "failing_since": "2026-11-22T10:00:00.123Z"},
     "webhook.parked": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": None, "user_id": None,
                        "attempts": 10, "error": "no such call"},
 }
