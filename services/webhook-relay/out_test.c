@@ -55,8 +55,8 @@ static void test_schedule__refuses_what_is_no_list_of_times(void **state)
         "5s,,5m",
         "9999999999h",
         "5s 5m",
-        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,"
-        "1s,1s,1s",
+        ("1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,"
+         "1s,1s,1s"),
     };
 
     (void)state;
