@@ -33,6 +33,18 @@ char *pat_jwt_hs256_sign(const struct pat_json *claims, const char *secret) PAT_
 int pat_jwt_hs256_verify(const char *token, const char *secret, int64_t now_s, int leeway_s,
                          struct pat_json **claims) PAT_MUST_CHECK;
 
+/* Public keys as an issuer lists them (RFC 7517): those of P-256 and RSA of at least 2048 bits that
+ * are for signatures; others are passed over. PAT_EINVAL: no such list. */
+struct pat_jwks;
+int pat_jwks_parse(struct pat_jwks **out, const char *text, size_t len) PAT_MUST_CHECK;
+void pat_jwks_free(struct pat_jwks *k);
+size_t pat_jwks_count(const struct pat_jwks *k);
+/* A token signed with ES256 or RS256 by one of keys (NULL: none), or with HS256 by secret (NULL or
+ * "": none). The key fixes the algorithm: a public one never serves as a secret. PAT_ENOENT: the
+ * token names a key that is not listed. Otherwise as pat_jwt_hs256_verify. */
+int pat_jwt_verify(const char *token, const char *secret, const struct pat_jwks *keys,
+                   int64_t now_s, int leeway_s, struct pat_json **claims) PAT_MUST_CHECK;
+
 /* LiveKit webhooks: Authorization holds a JWT (with or without "Bearer "), claim sha256 = base64 of
  * the raw body's SHA-256 (github.com/livekit/protocol webhook/verifier.go). */
 int pat_sign_livekit_webhook_verify(const char *authorization, const char *api_key,

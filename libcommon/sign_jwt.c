@@ -2,17 +2,14 @@
  * one.
  *
  * The signature is checked before anything of the token is parsed. The algorithm is ours; a token
- * that names another is refused. No encryption, no public keys, no key ids.
+ * that names another is refused. No encryption; public keys are sign_jwks.c's.
  */
-#include "sign.h"
+#include "sign_jwt.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TOKEN_MAX = 16 << 10, /* a request header's usual limit */
-    LIVEKIT_LEEWAY_S = 60,
-};
+enum { LIVEKIT_LEEWAY_S = 60 };
 
 /* {"alg":"HS256","typ":"JWT"} */
 static const char our_header[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
@@ -26,7 +23,7 @@ char *pat_jwt_hs256_sign(const struct pat_json *claims, const char *secret)
 
     if (!payload || !*secret)
         return NULL;
-    pat_buf_init(&out, TOKEN_MAX);
+    pat_buf_init(&out, JWT_MAX);
     pat_buf_adds(&out, our_header);
     pat_buf_add(&out, ".", 1);
     pat_base64url(&out, payload, strlen(payload));
@@ -39,17 +36,8 @@ char *pat_jwt_hs256_sign(const struct pat_json *claims, const char *secret)
     return token;
 }
 
-struct parts {
-    const char *header;
-    size_t header_len;
-    const char *payload;
-    size_t payload_len;
-    const char *signature;
-    size_t signed_len;
-};
-
 /* Three parts of the URL alphabet, none of them empty. */
-static bool split(const char *token, struct parts *p)
+bool jwt_split(const char *token, struct jwt_parts *p)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -67,7 +55,7 @@ static bool split(const char *token, struct parts *p)
     return *p->signature && p->signature[strspn(p->signature, alphabet)] == '\0';
 }
 
-static int check_signature(const struct parts *p, const char *secret)
+static int check_signature(const struct jwt_parts *p, const char *secret)
 {
     struct pat_buf theirs;
     uint8_t mac[32];
@@ -83,12 +71,12 @@ static int check_signature(const struct parts *p, const char *secret)
     return err == PAT_OK || err == PAT_ENOMEM ? err : PAT_EAUTH;
 }
 
-static int parse_part(const char *part, size_t len, struct pat_json **out)
+int jwt_part(const char *part, size_t len, struct pat_json **out)
 {
     struct pat_buf text;
     int err;
 
-    pat_buf_init(&text, TOKEN_MAX);
+    pat_buf_init(&text, JWT_MAX);
     err = pat_unbase64(&text, part, len);
     if (!err)
         err = pat_json_parse(out, text.data, text.len, NULL);
@@ -101,14 +89,14 @@ static int parse_part(const char *part, size_t len, struct pat_json **out)
     return err == PAT_OK || err == PAT_ENOMEM ? err : PAT_EAUTH;
 }
 
-static int check_header(const struct parts *p)
+static int check_header(const struct jwt_parts *p)
 {
     PAT_AUTO_JSON header = NULL;
     int err;
 
     if (p->header_len == sizeof our_header - 1 && !memcmp(p->header, our_header, p->header_len))
         return PAT_OK;
-    err = parse_part(p->header, p->header_len, &header);
+    err = jwt_part(p->header, p->header_len, &header);
     if (err)
         return err;
     /* "crit" names extensions one must understand (RFC 7515 section 4.1.11); we know none. */
@@ -117,7 +105,7 @@ static int check_header(const struct parts *p)
     return PAT_OK;
 }
 
-static int check_times(const struct pat_json *claims, int64_t now_s, int leeway_s)
+int jwt_times(const struct pat_json *claims, int64_t now_s, int leeway_s)
 {
     double exp;
     double nbf;
@@ -137,21 +125,21 @@ static int check_times(const struct pat_json *claims, int64_t now_s, int leeway_
 int pat_jwt_hs256_verify(const char *token, const char *secret, int64_t now_s, int leeway_s,
                          struct pat_json **claims)
 {
-    struct parts p;
+    struct jwt_parts p;
     PAT_AUTO_JSON found = NULL;
     int err;
 
     /* An empty secret is a setting somebody forgot: it must not let everybody in. */
-    if (!token || !secret || !*secret || strnlen(token, TOKEN_MAX) == TOKEN_MAX ||
-        !split(token, &p))
+    if (!token || !secret || !*secret || strnlen(token, JWT_MAX) == JWT_MAX ||
+        !jwt_split(token, &p))
         return PAT_EAUTH;
     err = check_signature(&p, secret);
     if (!err)
         err = check_header(&p);
     if (!err)
-        err = parse_part(p.payload, p.payload_len, &found);
+        err = jwt_part(p.payload, p.payload_len, &found);
     if (!err)
-        err = check_times(found, now_s, leeway_s);
+        err = jwt_times(found, now_s, leeway_s);
     if (err)
         return err;
     *claims = found;

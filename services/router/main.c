@@ -1,5 +1,6 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
 #include "actions.h"
+#include "confirm.h"
 #include "explain.h"
 #include "guard.h"
 #include "health.h"
@@ -66,6 +67,9 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_ROUTER_FORWARD_UNPRICED_CENTS", PAT_CONF_INT, forward_unpriced_cents, "50",
         "what a minute is taken to cost where the price book has no price", .min = 0,
         .max = 100000),
+    ROW("PAT_ROUTER_LEASE", PAT_CONF_MS, lease_ms, "15s",
+        "how long a switch of stacks waits for this router when it is gone", .min = 300,
+        .max = 600000),
     ROW("PAT_ROUTER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8080",
         "where the carrier's requests arrive"),
     ROW("PAT_ROUTER_MAX_CALL_S", PAT_CONF_INT, max_call_s, "14400", "longest call in seconds",
@@ -157,6 +161,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = guard_new(&r->guard, r);
     if (!err)
+        err = confirm_new(&r->confirm, r);
+    if (!err)
         err = moves_new(&r->moves);
     if (!err)
         err = leg_start(r);
@@ -175,6 +181,7 @@ static void drain(struct pat_daemon *d, void *arg)
 {
     struct router *r = arg;
 
+    confirm_leave(r->confirm);
     pat_daemon_leave(d, r->httpd, &r->journal);
 }
 
@@ -191,6 +198,7 @@ static void stop(struct pat_daemon *d, void *arg)
     moves_free(r->moves);
     rehearsals_free(r->rehearsals);
     health_free(r->health);
+    confirm_free(r->confirm);
     routes_free(r->routes);
 }
 

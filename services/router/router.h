@@ -17,7 +17,7 @@ struct router_conf {
     char *public_url; /* without a trailing slash */
     char *signing_keys;
     char *rehearse_agent; /* agent config id; "": none */
-    char *carrier; /* "signalwire", "twilio" */
+    char *carrier;        /* "signalwire", "twilio" */
     char *carrier_url;
     char *carrier_project;
     char *carrier_token;
@@ -50,6 +50,7 @@ struct router_conf {
     int64_t forwards_per_caller;
     int64_t forward_daily_cents;
     int64_t forward_unpriced_cents;
+    int64_t lease_ms;
 };
 
 enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };
@@ -76,6 +77,7 @@ struct router {
     struct health *health; /* of the stacks */
     struct rehearsals *rehearsals;
     struct guard *guard;
+    struct confirm *confirm;
     struct router_stats stats;
 };
 

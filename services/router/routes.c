@@ -88,6 +88,17 @@ size_t routes_table_count(const struct routes_table *t)
     return HASH_COUNT(t->entries);
 }
 
+/* Rows of one user have one version; were they ever apart, the oldest counts. */
+int64_t routes_table_user_version(const struct routes_table *t, const char *user)
+{
+    int64_t v = INT64_MAX;
+
+    for (const struct entry *e = t->entries; e; e = e->hh.next)
+        if (!strcmp(e->route.user, user) && e->route.version < v)
+            v = e->route.version;
+    return v;
+}
+
 /* Which agents exist is the switch's business: it writes stack_config when it provisions one. */
 static bool has_livekit_agent(const struct pat_json *settings)
 {

@@ -37,6 +37,14 @@ void routes_free(struct routes *r);
 /* NULL: nobody's number. */
 const struct route *routes_find(const struct routes *r, const char *number);
 size_t routes_count(const struct routes *r);
+/* The version this user's calls are routed by; INT64_MAX: no number of his is known; 0: not yet
+ * known, rows are on their way. */
+int64_t routes_user_version(const struct routes *r, const char *user);
+/* Fetches this user's rows (again). */
+void routes_want(struct routes *r, const char *user);
+/* fn (NULL: nobody) runs when rows were applied: of this user, with the version; user NULL: all. */
+typedef void routes_applied_fn(const char *user, int64_t version, void *arg);
+void routes_on_applied(struct routes *r, routes_applied_fn *fn, void *arg);
 
 /* The cache itself, apart from where the rows come from: for routes_load.c and tests. */
 struct routes_table;
@@ -44,6 +52,7 @@ int routes_table_new(struct routes_table **out) PAT_MUST_CHECK;
 void routes_table_free(struct routes_table *t);
 const struct route *routes_table_find(const struct routes_table *t, const char *number);
 size_t routes_table_count(const struct routes_table *t);
+int64_t routes_table_user_version(const struct routes_table *t, const char *user);
 /* One row as the snapshot and the query give it:
  * {"number","user_id","agent_config_id","stack","retell_agent_id",
  * "retell_agent_version","is_active","version","settings":{...}|null,"policies":{...}|null}. Takes

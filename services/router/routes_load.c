@@ -63,6 +63,8 @@ struct routes {
     struct pat_timer snapshot;
     struct pat_timer patience;
     struct pat_gauge *count;
+    routes_applied_fn *applied;
+    void *applied_arg;
 };
 
 static void fetch_next(struct routes *r);
@@ -208,6 +210,8 @@ static void apply(struct routes *r, const struct pat_db_result *res)
     }
     if (*r->snapshot_file && !pat_timer_running(&r->snapshot))
         pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
+    if (r->applied)
+        r->applied(user, user ? routes_table_user_version(r->table, user) : 0, r->applied_arg);
 }
 
 static void want_user(struct routes *r, const char *id, size_t len)
@@ -429,6 +433,23 @@ void routes_free(struct routes *r)
 const struct route *routes_find(const struct routes *r, const char *number)
 {
     return routes_table_find(r->table, number);
+}
+
+int64_t routes_user_version(const struct routes *r, const char *user)
+{
+    return !r->loaded || r->fetching ? 0 : routes_table_user_version(r->table, user);
+}
+
+void routes_want(struct routes *r, const char *user)
+{
+    want_user(r, user, strlen(user));
+    fetch_next(r);
+}
+
+void routes_on_applied(struct routes *r, routes_applied_fn *fn, void *arg)
+{
+    r->applied = fn;
+    r->applied_arg = arg;
 }
 
 size_t routes_count(const struct routes *r)

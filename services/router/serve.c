@@ -7,6 +7,7 @@
 #include "serve.h"
 
 #include "ask_retell.h"
+#include "confirm.h"
 #include "decide.h"
 #include "document.h"
 #include "guard.h"
@@ -302,7 +303,10 @@ void serve_ladder(struct decide_in *out, struct router *r, const struct route *r
     in->retell.can = *route->retell_agent.id ? LADDER_AGENT : LADDER_CANNOT;
     if (in->retell.can == LADDER_CANNOT && in->own == STACK_LIVEKIT && r->conf->standby)
         in->retell.can = LADDER_STANDBY;
-    in->livekit.can = route->on_livekit ? LADDER_AGENT : LADDER_CANNOT;
+    /* A fenced router's cache may name an agent that is gone: LiveKit serves from the row itself.
+     */
+    in->livekit.can =
+        route->on_livekit || confirm_fenced(r->confirm) ? LADDER_AGENT : LADDER_CANNOT;
     in->ladder = w->ladder;
     in->forward = *w->fallback_number && !guard_forward_no(r, route, w->fallback_number, from, "");
     memcpy(out->fallback_number, w->fallback_number, sizeof out->fallback_number);

@@ -10,8 +10,7 @@
 #include "switcher.h"
 #include "who.h"
 
-#define ASK_IS_ADMIN                                                                               \
-    "($2::boolean or exists (select from patchbay.admins a where a.user_id = $1::uuid))"
+#define ASK_IS_ADMIN   "($2::boolean or (select patchbay.is_admin_user($1::uuid)))"
 #define ASK_MAY_SEE(x) "(" x " = $1::uuid or " ASK_IS_ADMIN ")"
 
 #define ASK_MAX_PARAMS 6

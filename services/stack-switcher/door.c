@@ -3,12 +3,17 @@
 
 int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
 {
+    struct who_keys keys = { s->conf->jwt_secret, keys_now(s->keys) };
     const char *why;
-    int err = who_read(who, pat_httpd_header(http, "authorization"), s->conf->jwt_secret,
-                       pat_unix_ms() / 1000, &why);
+    int err =
+        who_read(who, pat_httpd_header(http, "authorization"), &keys, pat_unix_ms() / 1000, &why);
 
     if (!err)
         return PAT_OK;
+    if (err == PAT_ENOENT) {
+        keys_missed(s->keys);
+        err = PAT_EAUTH;
+    }
     pat_counter_add(s->refused, 1);
     pat_log(PAT_INFO, "api.refused", PAT_S("path", pat_httpd_path(http)),
             PAT_S("peer", pat_httpd_peer(http)), PAT_S("why", why));

@@ -11,6 +11,8 @@
         .help = text, __VA_ARGS__                                                                  \
     }
 
+#define DAY_MS ((int64_t)24 * 3600 * 1000)
+
 static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_BADGE_LIVEKIT", PAT_CONF_STR, badge_livekit,
         "Using LiveKit (Custom voices enabled)",
@@ -26,18 +28,44 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_PRODUCT", PAT_CONF_STR, product, "Patchbay", "the console's own name"),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
         "Supabase's public key, for logging in on the console"),
+    ROW("PAT_SUPABASE_JWKS_URL", PAT_CONF_URL, jwks_url, NULL,
+        "its public keys (ES256, RS256): https://<ref>.supabase.co/auth/v1/.well-known/jwks.json",
+        .arg = "http,https"),
     ROW("PAT_SUPABASE_JWT_SECRET", PAT_CONF_SECRET, jwt_secret, NULL,
-        "secret Supabase signs its users' tokens with (HS256)", .flags = PAT_CONF_REQUIRED),
+        "secret Supabase signs its users' tokens with (HS256); this, the URL, or both"),
     ROW("PAT_SUPABASE_URL", PAT_CONF_URL, supabase_url, NULL,
         "https://<ref>.supabase.co, for logging in on the console", .arg = "http,https"),
     ROW("PAT_SWITCHER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8083", "where the API is served"),
+    ROW("PAT_SWITCHER_WRITES_PER_MIN", PAT_CONF_INT, writes_per_min, "120",
+        "changes one person may ask for within a minute, at each replica", .min = 1, .max = 100000),
+    ROW("PAT_SWITCH_DIE_AT", PAT_CONF_STR, saga.die_at, NULL,
+        "for tests: the process kills itself there, as in provision:before, provision:after"),
+    ROW("PAT_SWITCH_DRAIN", PAT_CONF_MS, saga.drain_ms, "5h",
+        "calls on the old stack are waited for this long", .min = 0, .max = DAY_MS),
+    ROW("PAT_SWITCH_LEASE", PAT_CONF_MS, saga.lease_ms, "10s",
+        "a replica that died lets go of its switches after this", .min = 300, .max = 600000),
+    ROW("PAT_SWITCH_REHEARSE", PAT_CONF_MS, saga.rehearse_ms, "20s",
+        "the test call on the new stack has to be answered within this", .min = 1000,
+        .max = 120000),
+    ROW("PAT_SWITCH_RETRY", PAT_CONF_MS, saga.retry_ms, "1s",
+        "pause after a step's first failure, doubled by each", .min = 10, .max = 60000),
+    ROW("PAT_SWITCH_SETTLE", PAT_CONF_MS, saga.settle_ms, "2s",
+        "after the routers have confirmed: calls of before are still written down", .min = 0,
+        .max = 60000),
+    ROW("PAT_SWITCH_SWEEP", PAT_CONF_MS, saga.sweep_ms, "1s",
+        "how often switches nobody holds are looked for", .min = 50, .max = 60000),
+    ROW("PAT_SWITCH_TRIES", PAT_CONF_INT, saga.tries, "5",
+        "of a step before the switch is taken back", .min = 1, .max = 100),
+    ROW("PAT_SWITCH_WINDOW", PAT_CONF_MS, saga.window_ms, "24h",
+        "the old agent is kept this long, and one request goes back to it", .min = 0,
+        .max = 90 * DAY_MS),
 };
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
-    static int (*const parts[])(struct switcher *) = { api_routes,      agents_routes,
-                                                       users_routes,    policies_routes,
-                                                       webhooks_routes, console_routes };
+    static int (*const parts[])(
+        struct switcher *) = { api_routes,        agents_routes,   users_routes,  policies_routes,
+                               switch_api_routes, webhooks_routes, console_routes };
     int err = PAT_OK;
 
     (void)httpd;
@@ -51,6 +79,11 @@ static int check(const void *conf, struct pat_buf *errors)
     const struct switcher_conf *c = conf;
     PAT_AUTO_JSON logins = NULL;
 
+    if (!*c->jwt_secret && !*c->jwks_url) {
+        (void)pat_buf_adds(errors,
+                           "PAT_SUPABASE_JWT_SECRET: must be set, or PAT_SUPABASE_JWKS_URL\n");
+        return PAT_EINVAL;
+    }
     if (!c->demo_logins || !*c->demo_logins ||
         (!pat_json_parse(&logins, c->demo_logins, strlen(c->demo_logins), NULL) &&
          pat_json_kind(logins) == PAT_JSON_ARR))
@@ -62,6 +95,7 @@ static int check(const void *conf, struct pat_buf *errors)
 static int start(struct pat_daemon *d, void *arg)
 {
     struct switcher *s = arg;
+    int err;
 
     s->d = d;
     s->conf = d->conf;
@@ -72,14 +106,25 @@ static int start(struct pat_daemon *d, void *arg)
     s->reply_s = pat_histogram(d->metrics, "pat_switcher_reply_seconds",
                                "Time from a request to its answer", NULL, pat_buckets_latency_s,
                                sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
-    return pat_daemon_open(d, &s->httpd, "http",
-                           &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
+    err = switches_new(&s->switches, d, &s->conf->saga);
+    if (!err)
+        err = keys_new(&s->keys, d, s->conf->jwks_url);
+    if (!err)
+        err = limits_new(&s->limits, s->conf->writes_per_min);
+    if (!err)
+        err = feed_new(&s->feed, s);
+    if (!err)
+        err = switch_rpc_serve(s);
+    return err ? err
+               : pat_daemon_open(d, &s->httpd, "http",
+                                 &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
 {
     struct switcher *s = arg;
 
+    feed_close(s->feed);
     pat_daemon_leave(d, s->httpd, NULL);
 }
 
@@ -89,6 +134,11 @@ static void stop(struct pat_daemon *d, void *arg)
 
     (void)d;
     webhooks_free(s->webhooks);
+    switch_rpc_stop(s);
+    feed_free(s->feed);
+    limits_free(s->limits);
+    keys_free(s->keys);
+    switches_free(s->switches);
 }
 
 int main(int argc, char **argv)
@@ -96,11 +146,11 @@ int main(int argc, char **argv)
     struct switcher s = { 0 };
     static const struct pat_daemon_spec spec = {
         .name = "stack-switcher",
-        .summary = "says who is served by which stack, and how it went",
+        .summary = "says who is served by which stack, and changes it",
         .rows = rows,
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct switcher_conf),
-        .wants = PAT_WANT_BUS | PAT_WANT_DB,
+        .wants = PAT_WANT_DB | PAT_WANT_BUS | PAT_WANT_HTTP,
         .check = check,
         .start = start,
         .drain = drain,

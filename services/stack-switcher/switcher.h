@@ -1,13 +1,14 @@
 /* switcher.h - the stack-switcher's parts and what they share.
  *
- * In: HTTP requests with a Supabase token (who.h). Out: what Postgres knows, as JSON (api.c through
- * ask.h). It keeps nothing in memory, so replicas are alike. Thread: the loop's, everywhere in this
+ * In: HTTP requests with a Supabase token (who.h), RPC. Out: what Postgres knows, as JSON (api.c
+ * through ask.h), and switches of stacks (switch.h). What has to last is in Postgres, so replicas
+ * are alike. Thread: the loop's, everywhere in this
  * folder.
  */
 #ifndef SWITCHER_H
 #define SWITCHER_H
 
-#include "pat.h"
+#include "switch.h"
 
 struct switcher_conf {
     char *listen;
@@ -20,15 +21,26 @@ struct switcher_conf {
     char *supabase_url;
     char *supabase_anon_key;
     char *demo_logins;
+    char *jwks_url;
+    int64_t writes_per_min; /* of one person, at each replica */
+    struct switch_conf saga;
 };
 
 struct webhooks;
+struct keys;
+struct limits;
+struct feed;
 
 struct switcher {
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;
     struct webhooks *webhooks;
+    struct switches *switches;
+    struct keys *keys;
+    struct limits *limits;
+    struct feed *feed;
+    struct pat_sub *rpc[8];
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */
 };
@@ -40,6 +52,36 @@ int agents_routes(struct switcher *s) PAT_MUST_CHECK;
 int users_routes(struct switcher *s) PAT_MUST_CHECK;
 /* console.c: the web pages. */
 int console_routes(struct switcher *s) PAT_MUST_CHECK;
+/* switch_api.c: requests that switch, and those that look. */
+int switch_api_routes(struct switcher *s) PAT_MUST_CHECK;
+/* switch_rpc.c: the same for our own tools. */
+int switch_rpc_serve(struct switcher *s) PAT_MUST_CHECK;
+void switch_rpc_stop(struct switcher *s);
+
+/* keys.c: the project's public keys, fetched and kept. */
+int keys_new(struct keys **out, struct pat_daemon *d, const char *url) PAT_MUST_CHECK;
+void keys_free(struct keys *k);
+const struct pat_jwks *keys_now(const struct keys *k); /* NULL: none yet */
+/* A token named a key that is not there: looked for again, once a minute at most. */
+void keys_missed(struct keys *k);
+
+/* limit.c: how often a person may ask for a change. Pure but for its memory. */
+int limits_new(struct limits **out, int64_t per_min) PAT_MUST_CHECK;
+void limits_free(struct limits *l);
+/* False: too often; *wait_s says for how long not. */
+bool limits_take(struct limits *l, const char *who, int64_t now_ms, int64_t *wait_s);
+
+/* feed.c: a switch as it goes, as server-sent events. */
+int feed_new(struct feed **out, struct switcher *s) PAT_MUST_CHECK;
+/* Everybody who watches is let go. */
+void feed_close(struct feed *f);
+void feed_free(struct feed *f);
+struct who;
+/* Takes the request over: headers, then a picture of the switch for each change, until it is over
+ * or the reader leaves. */
+void feed_open(struct feed *f, struct pat_httpd_req *http, const char *switch_id,
+               const struct who *who);
+
 /* openapi.json: what they are, as an OpenAPI 3.1 document. */
 extern const char openapi_json[];
 extern const size_t openapi_json_len;

@@ -45,7 +45,7 @@ static int read_claims(struct who *out, const struct pat_json *claims, const cha
     return PAT_OK;
 }
 
-int who_read(struct who *out, const char *authorization, const char *secret, int64_t now_s,
+int who_read(struct who *out, const char *authorization, const struct who_keys *keys, int64_t now_s,
              const char **why)
 {
     PAT_AUTO_JSON claims = NULL;
@@ -54,9 +54,9 @@ int who_read(struct who *out, const char *authorization, const char *secret, int
     *why = "a bearer token is needed";
     if (!authorization || strncasecmp(authorization, "Bearer ", 7))
         return PAT_EAUTH;
-    err = pat_jwt_hs256_verify(authorization + 7, secret, now_s, LEEWAY_S, &claims);
+    err = pat_jwt_verify(authorization + 7, keys->secret, keys->keys, now_s, LEEWAY_S, &claims);
     *why = err == PAT_ESTALE ? "the token has expired" : "the token is not valid";
     if (err)
-        return err == PAT_ENOMEM ? err : PAT_EAUTH;
+        return err == PAT_ENOMEM || err == PAT_ENOENT ? err : PAT_EAUTH;
     return read_claims(out, claims, why);
 }

@@ -22,7 +22,7 @@ static int ask(struct who *out, const char *claims_text, const char *secret, con
     token = pat_jwt_hs256_sign(claims, secret);
     assert_non_null(token);
     snprintf(header, sizeof header, "Bearer %s", token);
-    return who_read(out, header, SECRET, NOW, why);
+    return who_read(out, header, &(struct who_keys){ SECRET, NULL }, NOW, why);
 }
 
 static void test_who__follows_the_table(void **state)
@@ -98,7 +98,8 @@ static void test_who__needs_a_bearer_token(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-        assert_int_equal(who_read(&w, headers[i], SECRET, NOW, &why), PAT_EAUTH);
+        assert_int_equal(who_read(&w, headers[i], &(struct who_keys){ SECRET, NULL }, NOW, &why),
+                         PAT_EAUTH);
 }
 
 int main(void)

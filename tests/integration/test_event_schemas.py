@@ -15,6 +15,8 @@ USER = "00000000-0000-4000-8000-00000000000a"
 CALL_OF = {"call_id": CALL, "user_id": USER}
 TIMINGS = {"eot_ms": 210, "llm_first_ms": 300.5, "llm_sentence_ms": 420, "tts_first_ms": 95, "response_ms": 640,
            "own_ms": 7}
+SWITCH = {"switch_id": CALL, "user_id": USER, "agent_config_id": CALL, "from": "retell", "to": "livekit", "state": "x",
+          "asked_by": USER, "why": None}
 EXAMPLES = {
     "call.offered": CALL_OF | {"agent_config_id": CALL, "to": "+15550100001", "from": None, "withheld": True,
                                "carrier": "signalwire", "carrier_call_id": "11111111-2222"},
@@ -58,6 +60,16 @@ EXAMPLES = {
     "voice.removal_withdrawn": {"voice_id": "EXAV", "stack": "livekit", "reason": "its owner leaves it after all", "user_id": None,
                                 "agent_config_id": None},
     "voice.unavailable": {"voice_id": "11labs-Kate", "stack": "retell", "reason": "no longer in the vendor's list"},
+    "switch.requested": SWITCH,
+    "switch.validated": SWITCH | {"result": {}},
+    "switch.provisioned": SWITCH | {"result": {"made": True}},
+    "switch.verified": SWITCH | {"result": {"by": "router.rehearse", "answer_ms": 900}},
+    "switch.cutover": SWITCH | {"result": {"version": 9, "stack": "livekit"}},
+    "switch.observed": SWITCH | {"result": {"version": 9, "confirmed": {"router-1": 12}, "fenced": []}},
+    "switch.drained": SWITCH | {"result": {"calls_left": 0}},
+    "switch.retired": SWITCH | {"result": {"deleted": True}},
+    "switch.rolled_back": SWITCH | {"result": {"version": 10}},
+    "switch.failed": SWITCH | {"result": {"deleted": False}},
     "health.stack": {"stack": "retell", "probe": "api", "state": "down", "reasons": ["timed_out"]},
     "webhook.received": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": CALL,
                          "user_id": None},

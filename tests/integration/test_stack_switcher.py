@@ -70,7 +70,7 @@ def get(s: Stack, path: str, bearer: str | None = None) -> tuple[int, dict]:
     return status, body
 
 
-def check_form(s: Stack, path: str, status: int, body: dict) -> None:
+def check_form(s: Stack, path: str, status: int, body: dict, method: str = "get") -> None:
     """As /openapi.json promises for this path and status."""
     if not hasattr(s, "api"):
         with urllib.request.urlopen(s.daemons["stack-switcher"].url + "/openapi.json", timeout=10) as r:
@@ -79,7 +79,7 @@ def check_form(s: Stack, path: str, status: int, body: dict) -> None:
     for pattern, methods in s.api["paths"].items():
         wanted = pattern.split("/")
         if len(wanted) == len(parts) and all(w == p or w.startswith("{") for w, p in zip(wanted, parts)):
-            answer = methods["get"]["responses"].get(str(status))
+            answer = methods[method]["responses"].get(str(status))
             assert answer, f"{pattern} does not promise {status}"
             if "$ref" in answer:
                 answer = s.api["components"]["responses"][answer["$ref"].rpartition("/")[2]]
