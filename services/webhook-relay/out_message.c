@@ -17,7 +17,7 @@ static bool time_valid(const char *s)
     char again[PAT_TIME_LEN + 1];
     const char *rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
 
-    if (!rest || *rest != '.')
+    if (!rest || *rest != '.' || strlen(rest) != sizeof ".123Z" - 1)
         return false;
     pat_time_format((int64_t)timegm(&tm) * 1000 + strtol(rest + 1, NULL, 10), again);
     return !strcmp(again, s);

@@ -309,6 +309,8 @@ static void test_message__refuses_what_postgres_would(void **state)
         { "pat.call.v1.ended", "-", "2026-11-22T10:00:00.123Z", "{}", PAT_ENOENT },
         { "pat.health.v1.stack", USER, "2026-11-22T10:00:00.123Z", "{}", PAT_ENOENT },
         { "pat.call.v1.ended", USER, "2026-11-22 10:00:00", "{}", PAT_EINVAL },
+        { "pat.call.v1.ended", USER, "2026-11-22T10:00:00.99999999999999999999Z", "{}",
+          PAT_EINVAL },
         { "pat.call.v1.ended", USER, "2026-02-30T10:00:00.123Z", "{}", PAT_EINVAL },
         { "pat.call.v1.ended", USER, "2026-11-22T24:61:00.123Z", "{}", PAT_EINVAL },
         { "pat.call.v1.ended", USER, "2026-11-22T10:00:00.123Z", "[]", PAT_EINVAL },
