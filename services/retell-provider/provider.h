@@ -34,7 +34,7 @@ struct provider_conf {
     bool tool_private_nets;
     bool forget_calls, live_text;
     char *standby; /* always, demand */
-    char *drift; /* report, repair or adopt: an agent that somebody else changed at Retell */
+    char *drift;   /* report, repair or adopt: an agent that somebody else changed at Retell */
 };
 
 struct api;
@@ -58,7 +58,7 @@ struct provider {
     struct voices *voices;
     struct sweep *sweep;
     struct standby *standby; /* NULL while closing */
-    struct copier *copier; /* NULL: nothing is copied */
+    struct copier *copier;   /* NULL: nothing is copied */
     struct quota *quota;
     struct pat_consumer *webhooks;
     struct pat_sub *subs[8]; /* RPC */
@@ -72,6 +72,8 @@ int inside_serve(struct provider *p) PAT_MUST_CHECK;
 /* rpc.c: everything that is asked by RPC. */
 int rpc_serve(struct provider *p) PAT_MUST_CHECK;
 void rpc_stop(struct provider *p);
+/* forget.c: RPC retell.forget. */
+void forget_user(struct pat_rpc_req *req, const struct pat_json *params, void *arg);
 /* events.c: what Retell says happened becomes our events. */
 int events_start(struct provider *p) PAT_MUST_CHECK;
 

@@ -18,7 +18,9 @@ const char command_usage[] =
     "                  have stored webhooks told and used once more: 0 done, 1 not\n"
     "  --rebuild [--user ID] [--from TIME] [--to TIME] [--check]\n"
     "                  make the rows of calls offered then in public.call_records again; with\n"
-    "                  --check only say how many would come out otherwise: 0 none, 1 some\n";
+    "                  --check only say how many would come out otherwise: 0 none, 1 some\n"
+    "  --erase-user ID | --erasure ID\n"
+    "                  have all that is kept of a user erased; how far that is: 0 done, 1 not\n";
 
 struct command {
     struct pat_daemon *d;

@@ -13,4 +13,8 @@ extern const char command_usage[];
  * fault, 2 wrong arguments. */
 bool command_run(int argc, char **argv, const struct pat_daemon_spec *daemon, int *status);
 
+/* erase_command.c: the same for --erase-user and --erasure. */
+extern const char erase_usage[];
+bool erase_command(int argc, char **argv, const struct pat_daemon_spec *daemon, int *status);
+
 #endif

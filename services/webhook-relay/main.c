@@ -21,6 +21,19 @@ static const struct pat_conf_row rows[] = {
         "API key LiveKit signs its webhooks with", .flags = PAT_CONF_REQUIRED),
     ROW("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, NULL, "its secret",
         .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, "",
+        "S3: the access key's id"),
+    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
+        "the bucket recordings are kept in"),
+    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
+        "S3: the bucket is part of the host name, not of the path"),
+    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
+    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, "",
+        "S3: the access key's secret; Supabase: a secret API key"),
+    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
+        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
+    ROW("PAT_RECORDING_URL", PAT_CONF_STR, recording_url, "",
+        "the object store a user who is erased is erased from; empty: there is none"),
     ROW("PAT_RELAY_KEEP_CALL_EVENTS_DAYS", PAT_CONF_INT, keep_call_events_days, "400",
         "days an event of a call is kept in Postgres; 0: for ever", .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_KEEP_DELIVERIES_DAYS", PAT_CONF_INT, keep_deliveries_days, "30",
@@ -103,6 +116,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = subscribers_new(&r->subscribers, r);
     if (!err)
         err = out_new(&r->out, r);
+    if (!err)
+        err = erase_new(&r->erase, r);
     return err ? err
                : pat_daemon_open(d, &r->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = r->conf->listen }, routes, r);
@@ -137,6 +152,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct relay *r = arg;
 
     (void)d;
+    erase_free(r->erase);
     out_free(r->out);
     subscribers_free(r->subscribers);
     backlog_free(r->backlog);
@@ -163,7 +179,7 @@ int main(int argc, char **argv)
         .rows = rows,
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct relay_conf),
-        .wants = PAT_WANT_BUS | PAT_WANT_DB,
+        .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
         .check = check,
         .start = start,
         .drain = drain,
@@ -171,7 +187,7 @@ int main(int argc, char **argv)
         .more_usage = command_usage,
     };
 
-    if (command_run(argc, argv, &spec, &status))
+    if (command_run(argc, argv, &spec, &status) || erase_command(argc, argv, &spec, &status))
         return status;
     return pat_daemon_main(argc, argv, &spec, &r);
 }

@@ -37,6 +37,9 @@ struct relay_conf {
     int64_t out_payload_max;
     bool out_private_nets;
     bool out_tell_delivered;
+    char *recording_url, *recording_store, *recording_bucket, *recording_region;
+    char *recording_access_key, *recording_secret_key;
+    bool recording_by_host;
 };
 
 struct door;
@@ -51,6 +54,7 @@ struct backlog;
 struct replay;
 struct subscribers;
 struct out;
+struct erase;
 
 struct relay {
     struct pat_daemon *d;
@@ -68,6 +72,7 @@ struct relay {
     struct backlog *backlog;
     struct subscribers *subscribers;
     struct out *out;
+    struct erase *erase;
     struct pat_counter *refused;
 };
 
@@ -103,6 +108,10 @@ void retention_free(struct retention *k);
 /* replay.c: stored webhooks once more, by RPC. */
 int replay_new(struct replay **out, struct relay *r) PAT_MUST_CHECK;
 void replay_free(struct replay *p);
+
+/* erase.c: a user goes, with all that is his. */
+int erase_new(struct erase **out, struct relay *r) PAT_MUST_CHECK;
+void erase_free(struct erase *e);
 
 /* backlog.c: how much waits, and how long, as metrics. */
 int backlog_new(struct backlog **out, struct relay *r) PAT_MUST_CHECK;
