@@ -18,6 +18,7 @@
 #define META_MAX         ((size_t)1 << 20) /* of a batch: 8 KiB a row, more than one can have */
 #define NEWS_MAX         8192
 #define STORE_TIMEOUT_MS 8000 /* Retell waits 10 s, and tries again */
+#define PACE_US          4000 /* between commits under load: they gather; one alone goes at once */
 #define CLOSE_MS         100  /* nothing flies any more */
 
 struct entry {
@@ -43,7 +44,8 @@ struct inbox {
     struct entries flying;
     size_t n_flying;
     pat_db_id query;
-    struct pat_task soon;
+    struct pat_timer soon;
+    int64_t began_us; /* the last commit */
     struct pat_counter *stored, *repeated, *not_stored;
     struct pat_histogram *ack_s;
 };
@@ -130,8 +132,8 @@ static void accept(struct inbox *ib, struct entry *e, bool fresh, bool first)
     pat_httpd_reply(e->http, 200, NULL, NULL, 0);
     pat_counter_add(fresh ? ib->stored : ib->repeated, 1);
     pat_histogram_observe(ib->ack_s, (double)(pat_now_us() - e->taken_us) / 1e6);
-    pat_log(PAT_INFO, fresh ? "webhook.stored" : "webhook.repeated", PAT_S("webhook", e->id.s),
-            PAT_S("source", e->source), PAT_S("kind", e->kind));
+    pat_log(fresh ? PAT_DEBUG : PAT_INFO, fresh ? "webhook.stored" : "webhook.repeated",
+            PAT_S("webhook", e->id.s), PAT_S("source", e->source), PAT_S("kind", e->kind));
     if (fresh && first)
         tell(ib->teller, &e->news);
     else if (fresh)
@@ -145,8 +147,8 @@ static void store(void *arg);
 
 static void store_soon(struct inbox *ib)
 {
-    if (!ib->n_flying && !TAILQ_EMPTY(&ib->waiting))
-        pat_loop_next_turn(ib->r->d->loop, &ib->soon, store, ib);
+    if (!ib->n_flying && !TAILQ_EMPTY(&ib->waiting) && !pat_timer_running(&ib->soon))
+        pat_timer_start_at(&ib->soon, ib->began_us + PACE_US);
 }
 
 /* One of them is at fault. Which one shows when each goes alone. */
@@ -263,6 +265,7 @@ static void store(void *arg)
 
     if (ib->n_flying || TAILQ_EMPTY(&ib->waiting))
         return;
+    ib->began_us = pat_now_us();
     pat_buf_init(&b.meta, META_MAX);
     /* One body is as large as the door lets it in. */
     pat_buf_init(&b.bodies, BATCH_BYTES + TAILQ_FIRST(&ib->waiting)->len);
@@ -334,11 +337,14 @@ int inbox_new(struct inbox **out, struct relay *r)
     TAILQ_INIT(&ib->waiting);
     TAILQ_INIT(&ib->flying);
     meters(ib, r->d->metrics);
-    err = teller_new(&ib->teller, r);
+    err = pat_timer_init(&ib->soon, r->d->loop, store, ib);
+    if (!err)
+        err = teller_new(&ib->teller, r);
     if (!err)
         err = pat_daemon_db(r->d, &ib->db, 1);
     if (err) {
         teller_free(ib->teller);
+        pat_timer_fini(&ib->soon);
         free(ib);
         return err;
     }
@@ -351,7 +357,7 @@ void inbox_free(struct inbox *ib)
     if (!ib)
         return;
     pat_db_cancel(ib->db, ib->query);
-    pat_task_cancel(ib->r->d->loop, &ib->soon);
+    pat_timer_fini(&ib->soon);
     refuse_all(ib, &ib->flying, PAT_EUNAVAIL);
     refuse_all(ib, &ib->waiting, PAT_EUNAVAIL);
     teller_free(ib->teller);

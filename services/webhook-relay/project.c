@@ -11,12 +11,14 @@
 #include <string.h>
 
 #define SWEEP_MS   2000
+#define SOON_MS    10 /* what comes meanwhile is in the same batch */
 #define TIMEOUT_MS 30000
 #define BATCH      16 /* its calls are locked until all of it is done: about 30 ms */
 
 struct projector {
     struct relay *r;
     struct pat_timer sweep;
+    bool soon;  /* the timer stands at news, not at the sweep */
     bool again; /* news came meanwhile */
     pat_db_id query;
 };
@@ -51,7 +53,7 @@ static void on_used(int err, const struct pat_db_result *const *results, size_t 
         say(results[0], i);
     if (again && !err)
         look(p);
-    else
+    else if (!p->soon)
         pat_timer_start(&p->sweep, SWEEP_MS);
 }
 
@@ -60,6 +62,7 @@ static void look(void *arg)
     struct projector *p = arg;
 
     pat_timer_start(&p->sweep, SWEEP_MS);
+    p->soon = false;
     p->again = p->query != 0;
     if (p->query)
         return;
@@ -69,8 +72,10 @@ static void look(void *arg)
 
 void projector_look(struct projector *p)
 {
-    if (p)
-        look(p);
+    if (!p || p->soon)
+        return;
+    p->soon = true;
+    pat_timer_start(&p->sweep, SOON_MS);
 }
 
 int projector_new(struct projector **out, struct relay *r)

@@ -1,7 +1,8 @@
 /* tell.c - see tell.h.
  *
- * Marks gather while one is under way: one statement for many rows. A mark that is lost costs a
- * repetition, which the stream drops by the event's id.
+ * Marks gather for a moment, and while one is under way: one statement for many rows. Nobody waits
+ * for them but who stands behind: then they go at once. A mark that is lost costs a repetition,
+ * which the stream drops by the event's id.
  */
 #include "tell.h"
 
@@ -9,6 +10,7 @@
 
 #define PUBLISH_MS 1500 /* before the outbox comes for it */
 #define MARK_MS    5000
+#define GATHER_MS  50
 #define MARKS_MAX  ((size_t)256 << 10) /* of ids: 7,000 */
 
 struct teller {
@@ -17,7 +19,7 @@ struct teller {
     size_t n_marks;
     size_t waiting; /* publishes not answered yet */
     pat_db_id query;
-    struct pat_task soon;
+    struct pat_timer soon;
     bool behind;
     bool closing;
 };
@@ -31,8 +33,10 @@ static void mark(void *arg);
 
 static void mark_soon(struct teller *t)
 {
-    if (!t->query && t->n_marks && !t->closing)
-        pat_loop_next_turn(t->r->d->loop, &t->soon, mark, t);
+    if (t->query || !t->n_marks || t->closing)
+        return;
+    if (t->behind || !pat_timer_running(&t->soon))
+        pat_timer_start(&t->soon, t->behind ? 0 : GATHER_MS);
 }
 
 /* The last one is marked: who stood behind it may go. */
@@ -115,16 +119,23 @@ void tell(struct teller *t, const struct pat_event_text *news)
 void tell_after(struct teller *t)
 {
     t->behind = true;
+    mark_soon(t);
     look_behind(t);
 }
 
 int teller_new(struct teller **out, struct relay *r)
 {
     struct teller *t = calloc(1, sizeof *t);
+    int err;
 
     if (!t)
         return PAT_ENOMEM;
     t->r = r;
+    err = pat_timer_init(&t->soon, r->d->loop, mark, t);
+    if (err) {
+        free(t);
+        return err;
+    }
     pat_buf_init(&t->marks, MARKS_MAX);
     *out = t;
     return PAT_OK;
@@ -136,7 +147,7 @@ void teller_free(struct teller *t)
         return;
     t->closing = true;
     pat_db_cancel(t->r->d->db, t->query);
-    pat_task_cancel(t->r->d->loop, &t->soon);
+    pat_timer_fini(&t->soon);
     if (t->waiting)
         return; /* the bus answers each when it closes */
     pat_buf_fini(&t->marks);
