@@ -39,6 +39,7 @@
 #include "phone.h"
 #include "price_book.h"
 #include "prices.h"
+#include "probe.h"
 #include "retry.h"
 #include "rpc.h"
 #include "schema.h"

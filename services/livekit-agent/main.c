@@ -2,20 +2,24 @@
 #include "call/agent.h"
 #include "call/conf.h"
 #include "call/turn_log.h"
+#include "probe.h"
 
 #include <string.h>
 
 struct process {
     struct pat_daemon *d;
     struct agent *agent;
+    struct probe *probe;
 };
 
 static int start(struct pat_daemon *d, void *arg)
 {
     struct process *p = arg;
+    int err;
 
     p->d = d;
-    return agent_start(&p->agent, d);
+    err = agent_start(&p->agent, d);
+    return err ? err : probe_new(&p->probe, d);
 }
 
 static void drained(void *arg)
@@ -38,6 +42,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct process *p = arg;
 
     (void)d;
+    probe_free(p->probe);
     agent_free(p->agent);
     p->agent = NULL;
 }

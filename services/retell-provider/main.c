@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "copy.h"
+#include "probe.h"
 #include "quota.h"
 #include "standby.h"
 #include "sweep.h"
@@ -19,6 +20,9 @@
     }
 
 static const struct pat_conf_row rows[] = {
+    ROW("PAT_HEALTH_PROBE_EVERY", PAT_CONF_MS, probe_ms, "1m",
+        "how often one of all looks whether Retell could serve a call; 0: never", .min = 0,
+        .max = 3600000),
     ROW("PAT_INSIDE_TOKEN", PAT_CONF_SECRET, inside_token, NULL,
         "bearer token asked for on the inside port; empty: none"),
     ROW("PAT_RECORDING", PAT_CONF_ENUM, recording, "wanted",
@@ -133,6 +137,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = quota_new(&p->quota, p);
     if (!err)
+        err = probe_new(&p->probe, p);
+    if (!err)
         err = rpc_serve(p);
     if (!err)
         err = tools_serve(p);
@@ -157,6 +163,7 @@ static void drain(struct pat_daemon *d, void *arg)
     copier_free(p->copier);
     sweep_free(p->sweep);
     standby_free(p->standby);
+    probe_free(p->probe);
     voices_free(p->voices);
     sync_free(p->sync);
     p->sync = NULL;

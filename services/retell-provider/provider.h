@@ -22,6 +22,7 @@ struct provider_conf {
     char *transfer_prefixes;
     int64_t api_timeout_ms;
     int64_t requests_per_s;
+    int64_t probe_ms;
     int64_t max_call_ms, silence_ms;
     int64_t settle_ms, sweep_ms, check_ms, voices_ms;
     int64_t results_ms, quota_ms;
@@ -44,6 +45,7 @@ struct sweep;
 struct standby;
 struct copier;
 struct quota;
+struct probe;
 
 struct provider {
     struct pat_daemon *d;
@@ -57,6 +59,7 @@ struct provider {
     struct sync *sync;
     struct voices *voices;
     struct sweep *sweep;
+    struct probe *probe;
     struct standby *standby; /* NULL while closing */
     struct copier *copier;   /* NULL: nothing is copied */
     struct quota *quota;

@@ -236,7 +236,7 @@ class Stack:
         provider = self._daemon("retell-provider", "PAT_RETELL_PROVIDER_LISTEN", {
             "PAT_RETELL_API_URL": self.double("retell"), "PAT_RETELL_API_KEY": self.retell_key,
             "PAT_INSIDE_TOKEN": self.inside_token, "PAT_RETELL_TOOLS_LISTEN": "127.0.0.1:0",
-            "PAT_RETELL_STANDBY": "demand"})
+            "PAT_RETELL_STANDBY": "demand", "PAT_HEALTH_PROBE_EVERY": "0"})
         router = self._daemon("router", "PAT_ROUTER_LISTEN", {
             "PAT_SIGNALWIRE_SIGNING_KEY": self.signing_key, "PAT_CALL_SECRET": self.call_secret,
             "PAT_LIVEKIT_SIP_HOST": self.livekit_sip_host, "PAT_RETELL_SIP_HOST": RETELL_SIP_HOST,
@@ -257,7 +257,7 @@ class Stack:
         if self.with_livekit:
             self._daemon("livekit-agent", None, self._livekit_env() | {
                 "PAT_LIVEKIT_AGENT_NAME": AGENT_NAME, "PAT_CALL_SECRET": self.call_secret,
-                "PAT_EVENT_LOG_DIR": str(self.turns),
+                "PAT_EVENT_LOG_DIR": str(self.turns), "PAT_HEALTH_PROBE_EVERY": "0",
                 "PAT_DEEPGRAM_URL": f"ws://127.0.0.1:{self.ports['deepgram']}", "PAT_DEEPGRAM_API_KEY": "dg-key",
                 "PAT_OPENAI_URL": f"{self.double('openai')}/v1", "PAT_OPENAI_API_KEY": "sk-key",
                 "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key",

@@ -13,7 +13,7 @@ import pytest
 from harness import events
 from harness.carrier import Carrier, Phone
 from harness.sip_leg import wait
-from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack, http_json
+from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Daemon, Stack, http_json
 from harness.watch import Watch
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
@@ -246,3 +246,135 @@ def test_a_standby_agent_somebody_deleted_is_made_again(standby_stack):
     wait(caught, 40, "there is one again")
     again = stack.row("select * from patchbay.retell_agents where agent_config_id = %s", STANDBY)
     assert again["agent_id"] != row["agent_id"]
+
+
+# ---------------------------------------------------------------------- shared, probed, tried again
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Two routers, and a provider that looks at Retell twice a second."""
+    s = Stack(BUILD, with_livekit=False, daemons={"retell-provider": {"PAT_HEALTH_PROBE_EVERY": "500ms"}})
+    with s:
+        first = s.daemons["router"]
+        second = Daemon(s, "router", first.env, "PAT_ROUTER_LISTEN", replica="router-2")
+        second.env |= {"PAT_ROUTER_PUBLIC_URL": second.url, "PAT_ROUTER_SPOOL_FILE": str(s.folder / "router-2.spool"),
+                       "PAT_ROUTER_SNAPSHOT_FILE": str(s.folder / "router-2.snapshot")}
+        s.daemons["router-2"] = s._push(second).start()
+        yield s
+
+
+@pytest.fixture
+def routers(pair):
+    yield [Carrier(pair.daemons[name].url, pair.signing_key) for name in ("router", "router-2")]
+    pair.control("retell", fail=None)
+    pair.forget_health()
+
+
+def both(pair, name: str, word: str, timeout_s: float = 30) -> None:
+    wait(lambda: all(pair.stack_states(r)[name] == word for r in ("router", "router-2")), timeout_s, f"{name} is {word} at both")
+
+
+def lose(carrier, times: int) -> None:
+    """Legs to LiveKit that nobody there answers."""
+    for _ in range(times):
+        form = carrier.form(LEO.number)
+        carrier.dial_result(carrier.post("/v1/signalwire/voice", form).dial(), form, "no-answer", DialSipResponseCode="408")
+
+
+@contextlib.contextmanager
+def told(pair):
+    with Watch(pair.nats.url, "pat.health.>") as w:
+        yield w
+
+
+def test_what_one_router_has_seen_the_other_knows(pair, routers):
+    with told(pair) as w:
+        lose(routers[0], 1)
+        both(pair, "livekit", "degraded")
+        assert routers[1].voice(LEO.number).verbs() == ["Dial"]  # which is still tried
+        lose(routers[1], 1)
+        both(pair, "livekit", "down")
+        for r in routers:
+            assert r.voice(LEO.number).verbs() == ["Say", "Record"]
+        states = wait(lambda: len(s := [e["data"]["state"] for e in w.of("health.stack") if e["data"]["probe"] == "overall"]) > 1
+                      and s, 20, "it is told")
+        assert states == ["degraded", "down"] and w.events[-1]["data"]["reasons"] in (["sip_408"], ["unavailable"])
+        for e in w.events:
+            events.validate({k: v for k, v in e.items() if k != "_subject"}, e["_subject"])
+
+
+def test_one_call_at_a_time_tries_whether_it_is_back(pair, routers):
+    lose(routers[0], 2)
+    both(pair, "livekit", "down")
+
+    def through() -> list[bool]:
+        return [r.voice(LEO.number).verbs() == ["Dial"] for r in routers * 2]
+
+    tried = wait(lambda: any(t := through()) and t, 40, "a trial is let through")
+    assert sum(tried) == 1, tried
+    # Nobody prepared it, so it failed; the next trial is told to an agent.
+    both(pair, "livekit", "down")
+    with Watch(pair.nats.url) as w:
+        agent = Agent(w)
+        wait(lambda: any(through()), 60, "the next trial")
+        # It was served, so are those that follow.
+        wait(lambda: routers[1].voice(LEO.number).verbs() == ["Dial"] and pair.stack_states()["livekit"] == "up", 30, "it is up")
+        both(pair, "livekit", "up")
+        agent.close()
+
+
+def test_a_probe_closes_a_stack_for_everybody_and_opens_it_again(pair, routers):
+    assert all(r.voice(RITA.number).verbs() == ["Dial"] for r in routers)
+    with told(pair) as w:
+        pair.control("retell", fail={"status": 401, "times": -1, "path": "/get-concurrency", "message": "who?"})
+        both(pair, "retell", "down")
+        asked = len(pair.double_log("retell", "registered"))
+        for r in routers:
+            assert r.voice(RITA.number).verbs() == ["Say", "Record"]
+        assert len(pair.double_log("retell", "registered")) == asked  # Retell was not even asked
+        pair.control("retell", fail=None)
+        both(pair, "retell", "up")
+        assert all(r.voice(RITA.number).verbs() == ["Dial"] for r in routers)
+        found = [e["data"] for e in w.of("health.stack") if e["data"]["probe"] == "api"]
+        assert {"state": "down", "sure": True, "reasons": ["key_refused"]}.items() <= next(
+            d for d in found if d["state"] == "down").items()
+
+
+def test_without_nats_each_router_goes_by_what_it_sees(pair, routers):
+    pair.nats.stop()
+    try:
+        wait(lambda: all(pair.daemons[r].logged("bus.down") for r in ("router", "router-2")), 20, "both have noticed")
+        lose(routers[0], 2)
+        assert pair.stack_states("router")["livekit"] == "down" and pair.stack_states("router-2")["livekit"] == "up"
+        assert routers[0].voice(LEO.number).verbs() == ["Say", "Record"]
+        assert routers[1].voice(LEO.number).verbs() == ["Dial"]
+    finally:
+        pair.nats.start()
+    both(pair, "livekit", "down")  # it is news to the other
+
+
+def test_without_calls_a_stack_is_rehearsed(stack, watch):
+    """Of its own accord, with the agent it is told, and not for more than a day may cost."""
+    router = stack.daemons["router"]
+    before = dict(router.env)
+    router.stop()
+    router.env |= {"PAT_HEALTH_REHEARSE_AGENT": config_of(stack, RITA), "PAT_HEALTH_REHEARSE_EVERY": "1s",
+                   "PAT_HEALTH_REHEARSE_DAY_CENTS": "10"}
+    n = len(router.logged("call.rehearsed"))
+    try:
+        router.start()
+
+        def made() -> list[tuple]:
+            return sorted((e["stack"], e["ok"]) for e in router.logged("call.rehearsed")[n:])
+
+        wait(lambda: len(made()) >= 4, 60, "two of each have been made")
+        stack.place_call(RITA.number)  # time passes: the third would be due
+        wait(lambda: (stack.row("select count(*) as n from patchbay.calls where not rehearsal and ended_at is not null "
+                                "and offered_at > now() - interval '10 s'")["n"]), 30, "a call is over")
+        assert made() == [("livekit", False)] * 2 + [("retell", True)] * 2
+        assert stack.stack_states() == {"livekit": "down", "retell": "up"}
+    finally:
+        router.stop()
+        router.env = before
+        router.start()

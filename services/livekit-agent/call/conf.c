@@ -109,6 +109,8 @@ const struct pat_conf_row agent_rows[] = {
         "its address"),
     ROW("PAT_EVENT_LOG_DIR", PAT_CONF_STR, event_log_dir, "",
         "each call's turn-taking events are written here; empty: not at all"),
+    NUM("PAT_HEALTH_PROBE_EVERY", PAT_CONF_MS, probe_ms, "1m", 0, 3600000,
+        "how often one of all looks whether LiveKit could serve a call; 0: never"),
     ROW("PAT_LIVEKIT_AGENT_NAME", PAT_CONF_STR, agent_name, "pat",
         "dispatches to this name are ours"),
     NEED("PAT_LIVEKIT_API_KEY", PAT_CONF_STR, livekit_key, "LiveKit's API key"),
