@@ -74,7 +74,12 @@ static void tell(const struct view *v, const struct health_record *before)
                            .user_id = stack_name(v->stack),
                            .key = "overall",
                            .source = "/patchbay/router" };
+    struct pat_db_stmt stmt = { "put_stack_state", "select patchbay.put_stack_state($1::jsonb)", 1,
+                                NULL };
+    const char *params[1];
     struct pat_json *data, *reasons;
+    PAT_AUTO_JSON row = NULL;
+    PAT_AUTO_STR text = NULL;
 
     if (before->word == v->base.word)
         return;
@@ -86,7 +91,11 @@ static void tell(const struct view *v, const struct health_record *before)
     pat_json_set_str(data, "probe", "overall");
     pat_json_set_str(data, "state", health_word_name(v->base.word));
     pat_json_set_take(data, "reasons", reasons);
-    if (pat_journal_add(v->h->r->journal, &e, data, NULL, 0))
+    row = pat_json_dup(data);
+    pat_json_set_int(row, "since_ms", v->base.since_ms);
+    params[0] = text = pat_json_print(row);
+    stmt.params = params;
+    if (pat_journal_add(v->h->r->journal, &e, data, &stmt, text ? 1 : 0))
         pat_log(PAT_WARN, "health.event_lost", PAT_S("stack", stack_name(v->stack)));
 }
 

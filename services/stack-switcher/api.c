@@ -63,31 +63,6 @@ static void on_user_stack(struct pat_httpd_req *http, void *arg)
         reply_stack(arg, http, &who, user);
 }
 
-/* Of the last hour; a user's own calls, an admin everybody's. */
-static void on_health(struct pat_httpd_req *http, void *arg)
-{
-    static const char sql[] =
-        "with mine as (select c.id, c.stack, c.state, c.answered_at, c.ended_at, c.outcome from patchbay.calls c "
-        "where not c.rehearsal and c.offered_at > now() - interval '1 hour' and " ASK_MAY_SEE(
-            "c.user_id") "), failed as ("
-                         "select e.data ->> 'from' as stack, e.data ->> 'reason' as reason, e.occurred_at from mine m "
-                         "join patchbay.call_events e on e.call_id = m.id where e.type = 'pat.call.v1.failed_over') "
-                         "select jsonb_build_object('scope', case when " ASK_IS_ADMIN
-                         " then 'all' else 'own' end, "
-                         "'since', to_jsonb(now() - interval '1 hour'), 'stacks', jsonb_object_agg(s.stack, "
-                         "jsonb_build_object('routed', (select count(*) from mine m where m.stack = s.stack), "
-                         "'answered', (select count(*) from mine m where m.stack = s.stack and (m.answered_at is not null "
-                         "or m.outcome = 'answered')), 'live', (select count(*) from mine m where m.stack = s.stack and "
-                         "m.state <> 'ended'), 'failed_over', (select count(*) from failed f where f.stack = s.stack::text), "
-                         "'last_error', (select jsonb_build_object('reason', f.reason, 'at', f.occurred_at) from failed f "
-                         "where f.stack = s.stack::text order by f.occurred_at desc limit 1)))) "
-                         "from unnest(enum_range(null::public.voice_ai_stack)) as s(stack)";
-    struct who who;
-
-    if (!door_who(&who, arg, http))
-        ask(arg, http, &who, &(struct question){ .name = "health_stacks", .sql = sql });
-}
-
 /* ------------------------------------------------------------------ calls */
 
 #define CALL_JSON                                                                                  \
@@ -179,13 +154,9 @@ int api_routes(struct switcher *s)
         const char *path;
         pat_httpd_fn *fn;
     } table[] = {
-        { "/openapi.json", on_openapi },
-        { "/v1/calls", on_calls },
-        { "/v1/calls/{id}", on_call },
-        { "/v1/calls/{id}/events", on_events },
-        { "/v1/health/stacks", on_health },
-        { "/v1/me/stack", on_my_stack },
-        { "/v1/users/{id}/stack", on_user_stack },
+        { "/openapi.json", on_openapi }, { "/v1/calls", on_calls },
+        { "/v1/calls/{id}", on_call },   { "/v1/calls/{id}/events", on_events },
+        { "/v1/me/stack", on_my_stack }, { "/v1/users/{id}/stack", on_user_stack },
     };
     int err = PAT_OK;
 

@@ -1,4 +1,5 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
+#include "health.h"
 #include "policies.h"
 #include "switcher.h"
 #include "webhooks.h"
@@ -26,6 +27,8 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_LOGIN_URL", PAT_CONF_URL, login_url, NULL,
         "page that logs people in and comes back with #access_token=", .arg = "http,https"),
     ROW("PAT_CONSOLE_PRODUCT", PAT_CONF_STR, product, "Patchbay", "the console's own name"),
+    ROW("PAT_HEALTH_GOAL_PER_100K", PAT_CONF_INT, health_goal, "99900",
+        "calls of 100,000 a stack is to serve, for its error budget", .min = 1, .max = 100000),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
         "Supabase's public key, for logging in on the console"),
     ROW("PAT_SUPABASE_JWKS_URL", PAT_CONF_URL, jwks_url, NULL,
@@ -65,7 +68,7 @@ static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(
         struct switcher *) = { api_routes,        agents_routes,   users_routes,  policies_routes,
-                               switch_api_routes, webhooks_routes, console_routes };
+                               switch_api_routes, webhooks_routes, health_routes, console_routes };
     int err = PAT_OK;
 
     (void)httpd;
@@ -115,6 +118,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = feed_new(&s->feed, s);
     if (!err)
         err = switch_rpc_serve(s);
+    if (!err)
+        err = roll_new(&s->roll, s);
     return err ? err
                : pat_daemon_open(d, &s->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
@@ -124,6 +129,8 @@ static void drain(struct pat_daemon *d, void *arg)
 {
     struct switcher *s = arg;
 
+    roll_free(s->roll);
+    s->roll = NULL;
     feed_close(s->feed);
     pat_daemon_leave(d, s->httpd, NULL);
 }

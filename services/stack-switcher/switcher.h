@@ -11,6 +11,7 @@
 #include "switch.h"
 
 struct switcher_conf {
+    int64_t health_goal; /* of 100,000 calls */
     char *listen;
     char *jwt_secret;
     char *product; /* these: of the console (console.c) */
@@ -30,8 +31,10 @@ struct webhooks;
 struct keys;
 struct limits;
 struct feed;
+struct roll;
 
 struct switcher {
+    struct roll *roll;
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;

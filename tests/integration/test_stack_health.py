@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 
-import nats
+import jwt
 import pytest
 
 from harness import events
@@ -378,3 +378,58 @@ def test_without_calls_a_stack_is_rehearsed(stack, watch):
         router.stop()
         router.env = before
         router.start()
+
+
+# ---------------------------------------------------------------------- a month of it
+
+
+def test_the_month_is_counted_by_the_hour_and_shown(stack, carrier):
+    stack.sql("delete from patchbay.stack_hours")
+    stack.sql("insert into patchbay.stack_hours (hour, stack, attempts, failed) values "
+              "(date_trunc('hour', now()) - interval '5 days', 'livekit', 9990, 5), "
+              "(date_trunc('hour', now()) - interval '29 days', 'livekit', 10, 0), "
+              "(date_trunc('hour', now()) - interval '40 days', 'livekit', 10, 10)")
+    # What calls are by their rows and events: served, failed over, kept away, given up, rehearsed.
+    user = LEO.id
+    for n, (stack_name, answered, outcome, owner, rehearsal, event) in enumerate([
+            ("retell", True, "answered", "caller", False, None), ("livekit", True, "answered", "caller", False, "failed_over"),
+            ("livekit", True, "answered", "caller", False, "retell_down"), ("retell", False, "failed", "caller", False, None),
+            ("retell", False, "failed", "provider", False, None), ("retell", False, "failed", "provider", True, None)]):
+        call = uuid7()
+        stack.sql("insert into patchbay.calls (id, user_id, stack, state, answered_at, ended_at, outcome, ended_owner, rehearsal, "
+                  "offered_at) values (%s, %s, %s, 'ended', case when %s then now() end, now(), %s, %s, %s, now())",
+                  call, user, stack_name, answered, outcome, owner, rehearsal)
+        data = {"failed_over": {"from": "retell", "to": "livekit"}, "retell_down": {"reasons": ["retell_down", "fallback"]}}
+        if event:
+            kind = "failed_over" if event == "failed_over" else "routed"
+            stack.sql("insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) values "
+                      "(%s, %s, %s, %s, 's', now(), %s)", uuid7(), call, user, f"pat.call.v1.{kind}", json.dumps(data[event]))
+    before = stack.row("select coalesce(sum(attempts), 0) as n from patchbay.stack_hours where stack = 'retell'")["n"]
+    stack.sql("select patchbay.count_stack_hours()")
+    stack.sql("select patchbay.count_stack_hours()")  # twice is once
+    rows = {r[0]: r[1:] for r in stack.sql("select stack::text, sum(attempts), sum(failed) from patchbay.stack_hours "
+                                           "where hour > now() - interval '30 days' group by 1")}
+    assert before == 0
+    others = stack.sql("select count(*) from patchbay.calls where not rehearsal and offered_at > now() - interval '3 hours' "
+                       "and user_id <> %s and answered_at is not null", user)[0][0]
+    # One answered, one went on to LiveKit, one was kept away, one ended unanswered; who gave up and rehearsals do not count.
+    assert rows["retell"] == (4 + others, 3)
+    month = stack.sql("select patchbay.stack_availability(99900)")[0][0]["livekit"]
+    assert month["attempts"] >= 10002 and month["failed"] >= 5 and month["goal"] == 0.999
+    assert month["budget_left"] == pytest.approx(1 - month["failed"] / month["attempts"] / 0.001, abs=0.0002)
+    assert not stack.sql("select 1 from patchbay.stack_hours where hour < now() - interval '31 days'")
+
+
+def test_the_api_says_how_the_stacks_are(stack, carrier):
+    lose(carrier, 2)
+    token = jwt.encode({"sub": str(LEO.id), "role": "authenticated", "aud": "authenticated", "exp": int(time.time()) + 600},
+                       stack.jwt_secret, "HS256")
+
+    def answer():
+        return http_json("GET", f"{stack.daemons['stack-switcher'].url}/v1/health/stacks", headers={
+            "Authorization": f"Bearer {token}"})["stacks"]
+
+    livekit = wait(lambda: (s := answer()["livekit"])["state"] == "down" and s, 30, "the routers have said it")
+    assert livekit["reasons"] and livekit["changed_at"] and livekit["month"]["days"] == 30
+    metrics = wait(lambda: (m := stack.daemons["stack-switcher"].metrics()).count("pat_stack_availability_ratio{") == 2 and m, 30, "")
+    assert 'pat_stack_error_budget_left_ratio{stack="livekit"}' in metrics
