@@ -7,10 +7,14 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import jwt
 import psycopg
 import pytest
 import retell
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from harness import events
 from harness.patdb import add_user
@@ -568,6 +572,56 @@ def test_an_admin_of_our_table_and_a_service_may(stack, others, ada):
     stack.sql("insert into patchbay.admins (user_id) values (%s)", admin)
     for bearer in (token(stack, admin), token(stack, None, role="service_role", aud=None)):
         assert api(stack, "POST", f"/v1/users/{ada.id}/switch?dry_run=1", {"stack": "retell"}, bearer=bearer)[0] == 200
+
+
+class KeyList(BaseHTTPRequestHandler):
+    """The project's public keys, as Supabase lists them."""
+
+    def do_GET(self):
+        body = json.dumps({"keys": self.server.keys}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def key_list():
+    server = HTTPServer(("127.0.0.1", 0), KeyList)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+
+
+def test_tokens_signed_with_the_project_s_keys(stack, others, ada, key_list):
+    first, second = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+    def listed(key, kid):
+        return json.loads(ECAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "alg": "ES256", "use": "sig"}
+
+    def signed(key, kid):
+        return jwt.encode({"sub": str(ADMIN), "role": "authenticated", "aud": "authenticated", "exp": int(time.time()) + 600,
+                           "app_metadata": {"role": "admin"}}, key, algorithm="ES256", headers={"kid": kid})
+    key_list.keys = [listed(first, "one")]
+    keyed = stack.daemons["keyed"] = Daemon(stack, "stack-switcher", SAGA | {
+        "PAT_SUPABASE_JWKS_URL": f"http://127.0.0.1:{key_list.server_port}/jwks.json"}, "PAT_SWITCHER_LISTEN", replica="keyed").start()
+
+    def status(bearer):
+        return api(stack, "GET", "/v1/switches", bearer=bearer, switcher="keyed")[0]
+    try:
+        wait(lambda: status(signed(first, "one")) == 200 or time.sleep(0.05), 20, "the keys are fetched")
+        assert status(signed(second, "one")) == 401 and status(token(stack, ADMIN)) == 401
+        # A new key: the first token of it has it looked for.
+        key_list.keys.append(listed(second, "two"))
+        wait(lambda: status(signed(second, "two")) == 200 or time.sleep(0.05), 20, "the new key is fetched")
+    finally:
+        keyed.stop()
 
 
 def test_the_spec_s_names(stack, others, ada):
