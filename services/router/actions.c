@@ -229,7 +229,7 @@ static const char *not_allowed(struct action *a)
     struct allow_in in = { .to = a->t.to,
                            .caller = ref->from,
                            .called = ref->to,
-                           .to_is_ours = routes_find(a->r->routes, a->t.to),
+                           .to_is_ours = routes_has(a->r->routes, a->t.to),
                            .prefixes = conf->transfer_prefixes,
                            .before = ref->moves,
                            .max = (unsigned)conf->transfer_max };

@@ -114,8 +114,8 @@ const char *guard_forward_no(struct router *r, const struct route *route, const 
                                 .from = from,
                                 .called = route->number,
                                 .passed_on_from = passed_on_from,
-                                .from_is_ours = *from && routes_find(r->routes, from),
-                                .number_is_ours = *number && routes_find(r->routes, number),
+                                .from_is_ours = *from && routes_has(r->routes, from),
+                                .number_is_ours = *number && routes_has(r->routes, number),
                                 .prefixes = r->conf->transfer_prefixes };
 
     in.country_allowed = policy_allows_country(route->policies, country);

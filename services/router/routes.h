@@ -18,7 +18,7 @@ struct retell_agent {
     int64_t version; /* published, to be pinned; -1: Retell's newest */
 };
 
-/* Borrowed until the loop's next turn. */
+/* Borrowed until the loop's next turn, or seven others were found. */
 struct route {
     char number[NUMBER_MAX];
     char user[PAT_ID_LEN + 1];
@@ -36,6 +36,8 @@ int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_f
 void routes_free(struct routes *r);
 /* NULL: nobody's number. */
 const struct route *routes_find(const struct routes *r, const char *number);
+/* Is it anybody's? Cheaper than finding it. */
+bool routes_has(const struct routes *r, const char *number);
 size_t routes_count(const struct routes *r);
 /* The version this user's calls are routed by; INT64_MAX: no number of his is known; 0: not yet
  * known, rows are on their way. */
@@ -50,7 +52,8 @@ void routes_on_applied(struct routes *r, routes_applied_fn *fn, void *arg);
 struct routes_table;
 int routes_table_new(struct routes_table **out) PAT_MUST_CHECK;
 void routes_table_free(struct routes_table *t);
-const struct route *routes_table_find(const struct routes_table *t, const char *number);
+const struct route *routes_table_find(struct routes_table *t, const char *number);
+bool routes_table_has(const struct routes_table *t, const char *number);
 size_t routes_table_count(const struct routes_table *t);
 int64_t routes_table_user_version(const struct routes_table *t, const char *user);
 /* One row as the snapshot and the query give it:
@@ -61,7 +64,10 @@ int routes_table_put(struct routes_table *t, struct pat_json *row_take);
 /* Drops the rows of this user (NULL: of all) not seen since the last call of this kind for them. */
 void routes_table_drop_unseen(struct routes_table *t, const char *user);
 void routes_table_unsee(struct routes_table *t, const char *user);
-/* One row a line. */
-int routes_table_print(const struct routes_table *t, struct pat_buf *out) PAT_MUST_CHECK;
+/* Some rows from *at (0 at first) on, one a line, until routes_table_printed. What is put or
+ * dropped meanwhile may be missing or come twice. */
+int routes_table_print(struct routes_table *t, size_t *at, size_t rows,
+                       struct pat_buf *out) PAT_MUST_CHECK;
+bool routes_table_printed(const struct routes_table *t, size_t at);
 
 #endif

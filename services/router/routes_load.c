@@ -1,7 +1,8 @@
 /* routes_load.c - keeps the table of numbers true: first load, pushed changes, snapshot file.
  *
- * One fetch is under way at a time. Users heard of meanwhile wait in a set; too many, or a doubt
- * (reconnect), and everything is fetched. Readiness is the health check "routes".
+ * One fetch is under way at a time. Users heard of meanwhile wait in a set and are fetched
+ * together, before anything else; too many, or a doubt (reconnect), and everything is fetched, page
+ * by page, so that a change never waits for a million rows. Readiness is the health check "routes".
  */
 #include "routes.h"
 
@@ -22,8 +23,14 @@
 #define SNAPSHOT_AFTER_MS 2000
 /* Without Postgres at the start: how long to wait before yesterday's snapshot will do. */
 #define SNAPSHOT_PATIENCE_MS 1500
-#define WAITING_MAX          256
-#define SNAPSHOT_MAX         ((size_t)1 << 30)
+#define WAITING_MAX          20000
+#define BATCH_USERS          500
+#define PAGE_ROWS            "100" /* some milliseconds of Postgres, and of our loop */
+/* All of it is read again this much less often than reading it took. */
+#define REFRESH_SHARE 20
+/* Of the snapshot at once: on the loop, and in memory. */
+#define SNAPSHOT_ROWS 200
+#define SNAPSHOT_MAX  ((size_t)64 << 20)
 
 #define QUERY                                                                                                     \
     "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, "  \
@@ -34,7 +41,7 @@
     "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end || "      \
     "coalesce((select jsonb_build_object('record_calls', x.u -> 'record_calls') from (select to_jsonb(p) as u "   \
     "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}'), 'policies', "              \
-    "k.policies) from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "             \
+    "k.policies), r.number from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "   \
     "left join patchbay.route_policies k on k.agent_config_id = r.agent_config_id "                               \
     "left join patchbay.retell_tombstones t on t.agent_id = r.retell_agent_id "                                   \
     "left join patchbay.retell_agents p on p.agent_config_id = r.agent_config_id and p.agent_id = r.retell_agent_id"
@@ -53,7 +60,11 @@ struct routes {
     bool all_waiting;
     bool fetching;
     bool loaded;
-    char fetching_user[PAT_ID_LEN + 1]; /* "" = everything */
+    bool from_snapshot;
+    bool reading_all; /* from after_number on */
+    char after_number[NUMBER_MAX];
+    int64_t all_begun_ms;
+    struct pat_buf batch; /* "{user,user}": being fetched; empty: a page of all */
     char *snapshot_file;
     struct snapshot_job *writing;
     pat_db_id query;
@@ -71,59 +82,88 @@ static void fetch_next(struct routes *r);
 
 /* ------------------------------------------------------------------ snapshot */
 
-/* Outlives routes_free: the pool thread may still be writing. */
+/* Written piece by piece: some rows are printed on the loop, the pool writes them, and so on.
+ * Outlives routes_free: the pool thread may still be writing. */
 struct snapshot_job {
     struct routes *r; /* NULL once the routes are gone */
     struct pat_buf text;
-    char *file;
+    char *tmp, *file;
+    size_t at;
+    int fd;
+    bool last;
     int err;
 };
 
 static void write_work(void *arg)
 {
     struct snapshot_job *job = arg;
-    char tmp[4096];
-    int fd;
 
-    job->err = PAT_EIO;
-    if ((size_t)snprintf(tmp, sizeof tmp, "%s.new", job->file) >= sizeof tmp)
+    if (job->fd < 0)
+        job->fd = open(job->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (job->fd < 0) {
+        job->err = PAT_EIO;
         return;
-    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return;
+    }
     for (size_t at = 0; at < job->text.len;) {
-        ssize_t n = write(fd, job->text.data + at, job->text.len - at);
+        ssize_t n = write(job->fd, job->text.data + at, job->text.len - at);
 
-        if (n < 0 && errno != EINTR)
-            goto out;
+        if (n < 0 && errno != EINTR) {
+            job->err = PAT_EIO;
+            return;
+        }
         at += n > 0 ? (size_t)n : 0;
     }
-    if (!fsync(fd) && !rename(tmp, job->file))
-        job->err = PAT_OK;
-out:
-    close(fd);
+    if (job->last && (fsync(job->fd) || rename(job->tmp, job->file)))
+        job->err = PAT_EIO;
+}
+
+static void job_free(struct snapshot_job *job)
+{
+    if (job->err)
+        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_S("file", job->file),
+                PAT_ERR(job->err));
+    if (job->r)
+        job->r->writing = NULL;
+    if (job->fd >= 0)
+        close(job->fd);
+    pat_buf_fini(&job->text);
+    free(job->tmp);
+    free(job->file);
+    free(job);
+}
+
+static void write_done(void *arg);
+
+static void write_some(struct snapshot_job *job)
+{
+    struct routes *r = job->r;
+
+    pat_buf_reset(&job->text);
+    job->err = routes_table_print(r->table, &job->at, SNAPSHOT_ROWS, &job->text);
+    job->last = routes_table_printed(r->table, job->at);
+    if (!job->err)
+        job->err = pat_loop_work(r->d->loop, write_work, write_done, job);
+    if (job->err)
+        job_free(job);
 }
 
 static void write_done(void *arg)
 {
     struct snapshot_job *job = arg;
 
-    if (job->err)
-        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_S("file", job->file),
-                PAT_ERR(job->err));
-    if (job->r)
-        job->r->writing = NULL;
-    pat_buf_fini(&job->text);
-    free(job->file);
-    free(job);
+    if (job->err || job->last || !job->r)
+        job_free(job);
+    else
+        write_some(job);
 }
 
 static void write_snapshot(void *arg)
 {
     struct routes *r = arg;
     struct snapshot_job *job;
+    size_t n = strlen(r->snapshot_file) + sizeof ".new";
 
-    if (r->writing) {
+    if (r->writing || r->reading_all) {
         pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
         return;
     }
@@ -131,17 +171,18 @@ static void write_snapshot(void *arg)
     if (!job)
         return;
     pat_buf_init(&job->text, SNAPSHOT_MAX);
+    job->fd = -1;
     job->file = strdup(r->snapshot_file);
-    if (!job->file || routes_table_print(r->table, &job->text) ||
-        pat_loop_work(r->d->loop, write_work, write_done, job)) {
-        pat_buf_fini(&job->text);
-        free(job->file);
-        free(job);
-        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_ERR(PAT_ENOMEM));
+    job->tmp = malloc(n);
+    if (!job->file || !job->tmp) {
+        job->err = PAT_ENOMEM;
+        job_free(job);
         return;
     }
+    snprintf(job->tmp, n, "%s.new", r->snapshot_file);
     job->r = r;
     r->writing = job;
+    write_some(job);
 }
 
 static void put_line(struct routes *r, const char *line, size_t len)
@@ -172,6 +213,7 @@ static void read_snapshot(struct routes *r)
         put_line(r, line, (size_t)n - (line[n - 1] == '\n'));
     free(line);
     fclose(f);
+    r->from_snapshot = routes_table_count(r->table);
     pat_log(PAT_INFO, "routes.snapshot_read", PAT_I("numbers", routes_table_count(r->table)));
 }
 
@@ -183,35 +225,78 @@ static void set_ready(struct routes *r, const char *from)
     pat_health_set(r->d->health, "routes", true, from);
 }
 
+static void put_row(struct routes *r, const char *text)
+{
+    struct pat_json *row;
+    int err = pat_json_parse(&row, text, strlen(text), NULL);
+
+    if (!err)
+        err = routes_table_put(r->table, row);
+    if (err && err != PAT_ESTALE)
+        pat_log(PAT_WARN, "routes.row_ignored", PAT_ERR(err));
+}
+
+/* "{a,b}", each of them. */
+static void each_of_batch(struct routes *r, void (*fn)(struct routes *r, const char *user))
+{
+    char user[PAT_ID_LEN + 1];
+
+    for (size_t at = 1; at + PAT_ID_LEN < r->batch.len; at += PAT_ID_LEN + 1) {
+        memcpy(user, r->batch.data + at, PAT_ID_LEN);
+        user[PAT_ID_LEN] = 0;
+        fn(r, user);
+    }
+}
+
+static void unsee(struct routes *r, const char *user)
+{
+    routes_table_unsee(r->table, user);
+}
+
+static void drop_unseen(struct routes *r, const char *user)
+{
+    int64_t version;
+
+    routes_table_drop_unseen(r->table, user);
+    version = routes_table_user_version(r->table, user);
+    pat_log(PAT_INFO, "routes.changed", PAT_S("user", user),
+            PAT_I("version", version == INT64_MAX ? 0 : version));
+    if (r->applied)
+        r->applied(user, version, r->applied_arg);
+}
+
+static void all_read(struct routes *r)
+{
+    int64_t took = pat_now_ms() - r->all_begun_ms;
+
+    r->reading_all = false;
+    routes_table_drop_unseen(r->table, NULL);
+    if (!r->loaded)
+        pat_log(PAT_INFO, "routes.loaded", PAT_I("numbers", routes_table_count(r->table)),
+                PAT_I("took_ms", took));
+    r->loaded = true;
+    if (took * REFRESH_SHARE > REFRESH_MS)
+        pat_timer_start(&r->refresh, took * REFRESH_SHARE);
+    if (r->applied)
+        r->applied(NULL, 0, r->applied_arg);
+}
+
 static void apply(struct routes *r, const struct pat_db_result *res)
 {
-    const char *user = *r->fetching_user ? r->fetching_user : NULL;
+    size_t n = pat_db_rows(res);
 
-    routes_table_unsee(r->table, user);
-    for (size_t i = 0; i < pat_db_rows(res); i++) {
-        const char *text = pat_db_value(res, i, 0);
-        struct pat_json *row;
-        int err = pat_json_parse(&row, text, strlen(text), NULL);
-
-        if (!err)
-            err = routes_table_put(r->table, row);
-        if (err && err != PAT_ESTALE)
-            pat_log(PAT_WARN, "routes.row_ignored", PAT_ERR(err));
-    }
-    routes_table_drop_unseen(r->table, user);
-    set_ready(r, "postgres");
-    if (!user) {
-        if (!r->loaded)
-            pat_log(PAT_INFO, "routes.loaded", PAT_I("numbers", routes_table_count(r->table)));
-        r->loaded = true;
-    } else {
-        pat_log(PAT_INFO, "routes.changed", PAT_S("user", user),
-                PAT_I("numbers", pat_db_rows(res)));
-    }
-    if (*r->snapshot_file && !pat_timer_running(&r->snapshot))
+    each_of_batch(r, unsee);
+    for (size_t i = 0; i < n; i++)
+        put_row(r, pat_db_value(res, i, 0));
+    each_of_batch(r, drop_unseen);
+    if (!r->batch.len && n)
+        (void)pat_strcpy(r->after_number, sizeof r->after_number, pat_db_value(res, n - 1, 1));
+    if (!r->batch.len && n < strtoul(PAGE_ROWS, NULL, 10))
+        all_read(r);
+    if (r->loaded)
+        set_ready(r, "postgres");
+    if (*r->snapshot_file && r->loaded && !pat_timer_running(&r->snapshot))
         pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
-    if (r->applied)
-        r->applied(user, user ? routes_table_user_version(r->table, user) : 0, r->applied_arg);
 }
 
 static void want_user(struct routes *r, const char *id, size_t len)
@@ -219,7 +304,7 @@ static void want_user(struct routes *r, const char *id, size_t len)
     struct waiting_user *u;
     char text[PAT_ID_LEN + 1];
 
-    if (r->all_waiting || len != PAT_ID_LEN)
+    if (len != PAT_ID_LEN)
         return;
     memcpy(text, id, len);
     text[len] = 0;
@@ -246,6 +331,11 @@ static void forget_waiting(struct routes *r)
     }
 }
 
+static void want_again(struct routes *r, const char *user)
+{
+    want_user(r, user, PAT_ID_LEN);
+}
+
 static void on_rows(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct routes *r = arg;
@@ -259,45 +349,62 @@ static void on_rows(int err, const struct pat_db_result *const *results, size_t 
     }
     pat_log(PAT_WARN, "routes.fetch_failed", PAT_ERR(err),
             PAT_S("why", n ? pat_db_message(results[0]) : NULL));
-    if (*r->fetching_user)
-        want_user(r, r->fetching_user, PAT_ID_LEN);
-    else
-        r->all_waiting = true;
+    each_of_batch(r, want_again);
     pat_timer_start(&r->retry, RETRY_MS);
 }
 
 static int start_fetch(struct routes *r)
 {
-    const char *params[] = { r->fetching_user };
+    const char *params[] = { r->batch.len ? r->batch.data : r->after_number };
 
-    if (!*r->fetching_user)
-        return pat_db_run1(r->d->db, "routes_all", QUERY, NULL, 0, FETCH_TIMEOUT_MS, on_rows, r,
-                           &r->query);
-    return pat_db_run1(r->d->db, "routes_user", QUERY " where r.user_id = $1", params, 1,
+    if (r->batch.len)
+        return pat_db_run1(r->d->db, "routes_users", QUERY " where r.user_id = any($1::uuid[])",
+                           params, 1, FETCH_TIMEOUT_MS, on_rows, r, &r->query);
+    return pat_db_run1(r->d->db, "routes_page",
+                       QUERY " where r.number > $1 order by r.number limit " PAGE_ROWS, params, 1,
                        FETCH_TIMEOUT_MS, on_rows, r, &r->query);
+}
+
+/* Those who wait, as many as a query is good for. */
+static int take_batch(struct routes *r)
+{
+    struct waiting_user *u, *next;
+    int n = 0;
+
+    pat_buf_reset(&r->batch);
+    HASH_ITER(hh, r->waiting, u, next)
+    {
+        if (n++ == BATCH_USERS)
+            break;
+        pat_buf_add(&r->batch, n == 1 ? "{" : ",", 1);
+        pat_buf_adds(&r->batch, u->id);
+        HASH_DEL(r->waiting, u);
+        free(u);
+    }
+    return n ? pat_buf_add(&r->batch, "}", 1) : PAT_OK;
+}
+
+static void begin_all(struct routes *r)
+{
+    r->all_waiting = false;
+    r->reading_all = true;
+    r->all_begun_ms = pat_now_ms();
+    r->after_number[0] = 0;
+    routes_table_unsee(r->table, NULL);
 }
 
 static void fetch_next(struct routes *r)
 {
-    if (r->fetching || (!r->all_waiting && !r->waiting))
+    if (r->fetching || (!r->all_waiting && !r->reading_all && !r->waiting))
         return;
-    if (r->all_waiting) {
-        forget_waiting(r);
-        r->fetching_user[0] = 0;
-        r->all_waiting = false;
-    } else {
-        struct waiting_user *u = r->waiting;
-
-        memcpy(r->fetching_user, u->id, sizeof u->id);
-        HASH_DEL(r->waiting, u);
-        free(u);
-    }
+    if (r->all_waiting)
+        begin_all(r);
     r->fetching = true;
-    if (start_fetch(r)) {
-        r->fetching = false;
-        r->all_waiting = true;
-        pat_timer_start(&r->retry, RETRY_MS);
-    }
+    if (!take_batch(r) && !start_fetch(r))
+        return;
+    r->fetching = false;
+    r->all_waiting = true;
+    pat_timer_start(&r->retry, RETRY_MS);
 }
 
 static void fetch_again(void *arg)
@@ -333,9 +440,27 @@ static void on_notify(const char *channel, const char *payload, void *arg)
         want_all(arg);
 }
 
+/* Postgres has told of it before, mostly: then it is known. The version stands in the event's data,
+ * which our own trigger has written. */
+static bool is_known(const struct routes *r, const struct pat_msg *m)
+{
+    static const char mark[] = "\"version\":";
+    const char *user = m->subject + strlen(SUBJECT), *at = strstr(m->data, mark);
+    char id[PAT_ID_LEN + 1];
+    int64_t known;
+
+    if (!at || strcspn(user, ".") != PAT_ID_LEN)
+        return false;
+    memcpy(id, user, PAT_ID_LEN);
+    id[PAT_ID_LEN] = 0;
+    known = routes_table_user_version(r->table, id);
+    return known != INT64_MAX && known >= strtoll(at + sizeof mark - 1, NULL, 10);
+}
+
 static void on_event(const struct pat_msg *m, void *arg)
 {
-    hear(arg, m->subject);
+    if (!is_known(arg, m))
+        hear(arg, m->subject);
 }
 
 static void on_bus(bool up, void *arg)
@@ -349,14 +474,15 @@ static void on_refresh(void *arg)
     struct routes *r = arg;
 
     pat_timer_start(&r->refresh, REFRESH_MS);
-    want_all(r);
+    if (!r->reading_all)
+        want_all(r);
 }
 
 static void on_patience_over(void *arg)
 {
     struct routes *r = arg;
 
-    if (r->loaded || !routes_table_count(r->table))
+    if (r->loaded || !r->from_snapshot)
         return;
     pat_log(PAT_WARN, "routes.serving_snapshot", PAT_I("numbers", routes_table_count(r->table)));
     set_ready(r, "snapshot");
@@ -382,6 +508,7 @@ int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_f
         return err;
     r->d = d;
     r->snapshot_file = strdup(snapshot_file);
+    pat_buf_init(&r->batch, (size_t)(BATCH_USERS + 1) * (PAT_ID_LEN + 1));
     if (!r->snapshot_file || routes_table_new(&r->table))
         goto fail;
     err = pat_timer_init(&r->retry, d->loop, fetch_again, r);
@@ -426,6 +553,7 @@ void routes_free(struct routes *r)
     pat_timer_fini(&r->patience);
     forget_waiting(r);
     routes_table_free(r->table);
+    pat_buf_fini(&r->batch);
     free(r->snapshot_file);
     free(r);
 }
@@ -437,7 +565,9 @@ const struct route *routes_find(const struct routes *r, const char *number)
 
 int64_t routes_user_version(const struct routes *r, const char *user)
 {
-    return !r->loaded || r->fetching ? 0 : routes_table_user_version(r->table, user);
+    /* A page of a full read changes nothing that is not in the table a moment later. */
+    return !r->loaded || (r->fetching && r->batch.len) ? 0
+                                                       : routes_table_user_version(r->table, user);
 }
 
 void routes_want(struct routes *r, const char *user)
@@ -450,6 +580,11 @@ void routes_on_applied(struct routes *r, routes_applied_fn *fn, void *arg)
 {
     r->applied = fn;
     r->applied_arg = arg;
+}
+
+bool routes_has(const struct routes *r, const char *number)
+{
+    return routes_table_has(r->table, number);
 }
 
 size_t routes_count(const struct routes *r)
