@@ -83,10 +83,24 @@ static void on_fallback(struct pat_httpd_req *http, void *arg)
     carrier_fini(&c);
 }
 
+/* The static document's (static_doc.h) message is recorded; nobody knows of which call. The
+ * recording itself is found at the carrier. */
+static void on_recorded(struct pat_httpd_req *http, void *arg)
+{
+    struct carrier_req c;
+
+    if (carrier_read(&c, arg, http, false))
+        return;
+    callback_hangup(arg, http, c.form);
+    carrier_fini(&c);
+}
+
 int fallback_routes(struct router *r)
 {
     int err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/fallback", 0, on_fallback, r);
 
+    if (!err)
+        err = pat_httpd_route(r->httpd, "GET", "/v1/signalwire/fallback", 0, on_fallback, r);
     return err ? err
-               : pat_httpd_route(r->httpd, "GET", "/v1/signalwire/fallback", 0, on_fallback, r);
+               : pat_httpd_route(r->httpd, "POST", "/v1/signalwire/recorded", 0, on_recorded, r);
 }

@@ -7,6 +7,7 @@
 #include "rehearse.h"
 #include "repeat.h"
 #include "routes.h"
+#include "static_doc.h"
 #include "transfer.h"
 #include "voicemail.h"
 #include "watch.h"
@@ -212,12 +213,14 @@ int main(int argc, char **argv)
         .n_rows = sizeof rows / sizeof rows[0],
         .conf_size = sizeof(struct router_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
-        .more_usage = EXPLAIN_USAGE,
+        .more_usage = EXPLAIN_USAGE STATIC_DOC_USAGE,
         .start = start,
         .drain = drain,
         .stop = stop,
     };
 
+    if (argc > 1 && static_doc_wanted(argv[1]))
+        return static_doc_cli(argv[1]);
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--explain"))
             return explain_cli(argc, argv);

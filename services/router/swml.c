@@ -120,7 +120,8 @@ int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const ch
     pat_json_set_bool(r, "beep", true);
     pat_json_set_str(r, "format", "wav");
     pat_json_set_int(r, "max_length", conf->voicemail_max_s);
-    pat_json_set_str(r, "status_url", status_url);
+    if (status_url)
+        pat_json_set_str(r, "status_url", status_url);
     swml_step(steps, "record", r);
     swml_step(steps, "hangup", pat_json_obj());
     return swml_finish(out, steps);

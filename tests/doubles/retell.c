@@ -3,8 +3,9 @@
  * The SIP side is played over HTTP (sip.h of this folder says how): an INVITE names a registered
  * call, or gets 404. A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
- * any_agent, register_ms, call_ms, answer_ms, sip_status, repeat_webhooks, shuffle_webhooks,
- * gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes, no_ranges.
+ * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
+ * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
+ * no_ranges.
  */
 #include "retell.h"
 
@@ -459,6 +460,21 @@ static void on_bye(struct pat_httpd_req *r, void *arg)
     dbl_reply(r, c ? 200 : 404, pat_json_obj());
 }
 
+/* Something breaks in all calls under way: Retell knows by what, or ("vanish") does not know. */
+static void break_calls(struct retell *rt, const char *reason)
+{
+    for (struct retell_call *c = rt->calls; c; c = c->next) {
+        if (!c->ongoing || c->ended)
+            continue;
+        if (strcmp(reason, "vanish")) {
+            retell_end(c, reason);
+            continue;
+        }
+        pat_strcpy(c->reason, sizeof c->reason, reason);
+        tell_carrier(c);
+    }
+}
+
 /* ------------------------------------------------------------------ the desk */
 
 static bool control(struct dbl *d, const char *key, const struct pat_json *value)
@@ -482,6 +498,8 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         rt->answer_ms = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "sip_status"))
         rt->sip_status = (int)pat_json_value_num(value);
+    else if (!strcmp(key, "break_calls"))
+        break_calls(rt, text ? text : "error_unknown");
     else if (!strcmp(key, "repeat_webhooks"))
         rt->repeat_webhooks = dbl_flag(value);
     else if (!strcmp(key, "shuffle_webhooks"))

@@ -65,7 +65,8 @@ struct sw_call {
     char answer_url[SW_URL_MAX]; /* of a phone's leg: asked for when somebody answers */
     bool swml;
     struct pat_json *vars;   /* SWML's */
-    char leg_cb[SW_URL_MAX]; /* SWML: told of the dialled SIP leg's end */
+    char leg_cb[SW_URL_MAX]; /* told of the dialled SIP leg; of its end by SWML only */
+    unsigned leg_events;     /* which */
     struct pat_json *story;  /* what happened, for GET /calls/{sid} */
     struct cxml_doc doc;
     int at; /* verb being played */

@@ -181,6 +181,33 @@ static const char *dial_status(int sip)
     return sip == 486 || sip == 600 ? "busy" : sip == 408 || sip == 480 ? "no-answer" : "failed";
 }
 
+/* The dialled SIP leg has been answered: told where the document asked for it. */
+static void tell_answered(struct sw_call *c)
+{
+    struct sw_form f = { 0 };
+
+    if (!*c->leg_cb || !(c->leg_events & SW_ANSWERED))
+        return;
+    if (c->swml) {
+        struct pat_json *p = dbl_obj("call_id", c->dial_sid.s);
+
+        pat_json_set_str(p, "call_state", "answered");
+        pat_json_set_str(p, "direction", "outbound");
+        sw_swml_tell(c, c->leg_cb, "calling.call.state", p);
+        return;
+    }
+    sw_form_add(&f, "CallSid", c->dial_sid.s);
+    sw_form_add(&f, "ParentCallSid", c->sid.s);
+    sw_form_add(&f, "AccountSid", c->sw->project);
+    sw_form_add(&f, "ApiVersion", "2010-04-01");
+    sw_form_add(&f, "From", c->from);
+    sw_form_add(&f, "To", c->to);
+    sw_form_add(&f, "CallStatus", "in-progress");
+    sw_form_add(&f, "Direction", "outbound-dial");
+    sw_form_add(&f, "SequenceNumber", "2");
+    sw_tell(c, c->leg_cb, &f);
+}
+
 static void on_invite_answered(int err, const struct pat_http_res *res, void *arg)
 {
     struct sw_call *c = arg;
@@ -201,6 +228,7 @@ static void on_invite_answered(int err, const struct pat_http_res *res, void *ar
     c->state = SW_BRIDGED;
     pat_strcpy(c->dialog, sizeof c->dialog, pat_json_str_or(j, "dialog", ""));
     sw_note(c, "bridged", dbl_obj("dialog", c->dialog));
+    tell_answered(c);
     if (wait_for_end(c))
         sw_leg_over(c, "failed", 503);
 }
@@ -250,8 +278,8 @@ static void dial_sip(struct sw_call *c, const struct cxml_node *dial, const stru
 
     sip_host(host, sizeof host, sip->text);
     base = base_of(c->sw, host);
-    if (c->swml)
-        pat_strcpy(c->leg_cb, sizeof c->leg_cb, cxml_attr(sip, "statusCallback"));
+    pat_strcpy(c->leg_cb, sizeof c->leg_cb, cxml_attr(sip, "statusCallback"));
+    c->leg_events = sw_phone_events(cxml_attr(sip, "statusCallbackEvent"));
     if (!base) {
         sw_leg_over(c, "failed", 404);
         return;
