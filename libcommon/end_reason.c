@@ -51,6 +51,8 @@ static const struct pat_end_reason table[] = {
     { "room_closed", PAT_OWNER_US, "answered", "the room was closed around the agent" },
     { "shutdown", PAT_OWNER_US, "answered", "the process that served was told to stop" },
     { "speech_failed", PAT_OWNER_PROVIDER, "failed", "the voice could not be begun with" },
+    { "stack_lost", PAT_OWNER_PROVIDER, "answered",
+      "the stack had lost the call while the caller was still on the line" },
     { "stt_failed", PAT_OWNER_PROVIDER, "answered", "no recogniser was left that worked" },
     { "tokens_limit", PAT_OWNER_US, "answered", "the call had used the model's words it may" },
     { "transferred", PAT_OWNER_US, "transferred",

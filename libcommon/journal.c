@@ -385,7 +385,7 @@ void journal_accept(struct pat_journal *j, struct entry *e)
 
 bool pat_journal_told(struct pat_journal *j, const struct pat_id *id)
 {
-    return journal_seen_has(&j->seen, id);
+    return j && journal_seen_has(&j->seen, id);
 }
 
 /* What there is to say, in either form; data is consumed. */

@@ -77,6 +77,16 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
         note_form(r, ref);
 }
 
+void leg_note_end(struct router *r, const char *call, int64_t epoch, const char *reason)
+{
+    struct pat_buf v;
+
+    pat_buf_init(&v, VALUE_MAX);
+    pat_buf_addf(&v, "{\"reason\":\"%s\",\"epoch\":%lld}", reason, (long long)epoch);
+    publish(r, call, "end", &v);
+    pat_buf_fini(&v);
+}
+
 /* ------------------------------------------------------------------ finding */
 
 enum { ASK_LEG, ASK_SERVED, ASK_END, ASK_ACTION, ASK_ROW, ASKS };

@@ -4,6 +4,8 @@
 #include "explain.h"
 #include "guard.h"
 #include "health.h"
+#include "lifecycle_fetch.h"
+#include "reconcile.h"
 #include "rehearse.h"
 #include "repeat.h"
 #include "routes.h"
@@ -48,6 +50,23 @@ static const struct pat_conf_row rows[] = {
         "how the carrier reaches it", .arg = "tls,tcp,udp"),
     ROW("PAT_LIVEKIT_SIP_USERNAME", PAT_CONF_STR, livekit_sip_username, NULL,
         "digest user of LiveKit's inbound trunk"),
+    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, NULL,
+        "S3: the access key's id"),
+    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
+        "the bucket messages are kept in"),
+    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
+        "S3: the bucket is part of the host name, not of the path"),
+    ROW("PAT_RECORDING_PUBLIC_URL", PAT_CONF_URL, recording_public_url, NULL,
+        "stands before an object's key in a message's URL; empty: the store's own address",
+        .arg = "http,https"),
+    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
+    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, NULL,
+        "S3: the access key's secret; Supabase: a secret API key"),
+    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
+        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
+    ROW("PAT_RECORDING_URL", PAT_CONF_URL, recording_url, NULL,
+        "the object store messages are brought to; empty: they stay with the carrier",
+        .arg = "http,https"),
     ROW("PAT_RETELL_PROVIDER_URL", PAT_CONF_URL, provider_url, NULL,
         "retell-provider's inside port, used while NATS is away", .arg = "http,https"),
     ROW("PAT_RETELL_SIP_HOST", PAT_CONF_STR, retell_sip_host, "sip.retellai.com",
@@ -57,6 +76,9 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_ROUTER_CALLER_PER_MIN", PAT_CONF_INT, caller_per_min, "60",
         "calls of one caller to one number within a minute; more are busy; 0: any", .min = 0,
         .max = 1000000),
+    ROW("PAT_ROUTER_CHORES_EVERY", PAT_CONF_MS, chores_ms, "1m",
+        "how often the carrier's lists of legs and of recordings are gone through", .min = 100,
+        .max = 86400000),
     ROW("PAT_ROUTER_DIAL_TIMEOUT_S", PAT_CONF_INT, dial_timeout_s, "8",
         "seconds a stack may ring before the next is tried", .min = 5, .max = 600),
     ROW("PAT_ROUTER_FORWARDS_PER_CALLER", PAT_CONF_INT, forwards_per_caller, "3",
@@ -84,6 +106,9 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_ROUTER_PUBLIC_URL", PAT_CONF_URL, public_url, NULL,
         "that place as the carrier knows it; signatures are over it", .arg = "http,https",
         .flags = PAT_CONF_REQUIRED),
+    ROW("PAT_ROUTER_RECONCILE_MS", PAT_CONF_MS, reconcile_ms, "15s",
+        "how often calls are looked for that nobody tells of any more; 0: never", .min = 0,
+        .max = 3600000),
     ROW("PAT_ROUTER_REDIALS", PAT_CONF_INT, redials, "2",
         "times a leg of one call that has died is dialled again", .min = 0, .max = 10),
     ROW("PAT_ROUTER_SAY_VOICE", PAT_CONF_STR, say_voice, NULL,
@@ -104,6 +129,8 @@ static const struct pat_conf_row rows[] = {
         "+1,!+1242,!+1246,!+1264,!+1268,!+1284,!+1345,!+1441,!+1473,!+1649,!+1658,!+1664,!+1721,"
         "!+1758,!+1767,!+1784,!+1809,!+1829,!+1849,!+1868,!+1869,!+1876,!+1900",
         "where transfers may go; ! forbids, the longest prefix decides"),
+    ROW("PAT_ROUTER_VOICEMAIL_MAX_BYTES", PAT_CONF_INT, voicemail_max_bytes, "67108864",
+        "largest file of a message that is fetched from the carrier", .min = 4096, .max = 1 << 30),
     ROW("PAT_ROUTER_VOICEMAIL_MAX_S", PAT_CONF_INT, voicemail_max_s, "120",
         "longest voicemail message in seconds", .min = 10, .max = 3600),
     ROW("PAT_ROUTER_VOICEMAIL_TRANSCRIBE", PAT_CONF_BOOL, voicemail_transcribe, "true",
@@ -175,6 +202,10 @@ static int start(struct pat_daemon *d, void *arg)
         err = actions_new(&r->actions, r);
     if (!err)
         err = explain_serve(r);
+    if (!err)
+        err = fetch_new(&r->fetch, r);
+    if (!err)
+        err = reconcile_new(&r->reconcile, r);
     return err ? err : pat_daemon_open(d, &r->httpd, "http", &door, routes, r);
 }
 
@@ -183,6 +214,9 @@ static void drain(struct pat_daemon *d, void *arg)
     struct router *r = arg;
 
     confirm_leave(r->confirm);
+    reconcile_free(r->reconcile);
+    fetch_free(r->fetch);
+    r->fetch = NULL;
     pat_daemon_leave(d, r->httpd, &r->journal);
 }
 

@@ -4,14 +4,14 @@
 #include "guard.h"
 
 #include "ends.h"
-#include "text.h"
+#include "record_int.h"
 #include "version.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PUT_CALL "select patchbay.put_call($1::jsonb)"
-static void about(struct text *data, const struct callref *c)
+void record_about(struct text *data, const struct callref *c)
 {
     text_init(data, 0);
     text_str(data, "call_id", c->call.s);
@@ -38,35 +38,45 @@ static void call_facts(struct text *facts, const struct router *r, const struct 
     text_time(facts, "offered_at", c->offered_ms);
 }
 
-static int add(struct router *r, const struct pat_event *e, struct text *data, struct text *facts)
+static int add(struct router *r, const struct pat_event *e, struct text *data,
+               const struct pat_db_stmt *stmts, size_t n)
 {
-    const char *params[1];
-    struct pat_db_stmt stmt = { "put_call", PUT_CALL, 1, params };
-
     if (!text_end(data))
         return data->b.err;
-    params[0] = facts ? text_end(facts) : NULL;
-    if (facts && !params[0])
-        return facts->b.err;
-    return pat_journal_add_text(r->journal, e, data->b.data, &stmt, facts ? 1 : 0);
+    return pat_journal_add_text(r->journal, e, data->b.data, stmts, n);
+}
+
+void record_say(struct router *r, const struct callref *c, const struct record_news *news,
+                struct text *data)
+{
+    struct pat_event e = { .area = "call",
+                           .name = news->name,
+                           .user_id = c->user,
+                           .key = c->call.s,
+                           .source = "/patchbay/router",
+                           .id = news->id };
+    int err = add(r, &e, data, news->stmts, news->n);
+
+    if (err)
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("what", news->name),
+                PAT_ERR(err));
+    text_fini(data);
 }
 
 /* texts: the event's data and, or NULL, what the row gets. Ends and frees both. */
 static void say(struct router *r, const struct callref *c, const char *name,
                 const struct pat_id *id, struct text *const texts[2])
 {
-    struct pat_event e = { .area = "call",
-                           .name = name,
-                           .user_id = c->user,
-                           .key = c->call.s,
-                           .source = "/patchbay/router",
-                           .id = id };
-    int err = add(r, &e, texts[0], texts[1]);
+    const char *params[1] = { texts[1] ? text_end(texts[1]) : NULL };
+    struct pat_db_stmt stmt = { "put_call", PUT_CALL, 1, params };
 
-    if (err)
-        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("what", name),
-                PAT_ERR(err));
-    text_fini(texts[0]);
+    if (texts[1] && !params[0])
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("what", "row"),
+                PAT_ERR(texts[1]->b.err));
+    record_say(
+        r, c,
+        &(struct record_news){ .name = name, .id = id, .stmts = &stmt, .n = params[0] ? 1 : 0 },
+        texts[0]);
     if (texts[1])
         text_fini(texts[1]);
 }
@@ -76,7 +86,7 @@ static void say_offered(struct router *r, const struct callref *c)
     struct pat_id id = pat_event_id_once(c->call.s, "offered");
     struct text data;
 
-    about(&data, c);
+    record_about(&data, c);
     text_or_null(&data, "agent_config_id", c->agent_config);
     text_str(&data, "to", c->to);
     text_or_null(&data, "from", c->from);
@@ -84,6 +94,21 @@ static void say_offered(struct router *r, const struct callref *c)
     text_str(&data, "carrier", r->conf->carrier);
     text_str(&data, "carrier_call_id", c->carrier_call);
     say(r, c, "offered", &id, (struct text *const[2]){ &data, NULL });
+}
+
+void record_found(struct router *r, const struct callref *c)
+{
+    struct text facts;
+    const char *params[1];
+    struct pat_db_stmt stmt = { "put_call", PUT_CALL, 1, params };
+
+    say_offered(r, c);
+    call_facts(&facts, r, c, "routed");
+    text_time(&facts, "routed_at", c->offered_ms);
+    params[0] = text_end(&facts);
+    if (!params[0] || pat_journal_add(r->journal, NULL, NULL, &stmt, 1))
+        pat_log(PAT_ERROR, "record.lost", PAT_S("call", c->call.s), PAT_S("what", "row"));
+    text_fini(&facts);
 }
 
 /* Constant names: nothing in them needs escaping. */
@@ -106,7 +131,7 @@ void record_routed(struct router *r, const struct callref *c, const struct decis
     struct text data, facts;
 
     say_offered(r, c);
-    about(&data, c);
+    record_about(&data, c);
     text_or_null(&data, "agent_config_id", c->agent_config);
     text_str(&data, "stack", stack_name(d->stack));
     text_str(&data, "action", decide_action_name(d->action));
@@ -136,7 +161,7 @@ void record_failed_over(struct router *r, const struct callref *c, const struct 
 {
     struct text data;
 
-    about(&data, c);
+    record_about(&data, c);
     text_str(&data, "from", stack_name(c->stack));
     text_str(&data, "to", stack_name(s->to));
     text_str(&data, "action", s->action);
@@ -145,33 +170,6 @@ void record_failed_over(struct router *r, const struct callref *c, const struct 
         text_int(&data, "sip_code", s->sip_code);
     text_bool(&data, "redial", s->redial);
     say(r, c, "failed_over", NULL, (struct text *const[2]){ &data, NULL });
-    pat_journal_sync(r->journal);
-}
-
-void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
-                      int64_t duration_ms)
-{
-    struct pat_id id = pat_event_id_once(c->call.s, "voicemail");
-    struct text data;
-
-    about(&data, c);
-    text_str(&data, "recording_url", recording_url);
-    text_ms(&data, "duration_ms", duration_ms);
-    say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
-    pat_journal_sync(r->journal);
-}
-
-void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
-                           const char *words)
-{
-    struct pat_id id = pat_event_id_once(c->call.s, "voicemail_text");
-    struct text data;
-
-    about(&data, c);
-    text_str(&data, "recording_url", recording_url);
-    text_ms(&data, "duration_ms", -1);
-    text_str(&data, "transcript", words);
-    say(r, c, "voicemail", &id, (struct text *const[2]){ &data, NULL });
     pat_journal_sync(r->journal);
 }
 
@@ -200,7 +198,7 @@ void record_ended(struct router *r, const struct callref *c, const struct record
     struct text data, facts;
 
     guard_ended(r, c->call.s);
-    about(&data, c);
+    record_about(&data, c);
     text_str(&data, "stack", c->stack == STACK_NONE ? NULL : stack_name(c->stack));
     text_str(&data, "reason", why->word);
     text_str(&data, "owner", owner);

@@ -24,11 +24,33 @@ struct record_step {
     bool redial;        /* the same leg once more */
 };
 void record_failed_over(struct router *r, const struct callref *c, const struct record_step *s);
-void record_voicemail(struct router *r, const struct callref *c, const char *recording_url,
-                      int64_t duration_ms);
+/* A call that only the carrier knew of: its row, and the offer. */
+void record_found(struct router *r, const struct callref *c);
+
+/* record_message.c: a message the carrier has recorded. */
+struct record_message {
+    const char *recording; /* the carrier's id of it */
+    const char *url;       /* where the carrier keeps it */
+    int64_t length_ms;     /* negative: not known */
+};
+/* "m-" and the id of its row in patchbay.voicemails, made from the carrier's two. */
+#define RECORD_NAME_MAX 40
+void record_message_name(const char *carrier_call, const char *recording,
+                         char out[RECORD_NAME_MAX]);
+/* It is there; its file is to be fetched (lifecycle_fetch.h). */
+void record_voicemail(struct router *r, const struct callref *c, const struct record_message *m);
 /* Its words, as the carrier heard them: the same event again, with the text. */
-void record_voicemail_text(struct router *r, const struct callref *c, const char *recording_url,
-                           const char *text);
+void record_voicemail_text(struct router *r, const struct callref *c,
+                           const struct record_message *m, const char *text);
+/* Its file is in our store: once more, with that address. Of c: call and user. */
+struct record_object {
+    const char *name; /* record_message_name's */
+    const char *object, *url;
+    int64_t duration_ms; /* negative: not known */
+    int64_t bytes;
+};
+void record_voicemail_stored(struct router *r, const struct callref *c,
+                             const struct record_object *o);
 
 /* Owner and outcome are the reason's (end_reason.h). */
 struct record_end {

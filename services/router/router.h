@@ -51,6 +51,17 @@ struct router_conf {
     int64_t forward_daily_cents;
     int64_t forward_unpriced_cents;
     int64_t lease_ms;
+    int64_t reconcile_ms; /* 0: never */
+    int64_t chores_ms;
+    int64_t voicemail_max_bytes;
+    char *recording_access_key;
+    char *recording_bucket;
+    bool recording_by_host;
+    char *recording_public_url;
+    char *recording_region;
+    char *recording_secret_key;
+    char *recording_store; /* "s3", "supabase" */
+    char *recording_url;   /* "": there is none */
 };
 
 enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };
@@ -78,6 +89,8 @@ struct router {
     struct rehearsals *rehearsals;
     struct guard *guard;
     struct confirm *confirm;
+    struct reconcile *reconcile;
+    struct fetch *fetch;
     struct router_stats stats;
 };
 

@@ -5,6 +5,7 @@
 #include "voicemail.h"
 #include "callback.h"
 #include "document.h"
+#include "lifecycle_fetch.h"
 #include "record.h"
 
 #include <string.h>
@@ -59,18 +60,38 @@ static int64_t recorded_ms(const struct carrier_req *c)
     return seconds < 0 || seconds > 24 * 3600 ? -1 : (int64_t)(seconds * 1000);
 }
 
+/* The carrier's id of a recording: its callbacks name it, requests for the next document only have
+ * its address, which ends in it (".../Recordings/<id>", ".../<id>.wav"). */
+static const char *recording_id(const struct carrier_req *c, const char *url, char out[129])
+{
+    const char *sid = carrier_param(c, "RecordingSid"), *last = strrchr(url, '/');
+    size_t len;
+
+    last = last ? last + 1 : url;
+    len = strcspn(last, ".?");
+    if (sid && *sid)
+        return sid;
+    memcpy(out, last, len < 128 ? len : 128);
+    out[len < 128 ? len : 128] = 0;
+    return *out ? out : url;
+}
+
 /* A message, or its absence, ends the call: nothing can follow. */
 static void end_recorded(struct router *r, const struct carrier_req *c, const struct callref *ref)
 {
     bool swml = c->form == CARRIER_SWML;
     const char *url = carrier_param(c, swml ? "params.record.url" : "RecordingUrl");
     int64_t ms = recorded_ms(c);
+    char id[129];
 
     if (!url || !*url) {
         record_ended(r, ref, &(struct record_end){ .reason = "no_message" });
         return;
     }
-    record_voicemail(r, ref, url, ms);
+    record_voicemail(r, ref,
+                     &(struct record_message){
+                         .recording = recording_id(c, url, id), .url = url, .length_ms = ms });
+    fetch_soon(r->fetch);
     record_ended(r, ref, &(struct record_end){ .reason = "voicemail", .talk_ms = ms });
 }
 
@@ -104,14 +125,20 @@ static void on_transcription(struct pat_httpd_req *http, void *arg)
     struct router *r = arg;
     struct carrier_req c;
     struct callref ref;
-    const char *status, *text;
+    const char *status, *text, *url;
+    char id[129];
 
     if (callback_read(&c, &ref, r, http))
         return;
     status = carrier_param(&c, "TranscriptionStatus");
     text = carrier_param(&c, "TranscriptionText");
-    if (status && !strcmp(status, "completed") && text)
-        record_voicemail_text(r, &ref, carrier_param(&c, "RecordingUrl"), text);
+    url = carrier_param(&c, "RecordingUrl");
+    if (status && !strcmp(status, "completed") && text && url)
+        record_voicemail_text(r, &ref,
+                              &(struct record_message){ .recording = recording_id(&c, url, id),
+                                                        .url = url,
+                                                        .length_ms = -1 },
+                              text);
     else
         pat_log(PAT_WARN, "voicemail.not_transcribed", PAT_S("call", ref.call.s),
                 PAT_S("status", status));

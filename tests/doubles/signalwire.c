@@ -10,7 +10,9 @@
  *
  * Own control keys: voice_url, fallback_url, status_url, signing_key, sip_hosts {"host":
  * "http://127.0.0.1:port"}, phones {"+1555..": {"status":200,"after_ms":0,"presses":"1"}}, project,
- * token, swml (true: the number's handler speaks SWML).
+ * token, swml (true: the number's handler speaks SWML), twilio (true: ids, signature header and
+ * addresses as Twilio has them), mute ("status,recording": callbacks that get lost), media_fails
+ * (so many requests for a recording's file are refused yet).
  */
 #include "signalwire.h"
 
@@ -43,7 +45,8 @@ struct sw_call *sw_call_new(struct sw *sw, const char *from, const char *to)
     if (!c)
         return NULL;
     c->sw = sw;
-    c->sid = pat_id_new();
+    c->sid = sw_id(sw, "CA");
+    c->began_at_ms = pat_unix_ms();
     c->story = pat_json_arr();
     if (!c->story || pat_timer_init(&c->timer, sw->d->loop, sw_on_timer, c)) {
         call_free(c);
@@ -179,6 +182,7 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         { "signing_key", sw->signing_key, sizeof sw->signing_key },
         { "project", sw->project, sizeof sw->project },
         { "token", sw->token, sizeof sw->token },
+        { "mute", sw->mute, sizeof sw->mute },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -192,6 +196,10 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         set_phones(sw, value);
     else if (!strcmp(key, "swml"))
         sw->swml = dbl_flag(value);
+    else if (!strcmp(key, "twilio"))
+        sw->twilio = dbl_flag(value);
+    else if (!strcmp(key, "media_fails"))
+        sw->media_fails = (int)pat_json_value_num(value);
     else
         return false;
     return true;
@@ -204,7 +212,9 @@ static void reset(struct dbl *d)
     sw->voice_url[0] = sw->fallback_url[0] = sw->status_url[0] = sw->signing_key[0] = 0;
     sw->project[0] = sw->token[0] = 0;
     sw->n_hosts = sw->n_phones = 0;
-    sw->swml = false;
+    sw->swml = sw->twilio = false;
+    sw->mute[0] = 0;
+    sw->media_fails = 0;
 }
 
 static int start(struct dbl *d)
@@ -224,6 +234,8 @@ static int start(struct dbl *d)
     if (!err)
         err = sw_rest_routes(sw);
     if (!err)
+        err = sw_files_routes(sw);
+    if (!err)
         err = pat_httpd_route(d->server, "POST", "/calls/{sid}/hangup", 0, on_hangup, sw);
     return err;
 }
@@ -238,6 +250,7 @@ static void stop(struct dbl *d)
         sw->calls = c->next;
         call_free(c);
     }
+    sw_files_free(sw);
     free(sw);
 }
 

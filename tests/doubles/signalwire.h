@@ -30,6 +30,15 @@ struct sw_phone {
 
 struct sw_call;
 
+/* A message that was taken. */
+struct sw_recording {
+    struct sw_recording *next;
+    struct pat_id sid;
+    char call_sid[PAT_ID_LEN + 1];
+    int64_t at_ms; /* unix */
+    int seconds;
+};
+
 struct sw {
     struct dbl *d;
     struct sw_call *calls;
@@ -42,8 +51,12 @@ struct sw {
     int n_hosts;
     struct sw_phone phones[SW_PHONES];
     int n_phones;
-    char project[64], token[64]; /* of the REST API */
-    bool swml;                   /* the number's handler speaks SWML */
+    char project[64], token[64];     /* of the REST API */
+    bool swml;                       /* the number's handler speaks SWML */
+    bool twilio;                     /* ids, signature header and addresses as Twilio has them */
+    char mute[64];                   /* callbacks that get lost: "status", "recording", both */
+    int media_fails;                 /* so many requests for a file are refused yet */
+    struct sw_recording *recordings; /* the newest first */
 };
 
 enum sw_state { SW_ASKING, SW_PLAYING, SW_DIALING, SW_BRIDGED, SW_RECORDING, SW_RINGING, SW_ENDED };
@@ -80,7 +93,8 @@ struct sw_call {
     char action[SW_URL_MAX];
     int64_t answered_ms;
     int64_t asked_ms;
-    bool hung_up; /* the caller has */
+    int64_t began_at_ms, ended_at_ms; /* unix */
+    bool hung_up;                     /* the caller has */
     bool answered;
     int sequence;
     pat_http_id http; /* request under way */
@@ -127,6 +141,20 @@ char *sw_swml_body(const struct sw_call *c);
 void sw_swml_set(struct sw_call *c, const char *name, const char *value);
 /* An event of SWML to url; nobody waits. */
 void sw_swml_tell(struct sw_call *c, const char *url, const char *type, struct pat_json *params);
+
+/* signalwire_files.c: recordings in the REST API. */
+int sw_files_routes(struct sw *sw) PAT_MUST_CHECK;
+void sw_files_free(struct sw *sw);
+/* A new one, of this call; NULL: out of memory. url gets its address as callbacks tell it. */
+const struct sw_recording *sw_record(struct sw_call *c, int seconds, char url[SW_URL_MAX]);
+/* An id as this carrier makes them: kind "CA", "RE" for Twilio's. */
+struct pat_id sw_id(const struct sw *sw, const char *kind);
+/* RFC 5322, 3.3, in UTC. */
+void sw_date(int64_t unix_ms, char out[40]);
+bool sw_muted(const struct sw *sw, const char *what);
+/* True: it has replied. */
+bool sw_turned_away(struct sw *sw, struct pat_httpd_req *r);
+void sw_refuse(struct pat_httpd_req *r, int status, const char *code, const char *message);
 
 /* signalwire_rest.c */
 int sw_rest_routes(struct sw *sw) PAT_MUST_CHECK;

@@ -36,7 +36,7 @@ static void tell_number(struct sw_call *c, const char *status)
     struct sw_form f = { 0 };
     char duration[24], sequence[24];
 
-    if (c->direction != SW_INBOUND || !*c->sw->status_url)
+    if (c->direction != SW_INBOUND || !*c->sw->status_url || sw_muted(c->sw, "status"))
         return;
     snprintf(duration, sizeof duration, "%lld", (long long)talked_s(c));
     snprintf(sequence, sizeof sequence, "%d", c->sequence++);
@@ -65,6 +65,7 @@ void sw_end(struct sw_call *c, const char *status)
     if (c->state == SW_ENDED)
         return;
     c->state = SW_ENDED;
+    c->ended_at_ms = pat_unix_ms();
     pat_timer_stop(&c->timer);
     pat_http_cancel(c->sw->d->http, c->http);
     c->http = 0;
@@ -124,7 +125,7 @@ static void action_form(struct sw_form *f, struct sw_call *c, const char *status
     sw_form_add(f, "DialCallSid", c->dial_sid.s);
     sw_form_add(f, "DialCallDuration", duration);
     sw_form_add(f, "DialSipResponseCode", code);
-    if (c->hung_up)
+    if (c->hung_up && !c->sw->twilio)
         sw_form_add(f, "HangupBy", "caller");
 }
 
@@ -337,7 +338,6 @@ static void play_dial(struct sw_call *c, const struct cxml_node *n)
 
 #define SPOKEN "Please call me back, it is about the garden fence."
 
-/* "https://files.example.invalid/recordings/<id>.wav" */
 static void recorded_swml(struct sw_call *c, const char *status_url, const char *url)
 {
     struct pat_json *p = dbl_obj("call_id", c->sid.s), *record = dbl_obj("url", url);
@@ -348,7 +348,10 @@ static void recorded_swml(struct sw_call *c, const char *status_url, const char 
     pat_json_set_take(p, "record", record);
     sw_swml_set(c, "record_url", url);
     sw_swml_set(c, "record_result", "success");
-    sw_swml_tell(c, status_url, "calling.call.record", p);
+    if (sw_muted(c->sw, "recording"))
+        pat_json_free(p);
+    else
+        sw_swml_tell(c, status_url, "calling.call.record", p);
     c->at++;
     sw_play(c);
 }
@@ -374,30 +377,37 @@ static void recorded(struct sw_call *c)
     const struct cxml_node *n = &c->doc.nodes[c->at];
     const char *action = cxml_attr(n, "action"),
                *status_url = cxml_attr(n, "recordingStatusCallback");
-    struct pat_id recording = pat_id_new();
     struct sw_form f = { 0 }, file = { 0 };
-    char url[256];
+    char url[SW_URL_MAX];
+    const struct sw_recording *recording = sw_record(c, 3, url);
 
-    snprintf(url, sizeof url, "https://files.example.invalid/recordings/%s.wav", recording.s);
+    if (!recording) {
+        sw_end(c, "failed");
+        return;
+    }
     sw_note(c, "recorded", dbl_obj("recording_url", url));
     if (c->swml) {
         recorded_swml(c, status_url, url);
         return;
     }
-    if (*status_url) {
+    if (*status_url && !sw_muted(c->sw, "recording")) {
         sw_form_call(&file, c, "in-progress");
-        sw_form_add(&file, "RecordingSid", recording.s);
+        sw_form_add(&file, "RecordingSid", recording->sid.s);
         sw_form_add(&file, "RecordingUrl", url);
         sw_form_add(&file, "RecordingStatus", "completed");
         sw_form_add(&file, "RecordingDuration", "3");
         sw_tell(c, status_url, &file);
     }
-    if (!strcmp(cxml_attr(n, "transcribe"), "true") && *cxml_attr(n, "transcribeCallback"))
-        tell_transcribed(c, cxml_attr(n, "transcribeCallback"), recording.s, url);
+    if (!sw_muted(c->sw, "recording") && !strcmp(cxml_attr(n, "transcribe"), "true") &&
+        *cxml_attr(n, "transcribeCallback"))
+        tell_transcribed(c, cxml_attr(n, "transcribeCallback"), recording->sid.s, url);
     sw_form_call(&f, c, "in-progress");
     sw_form_add(&f, "RecordingUrl", url);
     sw_form_add(&f, "RecordingDuration", "3");
-    sw_fetch(c, *action ? action : c->url, &f);
+    if (sw_muted(c->sw, "recording") && *action)
+        sw_end(c, "completed"); /* the action was asked, and nobody answered */
+    else
+        sw_fetch(c, *action ? action : c->url, &f);
 }
 
 /* ------------------------------------------------------------------ Gather */

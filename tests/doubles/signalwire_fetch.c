@@ -68,7 +68,7 @@ static char *signature_header(const struct sw *sw, const char *url, const struct
     char *text;
 
     pat_buf_init(&b, 512);
-    pat_buf_adds(&b, "X-SignalWire-Signature: ");
+    pat_buf_adds(&b, sw->twilio ? "X-Twilio-Signature: " : "X-SignalWire-Signature: ");
     if (pat_sign_signalwire_form(&b, sw->signing_key, url, f->fields, f->n))
         b.err = PAT_EINTERNAL;
     text = pat_buf_take(&b);

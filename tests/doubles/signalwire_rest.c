@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse(struct pat_httpd_req *r, int status, const char *code, const char *message)
+void sw_refuse(struct pat_httpd_req *r, int status, const char *code, const char *message)
 {
     struct pat_json *j = dbl_obj("code", code);
     char more[128];
@@ -39,18 +39,17 @@ static bool authorized(struct sw *sw, struct pat_httpd_req *r)
     return ok;
 }
 
-/* True: it has replied. */
-static bool turned_away(struct sw *sw, struct pat_httpd_req *r)
+bool sw_turned_away(struct sw *sw, struct pat_httpd_req *r)
 {
     const char *account = pat_httpd_param(r, "account");
     struct dbl_fail f;
 
     if (dbl_fail_take(sw->d, pat_httpd_path(r), &f))
-        refuse(r, f.status, *f.code ? f.code : "20500", f.message);
+        sw_refuse(r, f.status, *f.code ? f.code : "20500", f.message);
     else if (!authorized(sw, r))
-        refuse(r, 401, "20003", "Authenticate");
+        sw_refuse(r, 401, "20003", "Authenticate");
     else if (account && strcmp(account, sw->project))
-        refuse(r, 404, "20404", "The requested resource was not found");
+        sw_refuse(r, 404, "20404", "The requested resource was not found");
     else
         return false;
     return true;
@@ -72,7 +71,7 @@ static struct pat_json *call_json(const struct sw_call *c)
 {
     static const char *const directions[] = { "inbound", "outbound-dial", "outbound-api" };
     struct pat_json *j = dbl_obj("sid", c->sid.s);
-    char uri[256];
+    char uri[256], date[40];
 
     snprintf(uri, sizeof uri, "/api/laml/2010-04-01/Accounts/%s/Calls/%s", c->sw->project,
              c->sid.s);
@@ -82,6 +81,15 @@ static struct pat_json *call_json(const struct sw_call *c)
     pat_json_set_str(j, "from", c->from);
     pat_json_set_str(j, "status", status_of(c));
     pat_json_set_str(j, "direction", directions[c->direction]);
+    sw_date(c->began_at_ms, date);
+    pat_json_set_str(j, "start_time", date);
+    pat_json_set_str(j, "date_created", date);
+    sw_date(c->ended_at_ms, date);
+    pat_json_set_str(j, "end_time", c->ended_at_ms ? date : NULL);
+    snprintf(date, sizeof date, "%lld",
+             c->ended_at_ms && c->answered ? (long long)(c->ended_at_ms - c->began_at_ms) / 1000
+                                           : 0LL);
+    pat_json_set_str(j, "duration", date);
     pat_json_set_str(j, "api_version", "2010-04-01");
     pat_json_set_str(j, "uri", uri);
     pat_json_set_take(j, "subresource_uris", pat_json_obj());
@@ -120,16 +128,16 @@ static void place(struct sw *sw, struct pat_httpd_req *r, const struct pat_param
     struct sw_call *c;
 
     if (!to || !from || !is_one(sw, to) || !is_one(sw, from)) {
-        refuse(r, 422, "21201", "To and From must be phone numbers in E.164 format");
+        sw_refuse(r, 422, "21201", "To and From must be phone numbers in E.164 format");
         return;
     }
     if (!url || strncmp(url, "http", 4)) {
-        refuse(r, 422, "21205", "Url parameter is required");
+        sw_refuse(r, 422, "21205", "Url parameter is required");
         return;
     }
     c = sw_call_new(sw, from, to);
     if (!c) {
-        refuse(r, 503, "20503", "out of memory");
+        sw_refuse(r, 503, "20503", "out of memory");
         return;
     }
     c->direction = SW_BY_API;
@@ -154,10 +162,10 @@ static void on_create(struct pat_httpd_req *r, void *arg)
     const struct pat_param *p;
     size_t n;
 
-    if (turned_away(arg, r))
+    if (sw_turned_away(arg, r))
         return;
     if (pat_httpd_form(r, &p, &n))
-        refuse(r, 400, "20001", "the body is not a form");
+        sw_refuse(r, 400, "20001", "the body is not a form");
     else
         place(arg, r, p, n);
 }
@@ -168,15 +176,15 @@ static void update(struct pat_httpd_req *r, struct sw_call *c, const struct pat_
     bool end = status && (!strcmp(status, "completed") || !strcmp(status, "canceled"));
 
     if (!url && !end) {
-        refuse(r, 400, "20001", "Url or Status is required");
+        sw_refuse(r, 400, "20001", "Url or Status is required");
         return;
     }
     if (c->state == SW_ENDED) {
-        refuse(r, 400, "21220", "Call is not in-progress. Cannot redirect.");
+        sw_refuse(r, 400, "21220", "Call is not in-progress. Cannot redirect.");
         return;
     }
     if (end && !strcmp(status, "canceled") && c->answered) {
-        refuse(r, 400, "21220", "Call is in-progress. Cannot cancel.");
+        sw_refuse(r, 400, "21220", "Call is in-progress. Cannot cancel.");
         return;
     }
     if (end)
@@ -192,13 +200,13 @@ static void on_update(struct pat_httpd_req *r, void *arg)
     struct sw_call *c;
     size_t n;
 
-    if (turned_away(arg, r))
+    if (sw_turned_away(arg, r))
         return;
     c = named(arg, r);
     if (!c)
-        refuse(r, 404, "20404", "The requested resource was not found");
+        sw_refuse(r, 404, "20404", "The requested resource was not found");
     else if (pat_httpd_form(r, &p, &n))
-        refuse(r, 400, "20001", "the body is not a form");
+        sw_refuse(r, 400, "20001", "the body is not a form");
     else
         update(r, c, p, n);
 }
@@ -207,29 +215,31 @@ static void on_get(struct pat_httpd_req *r, void *arg)
 {
     struct sw_call *c;
 
-    if (turned_away(arg, r))
+    if (sw_turned_away(arg, r))
         return;
     c = named(arg, r);
     if (c)
         dbl_reply(r, 200, call_json(c));
     else
-        refuse(r, 404, "20404", "The requested resource was not found");
+        sw_refuse(r, 404, "20404", "The requested resource was not found");
 }
 
 static void on_list(struct pat_httpd_req *r, void *arg)
 {
     struct sw *sw = arg;
+    const char *status = pat_httpd_query_param(r, "Status");
     struct pat_json *j, *list;
     char uri[200];
 
-    if (turned_away(sw, r))
+    if (sw_turned_away(sw, r))
         return;
     j = pat_json_obj();
     list = pat_json_arr();
     snprintf(uri, sizeof uri, "/api/laml/2010-04-01/Accounts/%s/Calls?Page=0&PageSize=50",
              sw->project);
     for (const struct sw_call *c = sw->calls; c; c = c->next)
-        pat_json_add_take(list, call_json(c));
+        if (!status || !strcmp(status, status_of(c)))
+            pat_json_add_take(list, call_json(c));
     pat_json_set_int(j, "page", 0);
     pat_json_set_int(j, "page_size", 50);
     pat_json_set_int(j, "start", 0);
@@ -288,7 +298,7 @@ static void on_command(struct pat_httpd_req *r, void *arg)
     size_t len;
     const char *body = pat_httpd_body(r, &len);
 
-    if (turned_away(arg, r))
+    if (sw_turned_away(arg, r))
         return;
     if (pat_json_parse(&j, body, len, NULL))
         refuse_json(r, 422, "invalid", "the body is not JSON");

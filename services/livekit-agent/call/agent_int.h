@@ -109,7 +109,7 @@ struct agent {
     int64_t late_before; /* late packets of calls that are over */
     bool was_sound;
     int64_t hand_by_ms; /* draining: calls that are in the middle of something wait until then */
-    struct pat_sub *prepare_sub, *verify_sub;
+    struct pat_sub *prepare_sub, *verify_sub, *state_sub;
     struct mouth *canned_mouth; /* speaks the phrases kept for the worst case */
     int canned_next;
     struct pat_timer canned_timer; /* tries again what could not be made */
@@ -133,6 +133,8 @@ void agent_drop_calls(struct agent *a);
 void agent_identity(char out[129], const char *call_id_text, int epoch);
 
 /* agent_prepare.c */
+/* agent_state.c */
+int agent_serve_state(struct agent *a) PAT_MUST_CHECK;
 int agent_serve_rpc(struct agent *a);
 void agent_stop_rpc(struct agent *a);
 /* Takes it out of the table; yours to empty and free. NULL: not prepared here. */

@@ -245,12 +245,15 @@ int agent_serve_rpc(struct agent *a)
 {
     int err = pat_rpc_serve(a->env.bus, &a->prepare_sub, "agent", "prepare", on_prepare, a);
 
-    return err ? err : pat_rpc_serve(a->env.bus, &a->verify_sub, "agent", "verify", on_verify, a);
+    if (!err)
+        err = pat_rpc_serve(a->env.bus, &a->verify_sub, "agent", "verify", on_verify, a);
+    return err ? err : agent_serve_state(a);
 }
 
 void agent_stop_rpc(struct agent *a)
 {
     pat_bus_unsubscribe(a->prepare_sub);
     pat_bus_unsubscribe(a->verify_sub);
-    a->prepare_sub = a->verify_sub = NULL;
+    pat_bus_unsubscribe(a->state_sub);
+    a->prepare_sub = a->verify_sub = a->state_sub = NULL;
 }
