@@ -2,7 +2,7 @@
  *
  * Layers, each knowing only those above it:
  *   err buf id end_reason values
- *   log conf json xml     text in and out
+ *   log conf json xml multipart   text in and out
  *   loop                  one thread, timers, descriptors, posts from other threads
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
@@ -34,6 +34,7 @@
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
+#include "multipart.h"
 #include "object_store.h"
 #include "passcode.h"
 #include "phone.h"

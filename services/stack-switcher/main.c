@@ -2,6 +2,7 @@
 #include "health.h"
 #include "policies.h"
 #include "switcher.h"
+#include "voices.h"
 #include "webhooks.h"
 
 #include <string.h>
@@ -27,6 +28,10 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_LOGIN_URL", PAT_CONF_URL, login_url, NULL,
         "page that logs people in and comes back with #access_token=", .arg = "http,https"),
     ROW("PAT_CONSOLE_PRODUCT", PAT_CONF_STR, product, "Patchbay", "the console's own name"),
+    ROW("PAT_ELEVENLABS_API_KEY", PAT_CONF_SECRET, elevenlabs_key, "",
+        "makes users' own voices; without it nobody can"),
+    ROW("PAT_ELEVENLABS_API_URL", PAT_CONF_URL, elevenlabs_url, "https://api.elevenlabs.io",
+        "the vendor of voices", .arg = "http,https"),
     ROW("PAT_HEALTH_GOAL_PER_100K", PAT_CONF_INT, health_goal, "99900",
         "calls of 100,000 a stack is to serve, for its error budget", .min = 1, .max = 100000),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
@@ -38,6 +43,10 @@ static const struct pat_conf_row rows[] = {
         "secret Supabase signs its users' tokens with (HS256); this, the URL, or both"),
     ROW("PAT_SUPABASE_URL", PAT_CONF_URL, supabase_url, NULL,
         "https://<ref>.supabase.co, for logging in on the console", .arg = "http,https"),
+    ROW("PAT_SWITCHER_VOICE_FALLBACK", PAT_CONF_STR, voice_fallback, "EXAVITQu4vr4xnSDxMaL",
+        "who speaks for an agent whose voice is deleted"),
+    ROW("PAT_SWITCHER_VOICES_PER_USER", PAT_CONF_INT, voices_per_user, "3",
+        "voices of his own a user may have", .max = 1000),
     ROW("PAT_SWITCHER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8083", "where the API is served"),
     ROW("PAT_SWITCHER_WRITES_PER_MIN", PAT_CONF_INT, writes_per_min, "120",
         "changes one person may ask for within a minute, at each replica", .min = 1, .max = 100000),
@@ -66,9 +75,10 @@ static const struct pat_conf_row rows[] = {
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
-    static int (*const parts[])(
-        struct switcher *) = { api_routes,        agents_routes,   users_routes,  policies_routes,
-                               switch_api_routes, webhooks_routes, health_routes, console_routes };
+    static int (*const parts[])(struct switcher *) = {
+        api_routes,        agents_routes,   users_routes,  policies_routes, voices_routes,
+        switch_api_routes, webhooks_routes, health_routes, console_routes
+    };
     int err = PAT_OK;
 
     (void)httpd;
@@ -120,6 +130,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = switch_rpc_serve(s);
     if (!err)
         err = roll_new(&s->roll, s);
+    if (!err && *s->conf->elevenlabs_key)
+        err = voices_new(&s->voices, s);
     return err ? err
                : pat_daemon_open(d, &s->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
@@ -140,6 +152,8 @@ static void stop(struct pat_daemon *d, void *arg)
     struct switcher *s = arg;
 
     (void)d;
+    voices_free(s->voices);
+    vendor_stop(s);
     webhooks_free(s->webhooks);
     switch_rpc_stop(s);
     feed_free(s->feed);

@@ -14,6 +14,10 @@ struct switcher_conf {
     int64_t health_goal; /* of 100,000 calls */
     char *listen;
     char *jwt_secret;
+    char *elevenlabs_url; /* these: of voices (voices.h) */
+    char *elevenlabs_key;
+    char *voice_fallback;
+    int64_t voices_per_user;
     char *product; /* these: of the console (console.c) */
     char *badge_retell;
     char *badge_livekit;
@@ -32,6 +36,8 @@ struct keys;
 struct limits;
 struct feed;
 struct roll;
+struct voices;
+struct vendor_ask;
 
 struct switcher {
     struct roll *roll;
@@ -44,6 +50,8 @@ struct switcher {
     struct limits *limits;
     struct feed *feed;
     struct pat_sub *rpc[8];
+    struct voices *voices;
+    struct vendor_ask *vendor;     /* requests under way (voice_vendor.c) */
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */
 };

@@ -11,7 +11,7 @@
 
 struct eleven_clone {
     char id[32];
-    char name[100];
+    char name[100], description[500];
     struct eleven_clone *next;
 };
 

@@ -94,6 +94,14 @@ static struct pat_json *voice_json(const char *id, const char *name, const char 
     return j;
 }
 
+static struct pat_json *clone_json(const struct eleven_clone *c)
+{
+    struct pat_json *j = voice_json(c->id, c->name, "cloned");
+
+    pat_json_set_str(j, "description", c->description);
+    return j;
+}
+
 static struct pat_json *all_voices(const struct elevenlabs *e)
 {
     struct pat_json *list = pat_json_arr();
@@ -102,7 +110,7 @@ static struct pat_json *all_voices(const struct elevenlabs *e)
         if (!is_in(e->gone, premade[i].id))
             pat_json_add_take(list, voice_json(premade[i].id, premade[i].name, "premade"));
     for (const struct eleven_clone *c = e->clones; c; c = c->next)
-        pat_json_add_take(list, voice_json(c->id, c->name, "cloned"));
+        pat_json_add_take(list, clone_json(c));
     return list;
 }
 
@@ -125,6 +133,24 @@ static size_t size_param(struct pat_httpd_req *r, const char *name, size_t fallb
     return s ? (size_t)strtoul(s, NULL, 10) : fallback;
 }
 
+/* search looks into names and descriptions. */
+static struct pat_json *wanted_voices(const struct elevenlabs *e, struct pat_httpd_req *r)
+{
+    PAT_AUTO_JSON all = all_voices(e);
+    struct pat_json *some = pat_json_arr();
+    const char *search = pat_httpd_query_param(r, "search");
+    const char *category = pat_httpd_query_param(r, "category");
+
+    PAT_JSON_EACH(v, all)
+    {
+        if ((!search || strcasestr(pat_json_str_or(v, "name", ""), search) ||
+             strcasestr(pat_json_str_or(v, "description", ""), search)) &&
+            (!category || !strcmp(category, pat_json_str_or(v, "category", ""))))
+            pat_json_add_take(some, pat_json_dup(v));
+    }
+    return some;
+}
+
 /* The page token is the place of the first voice not shown yet. */
 static void on_list_v2(struct pat_httpd_req *r, void *arg)
 {
@@ -136,7 +162,7 @@ static void on_list_v2(struct pat_httpd_req *r, void *arg)
 
     if (eleven_refuse(e, r))
         return;
-    all = all_voices(e);
+    all = wanted_voices(e, r);
     from = size_param(r, "next_page_token", 0);
     size = size_param(r, "page_size", 10);
     if (!size || size > 100) {
@@ -180,7 +206,7 @@ static void on_get(struct pat_httpd_req *r, void *arg)
             dbl_reply(r, 200, voice_json(id, premade[i].name, "premade"));
             return;
         }
-    dbl_reply(r, 200, voice_json(id, c ? c->name : "Extra", "cloned"));
+    dbl_reply(r, 200, c ? clone_json(c) : voice_json(id, "Extra", "cloned"));
 }
 
 static void on_delete(struct pat_httpd_req *r, void *arg)
@@ -241,7 +267,8 @@ static void clone_id(struct elevenlabs *e, const char *name, char out[32])
     out[20] = '\0';
 }
 
-static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const char *name, int files)
+static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const char *name,
+                        const char *description, int files)
 {
     struct eleven_clone *c = calloc(1, sizeof *c);
     struct pat_json *out, *entry;
@@ -252,11 +279,13 @@ static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const cha
     }
     clone_id(e, name, c->id);
     pat_strcpy(c->name, sizeof c->name, name);
+    pat_strcpy(c->description, sizeof c->description, description);
     c->next = e->clones;
     e->clones = c;
     e->n_clones++;
     entry = dbl_obj("voice_id", c->id);
     pat_json_set_str(entry, "name", name);
+    pat_json_set_str(entry, "description", description);
     pat_json_set_int(entry, "files", files);
     dbl_log(e->d, "voice_cloned", entry);
     out = dbl_obj("voice_id", c->id);
@@ -267,7 +296,7 @@ static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const cha
 static void on_add(struct pat_httpd_req *r, void *arg)
 {
     struct elevenlabs *e = arg;
-    char name[100], file[8], message[120];
+    char name[100], description[500], file[8], message[120];
     size_t len;
     const char *body = pat_httpd_body(r, &len);
     int files;
@@ -286,7 +315,8 @@ static void on_add(struct pat_httpd_req *r, void *arg)
                  e->n_clones, e->voice_limit);
         eleven_error(r, 400, "voice_limit_reached", message, NULL);
     } else {
-        reply_clone(e, r, name, files);
+        (void)part_value(body, len, "description", description, sizeof description);
+        reply_clone(e, r, name, description, files);
     }
 }
 
@@ -298,7 +328,7 @@ int eleven_voice_routes(struct elevenlabs *e)
     if (!err)
         err = pat_httpd_route(s, "GET", "/v2/voices", 0, on_list_v2, e);
     if (!err)
-        err = pat_httpd_route(s, "POST", "/v1/voices/add", 0, on_add, e);
+        err = pat_httpd_route(s, "POST", "/v1/voices/add", (size_t)16 << 20, on_add, e);
     if (!err)
         err = pat_httpd_route(s, "GET", "/v1/voices/{id}", 0, on_get, e);
     if (!err)

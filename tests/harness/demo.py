@@ -237,11 +237,16 @@ def answer_phones(stack: Stack, sentence: str | None) -> None:
                 threading.Thread(target=person, args=(leg,), daemon=True).start()
 
 
+class Shown(Stack):
+    demo = True
+
+
 def explain(stack: Stack) -> None:
     d = stack.daemons
     print(f"""
 Patchbay is up. Two users: {RITA.name} on Retell ({RITA.number}), {LEO.name} on LiveKit ({LEO.number}).
 
+  the console     {d['stack-switcher'].url}  (as {RITA.name}, as {LEO.name}, or as an admin)
   place a call    curl -d '{{"from":"{CALLER}","to":"{LEO.number}"}}' {stack.double('signalwire')}/calls
                   curl -d '{{"from":"{CALLER}","to":"{RITA.number}"}}' {stack.double('signalwire')}/calls
   look at it      curl {stack.double('signalwire')}/calls/SID
@@ -277,7 +282,7 @@ def main() -> int:
     ending = Ending()
     status = None  # what an end asked for means
     try:
-        with Stack(Path(args.build_dir), before_step=ending.before_step) as stack:
+        with Shown(Path(args.build_dir), before_step=ending.before_step) as stack:
             try:
                 ending.started()
                 print(f"demo: up after {time.monotonic() - begun:.1f} s", flush=True)

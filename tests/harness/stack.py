@@ -14,12 +14,14 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import nats
+import jwt
 import psycopg
 
 from harness import voice
@@ -47,6 +49,7 @@ class User:
 
 
 RITA = User(uuid.UUID("00000000-0000-4000-8000-0000000000a1"), "Rita", "+15550100001", "retell")
+ADMIN = uuid.UUID("00000000-0000-4000-8000-0000000000cc")  # by token only: Pat has no row of him
 LEO = User(uuid.UUID("00000000-0000-4000-8000-0000000000b2"), "Leo", "+15550100002", "livekit")
 
 
@@ -253,7 +256,8 @@ class Stack:
         relay = self._daemon("webhook-relay", "PAT_RELAY_LISTEN", self._livekit_env() | {
             "PAT_RETELL_WEBHOOK_KEY": self.retell_key})
         relay.port, relay.env["PAT_RELAY_LISTEN"] = relay_port, f"127.0.0.1:{relay_port}"
-        self._daemon("stack-switcher", "PAT_SWITCHER_LISTEN", {"PAT_SUPABASE_JWT_SECRET": self.jwt_secret})
+        self._daemon("stack-switcher", "PAT_SWITCHER_LISTEN", {"PAT_SUPABASE_JWT_SECRET": self.jwt_secret} |
+                     ({"PAT_CONSOLE_DEMO_LOGINS": self._demo_logins()} if self.demo else {}))
         if self.with_livekit:
             self._daemon("livekit-agent", None, self._livekit_env() | {
                 "PAT_LIVEKIT_AGENT_NAME": AGENT_NAME, "PAT_CALL_SECRET": self.call_secret,
@@ -269,6 +273,18 @@ class Stack:
             d.process.wait_until(lambda d=d: http_status(f"{d.admin_url}/readyz") == 200, 60)
 
     jwt_secret = "a-secret-of-supabase-with-at-least-32-characters"
+    demo = False  # the console lets anybody in
+
+    def token(self, user: uuid.UUID | None = None, ttl_s: int = 600, **claims) -> str:
+        """As Supabase signs it."""
+        body = {"exp": int(time.time()) + ttl_s, "role": "authenticated", "aud": "authenticated"}
+        return jwt.encode(body | ({"sub": str(user)} if user else {}) | claims, self.jwt_secret, algorithm="HS256")
+
+    def _demo_logins(self) -> str:
+        day = 24 * 3600
+        return json.dumps([{"label": f"{u.name}, who is on {name}", "token": self.token(u.id, day)}
+                           for u, name in ((RITA, "Retell"), (LEO, "LiveKit"))] +
+                          [{"label": "An admin", "token": self.token(ADMIN, day, app_metadata={"role": "admin"})}])
 
     def _daemon(self, name: str, listen: str | None, env: dict[str, str]) -> Daemon:
         d = self.daemons[name] = Daemon(self, name, env | self.settings.get(name, {}), listen)

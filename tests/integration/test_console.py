@@ -14,8 +14,8 @@ import pytest
 from harness.browser import DESKTOP, PHONE, TABLET, Browser, violations
 from harness.postgres import OWNER
 from harness.sip_leg import wait
-from harness.stack import LEO, RITA, Stack
-from test_stack_switcher import ADMIN, call_id, seed_calls, token
+from harness.stack import ADMIN, LEO, RITA, Stack
+from test_stack_switcher import call_id, seed_calls, token
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 MANY = 10_000

@@ -59,6 +59,8 @@ EXAMPLES = {
                                 "agent_config_id": None},
     "voice.removal_withdrawn": {"voice_id": "EXAV", "stack": "livekit", "reason": "its owner leaves it after all", "user_id": None,
                                 "agent_config_id": None},
+    "voice.cloned": {"user_id": USER, "voice_id": "Zz1", "name": "Anna's Voice", "used": True},
+    "voice.deleted": {"user_id": USER, "voice_id": "Zz1", "name": "Anna's Voice", "reason": "asked for", "agents_moved": 1},
     "voice.unavailable": {"voice_id": "11labs-Kate", "stack": "retell", "reason": "no longer in the vendor's list"},
     "switch.requested": SWITCH,
     "switch.validated": SWITCH | {"result": {}},

@@ -14,10 +14,9 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from harness.process import http_status
-from harness.stack import LEO, RITA, Stack
+from harness.stack import ADMIN, LEO, RITA, Stack
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
-ADMIN = uuid.UUID("00000000-0000-4000-8000-0000000000cc")
 NOBODY = uuid.UUID("00000000-0000-4000-8000-0000000000dd")
 
 

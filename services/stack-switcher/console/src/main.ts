@@ -23,6 +23,7 @@ const own: Place[] = [
 ];
 const admins: Place[] = [
   { path: "/admin/users", label: "Users", icon: "☰" },
+  { path: "/admin/switches", label: "Switches", icon: "⇄" },
   { path: "/admin/health", label: "Health", icon: "♥" },
 ];
 

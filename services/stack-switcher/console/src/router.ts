@@ -25,6 +25,7 @@ const entries: Entry[] = [
   entry("/calls/{id}", "call", () => import("./pages/call")),
   entry("/admin/users", "users", () => import("./pages/users"), true),
   entry("/admin/users/{id}", "user", () => import("./pages/user"), true),
+  entry("/admin/switches", "switches", () => import("./pages/switches"), true),
   entry("/admin/health", "health", () => import("./pages/health"), true),
 ];
 

@@ -5,6 +5,7 @@ import { get, type Agent } from "../api";
 import "../ui/agent-form";
 import "../ui/badge";
 import "../ui/call-list";
+import "../ui/switch-panel";
 import { Page, waiting } from "../ui/page";
 
 @customElement("pb-user")
@@ -28,8 +29,11 @@ export class UserPage extends Page {
     return html`
       <h1>${this.agent.user_name}</h1>
       <div class="two">
-        <pb-agent-form .user=${this.params.id}></pb-agent-form>
-        <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
+        <div>
+          <pb-switch-panel .user=${this.params.id} .stack=${this.agent.stack} @switched=${() => void this.load()}></pb-switch-panel>
+          <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
+        </div>
+        <pb-agent-form .user=${this.params.id} .stack=${this.agent.stack}></pb-agent-form>
       </div>
     `;
   }

@@ -5,6 +5,7 @@ import { live } from "lit/directives/live.js";
 import { ApiError, get, patch, type Agent, type Settings } from "../api";
 import { settings, type Setting } from "./agent-settings";
 import "./badge";
+import "./voice-section";
 import { Page, waiting } from "./page";
 import { toast } from "./toast";
 
@@ -13,6 +14,8 @@ const PAUSE_MS = 700;
 @customElement("pb-agent-form")
 export class AgentForm extends Page {
   @property() user = "";
+  /** Somebody who knows that it has changed says so, and the form reads it again. */
+  @property() stack: string | null = null;
   @state() private agent: Agent | null = null;
   /** Typed, and not yet known to the server. */
   @state() private changed: Settings = {};
@@ -22,7 +25,7 @@ export class AgentForm extends Page {
   private saving: Promise<void> = Promise.resolve();
 
   willUpdate(p: PropertyValues<this>): void {
-    if (p.has("user") && this.user) void this.load();
+    if ((p.has("user") || (p.has("stack") && this.agent && this.agent.stack !== this.stack)) && this.user) void this.load();
   }
 
   disconnectedCallback(): void {
@@ -163,6 +166,8 @@ export class AgentForm extends Page {
       ${this.head(a)}
       <p class="muted">${a.numbers.length ? `Answers ${a.numbers.join(", ")}` : "No number leads here yet."}
         · speaks as ${a.voice.name}${a.voice.cloned ? " (cloned)" : ""}</p>
+      <pb-voice-section .agent=${a} @voice=${(e: CustomEvent<string>) => this.change("voice_id", e.detail)}
+        @cloned=${() => void this.load()}></pb-voice-section>
       ${settings.filter((s) => !s.advanced).map((s) => this.field(s))}
       <details>
         <summary>Advanced</summary>

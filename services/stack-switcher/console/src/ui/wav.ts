@@ -1,0 +1,57 @@
+/** What the browser can play becomes a WAV file: one format for the server to look into, whatever was recorded. */
+const RATE = 24_000; // all that the vendor's voices have
+const LOUD = 0.0056; // -45 dBFS, as the server judges (sample.c)
+
+export interface Sample {
+  file: Blob;
+  seconds: number;
+  /** share of the time with sound in it, 0 to 1 */
+  speech: number;
+}
+
+export async function toWav(recording: Blob): Promise<Sample> {
+  const context = new OfflineAudioContext(1, 1, RATE);
+  const sound = await context.decodeAudioData(await recording.arrayBuffer());
+  const mono = mix(sound);
+  const bytes = new DataView(new ArrayBuffer(44 + mono.length * 2));
+
+  header(bytes, mono.length);
+  mono.forEach((v, i) => bytes.setInt16(44 + i * 2, Math.round(Math.max(-1, Math.min(1, v)) * 32767), true));
+  return { file: new Blob([bytes], { type: "audio/wav" }), seconds: mono.length / RATE, speech: speech(mono) };
+}
+
+function mix(sound: AudioBuffer): Float32Array {
+  const out = sound.getChannelData(0).slice();
+
+  for (let c = 1; c < sound.numberOfChannels; c++) sound.getChannelData(c).forEach((v, i) => (out[i] += v));
+  return sound.numberOfChannels > 1 ? out.map((v) => v / sound.numberOfChannels) : out;
+}
+
+function header(b: DataView, samples: number): void {
+  const text = (at: number, s: string) => [...s].forEach((c, i) => b.setUint8(at + i, c.charCodeAt(0)));
+
+  text(0, "RIFF");
+  b.setUint32(4, 36 + samples * 2, true);
+  text(8, "WAVEfmt ");
+  b.setUint32(16, 16, true);
+  b.setUint16(20, 1, true); // PCM
+  b.setUint16(22, 1, true);
+  b.setUint32(24, RATE, true);
+  b.setUint32(28, RATE * 2, true);
+  b.setUint16(32, 2, true);
+  b.setUint16(34, 16, true);
+  text(36, "data");
+  b.setUint32(40, samples * 2, true);
+}
+
+function speech(mono: Float32Array): number {
+  const window = RATE / 50;
+  let loud = 0, n = 0;
+
+  for (let at = 0; at + window <= mono.length; at += window, n++) {
+    let power = 0;
+    for (let i = at; i < at + window; i++) power += mono[i] * mono[i];
+    if (Math.sqrt(power / window) >= LOUD) loud++;
+  }
+  return n ? loud / n : 0;
+}

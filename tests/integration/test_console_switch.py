@@ -1,0 +1,78 @@
+"""An admin moves a user between the stacks in the console: the plan, the steps as they come, the way back."""
+
+import pytest
+
+from harness.browser import DESKTOP, PHONE, Browser, violations
+from harness.sip_leg import wait
+from test_switching import ADMIN, Person, others, responder, stack  # noqa: F401 - fixtures
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as b:
+        yield b
+
+
+@pytest.fixture
+def ada(stack):  # noqa: F811
+    return Person(stack)
+
+
+def opened(stack, browser, person, size=DESKTOP):  # noqa: F811
+    url = stack.daemons["stack-switcher"].url
+    return browser.page(f"{url}/admin/users/{person.id}", stack.token(ADMIN, app_metadata={"role": "admin"}), size)
+
+
+def stack_of(person) -> str:
+    return person.stack.sql("select active_voice_stack::text from public.agent_configs where user_id = %s", person.id)[0][0]
+
+
+def test_the_plan_is_shown_and_changes_nothing(stack, others, ada, browser):  # noqa: F811
+    with opened(stack, browser, ada) as page:
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("heading", name="Switching stacks will recreate agent. Continue?").wait_for()
+        dialog.get_by_text("Max tokens").wait_for()
+        dialog.get_by_text("Retell has no such limit").wait_for()
+        assert "a minute" in dialog.inner_text()
+        assert not violations(page)
+        dialog.get_by_role("button", name="Cancel").click()
+    assert stack_of(ada) == "livekit" and not stack.sql("select 1 from patchbay.switches where user_id = %s", ada.id)
+
+
+def test_an_admin_switches_watches_and_goes_back(stack, others, ada, browser):  # noqa: F811
+    with opened(stack, browser, ada) as page:
+        page.get_by_text("Using LiveKit").first.wait_for()
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Why (for the audit)").fill("wants to be there")
+        dialog.get_by_role("button", name="Switch to Retell").click()
+        page.locator(".course li.done", has_text="Calls in flight have ended").wait_for()
+        page.get_by_text("The old agent is kept until").wait_for()
+        wait(lambda: page.get_by_text("Using Retell").count() > 0, 20, "the badge")
+        assert stack_of(ada) == "retell"
+        assert not violations(page)
+        page.get_by_role("button", name="Roll back").click()
+        page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+        page.locator(".switching").get_by_text("Rolled back").wait_for()
+        wait(lambda: page.get_by_text("Using LiveKit").count() > 0, 20, "the badge, back")
+    assert stack_of(ada) == "livekit"
+    assert stack.sql("select outcome, why from patchbay.switches where user_id = %s", ada.id) == [("rolled_back", "wants to be there")]
+
+
+def test_a_held_switch_waits_for_promotion_on_a_phone_too(stack, others, ada, browser):  # noqa: F811
+    with opened(stack, browser, ada, PHONE) as page:
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Stop before the cut-over").check()
+        dialog.get_by_label("Delete once its calls are over").check()
+        dialog.get_by_role("button", name="Switch to Retell").click()
+        page.get_by_text("Held: nothing happens until you promote it.").wait_for()
+        assert stack_of(ada) == "livekit"
+        page.get_by_role("button", name="Promote").click()
+        page.get_by_role("dialog").get_by_role("button", name="Promote").click()
+        wait(lambda: stack_of(ada) == "retell", 30, "cut over")
+        page.locator(".switching").get_by_text("Retired").wait_for()
+        page.get_by_role("link", name="Switches").click()
+        page.get_by_role("heading", name="Switches").wait_for()
+        assert not violations(page)
