@@ -48,7 +48,7 @@ def test_an_admin_switches_watches_and_goes_back(stack, others, ada, browser):  
         dialog.get_by_label("Why (for the audit)").fill("wants to be there")
         dialog.get_by_role("button", name="Switch to Retell").click()
         page.locator(".course li.done", has_text="Calls in flight have ended").wait_for()
-        page.get_by_text("The old agent is kept until").wait_for()
+        page.get_by_text("You can go back until").wait_for()
         wait(lambda: page.get_by_text("Using Retell").count() > 0, 20, "the badge")
         assert stack_of(ada) == "retell"
         assert not violations(page)

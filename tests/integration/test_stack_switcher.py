@@ -167,10 +167,9 @@ def test_a_service_is_nobody(stack):
 def test_health_of_the_last_hour(stack):
     _, body = get(stack, "/v1/health/stacks", token(stack, LEO.id))
     assert body["scope"] == "own"
-    assert body["stacks"]["livekit"] == {"routed": 5, "answered": 5, "live": 1, "failed_over": 1,
-                                         "last_error": body["stacks"]["livekit"]["last_error"]}
+    assert body["stacks"]["livekit"].items() >= {"routed": 5, "answered": 5, "live": 1, "failed_over": 1}.items()
     assert body["stacks"]["livekit"]["last_error"]["reason"] == "busy"
-    assert body["stacks"]["retell"] == {"routed": 0, "answered": 0, "live": 0, "failed_over": 0, "last_error": None}
+    assert body["stacks"]["retell"].items() >= {"routed": 0, "answered": 0, "live": 0, "failed_over": 0, "last_error": None}.items()
 
 
 @pytest.mark.parametrize("path,field", [

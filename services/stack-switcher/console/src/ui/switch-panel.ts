@@ -214,9 +214,9 @@ export class SwitchPanel extends Page {
           </li>`;
         })}
       </ol>
-      ${s.error ? html`<p class="alert alert-error">${words(s.error)}</p>` : nothing}
+      ${s.error ? html`<p class=${back ? "alert alert-error" : "alert"}>${words(s.error)}</p>` : nothing}
       ${s.hold && !s.promoted && s.state === "verified" ? html`<p class="alert">Held: nothing happens until you promote it.</p>` : nothing}
-      ${s.window_until && !s.finished_at ? html`<p class="muted">The old agent is kept until ${dateTime(s.window_until)}.</p>` : nothing}
+      ${s.window_until && !s.finished_at ? html`<p class="muted">You can go back until ${dateTime(s.window_until)}.</p>` : nothing}
       <div class="buttons left">
         ${s.may.map((w) => html`<button class="button ${asked[w].danger ? "danger" : ""}" @click=${() => void this.wish(w)}>${asked[w].label}</button>`)}
       </div>
