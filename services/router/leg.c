@@ -77,14 +77,23 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
         note_form(r, ref);
 }
 
-void leg_note_end(struct router *r, const char *call, int64_t epoch, const char *reason)
+int leg_note_end(struct router *r, const char *call, int64_t epoch, const char *reason,
+                 pat_kv_fn *fn, void *arg)
 {
     struct pat_buf v;
+    char key[64];
+    int err;
 
+    if (!pat_bus_up(r->d->bus))
+        return PAT_EUNAVAIL;
+    snprintf(key, sizeof key, "%s.end", call);
     pat_buf_init(&v, VALUE_MAX);
     pat_buf_addf(&v, "{\"reason\":\"%s\",\"epoch\":%lld}", reason, (long long)epoch);
-    publish(r, call, "end", &v);
+    err = v.err;
+    if (!err)
+        err = pat_kv_put(r->d->bus, LEG_BUCKET, key, v.data, v.len, PAT_KV_ANY, KV_MS, fn, arg);
     pat_buf_fini(&v);
+    return err;
 }
 
 /* ------------------------------------------------------------------ finding */

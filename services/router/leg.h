@@ -42,8 +42,10 @@ void leg_note(struct router *r, const struct callref *ref, enum carrier_form for
 int leg_read_note(struct callref *out, enum carrier_form *form, const struct router *r,
                   const char *call, const char *data, size_t len) PAT_MUST_CHECK;
 /* Why the router itself ends a call, before it does: whoever hears of the end first knows it.
- * epoch: of the lease as found. Waits for nothing. */
-void leg_note_end(struct router *r, const char *call, int64_t epoch, const char *reason);
+ * epoch: of the lease as found. fn runs once, when it is stored or could not be. An error: it does
+ * not run, and nobody will know. */
+int leg_note_end(struct router *r, const char *call, int64_t epoch, const char *reason,
+                 pat_kv_fn *fn, void *arg) PAT_MUST_CHECK;
 
 /* Runs once, on the loop. err: PAT_OK, also when nothing was found. Borrowed. */
 typedef void leg_fn(const struct leg *leg, void *arg);

@@ -74,12 +74,24 @@ static void on_ended(int err, const char *sid, void *arg)
         close_call(l, l->ending, pat_unix_ms());
 }
 
+static void end_now(struct look *l)
+{
+    if (rest_end(l->r, l->c.call.ref.carrier_call, l->c.call.form, CARRIER_MS, on_ended, l))
+        done(l, "not_ended");
+}
+
+static void on_why_noted(int err, uint64_t revision, const char *data, size_t len, void *arg)
+{
+    (void)err, (void)revision, (void)data, (void)len;
+    end_now(arg);
+}
+
+/* The carrier tells of the end at once, and whoever hears it shall know why. */
 static void end_call(struct look *l, const struct pat_end_reason *why)
 {
     l->ending = why;
-    leg_note_end(l->r, l->c.call.ref.call.s, l->epoch, why->word);
-    if (rest_end(l->r, l->c.call.ref.carrier_call, l->c.call.form, CARRIER_MS, on_ended, l))
-        done(l, "not_ended");
+    if (leg_note_end(l->r, l->c.call.ref.call.s, l->epoch, why->word, on_why_noted, l))
+        end_now(l);
 }
 
 static void on_noted(int err, const struct pat_db_result *const *results, size_t n, void *arg)
