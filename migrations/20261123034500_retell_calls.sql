@@ -20,41 +20,41 @@ create table if not exists patchbay.end_reasons (
 comment on table patchbay.end_reasons is 'Why a call ended, in a vendor''s words and in ours; a deployment may add rows.';
 
 insert into patchbay.end_reasons (stack, vendor_reason, reason, owner, ends) values
-    ('retell', 'user_hangup', 'user_hangup', 'caller', true),
-    ('retell', 'user_declined', 'declined', 'caller', true),
-    ('retell', 'user_requested_dnc', 'do_not_call', 'caller', true),
-    ('retell', 'user_requested_callback', 'callback', 'caller', true),
-    ('retell', 'marked_as_spam', 'spam', 'caller', true),
+    ('retell', 'user_hangup', 'caller_hangup', 'caller', true),
+    ('retell', 'user_declined', 'caller_declined', 'caller', true),
+    ('retell', 'user_requested_dnc', 'caller_hangup', 'caller', true),
+    ('retell', 'user_requested_callback', 'caller_hangup', 'caller', true),
+    ('retell', 'marked_as_spam', 'marked_as_spam', 'caller', true),
     ('retell', 'agent_hangup', 'agent_hangup', 'us', true),
     ('retell', 'call_transfer', 'transferred', 'us', true),
     ('retell', 'transfer_bridged', 'transferred', 'us', true),
-    ('retell', 'transfer_cancelled', 'transfer_canceled', 'us', true),
-    ('retell', 'call_take_over', 'taken_over', 'us', true),
+    ('retell', 'transfer_cancelled', 'agent_hangup', 'us', true),
+    ('retell', 'call_take_over', 'operator_took_over', 'us', true),
     ('retell', 'voicemail_reached', 'machine', 'us', true),
     ('retell', 'ivr_reached', 'machine', 'us', true),
-    ('retell', 'inactivity', 'silence', 'us', true),
+    ('retell', 'inactivity', 'idle', 'us', true),
     ('retell', 'max_duration_reached', 'max_duration', 'us', true),
-    ('retell', 'manual_stopped', 'stopped', 'us', true),
-    ('retell', 'registered_call_timeout', 'never_dialled', 'us', false),
-    ('retell', 'no_valid_payment', 'not_paid', 'us', false),
-    ('retell', 'credit_exhausted', 'not_paid', 'us', false),
-    ('retell', 'budget_reached', 'budget', 'us', false),
-    ('retell', 'concurrency_limit_reached', 'no_capacity', 'provider', false),
-    ('retell', 'no_concurrency_fallback', 'no_capacity', 'provider', false),
-    ('retell', 'scam_detected', 'refused', 'provider', false),
-    ('retell', 'error_llm_websocket_open', 'stack_failed', 'provider', false),
-    ('retell', 'error_llm_websocket_lost_connection', 'stack_failed', 'provider', false),
-    ('retell', 'error_llm_websocket_runtime', 'stack_failed', 'provider', false),
-    ('retell', 'error_llm_websocket_corrupt_payload', 'stack_failed', 'provider', false),
+    ('retell', 'manual_stopped', 'operator_hangup', 'us', true),
+    ('retell', 'registered_call_timeout', 'not_dialled', 'us', false),
+    ('retell', 'no_valid_payment', 'provider_account', 'provider', false),
+    ('retell', 'credit_exhausted', 'provider_account', 'provider', false),
+    ('retell', 'budget_reached', 'provider_account', 'provider', false),
+    ('retell', 'concurrency_limit_reached', 'provider_capacity', 'provider', false),
+    ('retell', 'no_concurrency_fallback', 'provider_capacity', 'provider', false),
+    ('retell', 'scam_detected', 'provider_refused', 'provider', false),
+    ('retell', 'error_llm_websocket_open', 'provider_error', 'provider', false),
+    ('retell', 'error_llm_websocket_lost_connection', 'provider_error', 'provider', false),
+    ('retell', 'error_llm_websocket_runtime', 'provider_error', 'provider', false),
+    ('retell', 'error_llm_websocket_corrupt_payload', 'provider_error', 'provider', false),
     ('retell', 'error_no_audio_received', 'no_audio', 'provider', false),
-    ('retell', 'error_asr', 'stack_failed', 'provider', false),
-    ('retell', 'error_retell', 'stack_failed', 'provider', false),
-    ('retell', 'error_unknown', 'stack_failed', 'provider', false),
-    ('retell', 'error_user_not_joined', 'not_joined', 'provider', false),
+    ('retell', 'error_asr', 'provider_error', 'provider', false),
+    ('retell', 'error_retell', 'provider_error', 'provider', false),
+    ('retell', 'error_unknown', 'provider_error', 'provider', false),
+    ('retell', 'error_user_not_joined', 'no_caller', 'carrier', false),
     ('retell', 'dial_busy', 'busy', 'carrier', false),
     ('retell', 'dial_failed', 'failed', 'carrier', false),
     ('retell', 'dial_no_answer', 'no_answer', 'carrier', false),
-    ('retell', 'invalid_destination', 'failed', 'carrier', false),
+    ('retell', 'invalid_destination', 'invalid_number', 'carrier', false),
     ('retell', 'network_blocked', 'failed', 'carrier', false),
     ('retell', 'telephony_provider_permission_denied', 'failed', 'carrier', false),
     ('retell', 'telephony_provider_unavailable', 'failed', 'carrier', false),
@@ -67,7 +67,7 @@ create or replace function patchbay.retell_end(p_reason text) returns patchbay.e
     select coalesce(
         (select e from patchbay.end_reasons e where e.stack = 'retell' and e.vendor_reason = p_reason),
         case when p_reason is not null
-            then row ('retell', p_reason, 'stack_failed', 'provider', false)::patchbay.end_reasons end)
+            then row ('retell', p_reason, 'provider_error', 'provider', false)::patchbay.end_reasons end)
 $fn$;
 
 create or replace function patchbay.retell_owner(reason text) returns text
@@ -642,3 +642,11 @@ begin
     revoke all on function patchbay.on_call_completed() from public;
 end
 $grants$;
+
+-- put_call takes the end of a call back when the caller was only moved; Retell's word for that is ours by now.
+do $patch$
+begin
+    execute replace(pg_get_functiondef('patchbay.put_call(jsonb)'::regprocedure), $a$old.ended_reason = 'user_hangup'$a$,
+                    $a$old.ended_reason in ('user_hangup', 'caller_hangup')$a$);
+end
+$patch$;

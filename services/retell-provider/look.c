@@ -75,5 +75,6 @@ struct pat_json *look_json(const struct pat_json *call)
 
     pat_json_set_str(j, "status", pat_json_str_or(call, "call_status", ""));
     pat_json_set_str(j, "reason", pat_json_str_or(call, "disconnection_reason", NULL));
+    pat_json_set_int(j, "ended_ms", pat_json_int_or(call, "end_timestamp", 0));
     return j;
 }

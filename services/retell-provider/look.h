@@ -14,7 +14,7 @@ typedef void look_fn(int err, const struct pat_json *call, void *arg);
 /* fn runs exactly once, never before this returns. */
 int look_call(struct provider *p, const char *retell_call, int64_t left_ms, look_fn *fn,
               void *arg) PAT_MUST_CHECK;
-/* {"status","reason"}: as RPC retell.look_call gives it. Yours. */
+/* {"status","reason","ended_ms"}: as RPC retell.look_call gives it. Yours. */
 struct pat_json *look_json(const struct pat_json *call);
 
 #endif

@@ -74,8 +74,6 @@ struct provider {
 int inside_serve(struct provider *p) PAT_MUST_CHECK;
 /* rpc.c: everything that is asked by RPC. */
 int rpc_serve(struct provider *p) PAT_MUST_CHECK;
-/* call_state.c */
-void rpc_call_state(struct pat_rpc_req *r, const struct pat_json *params, void *arg);
 void rpc_stop(struct provider *p);
 /* forget.c: RPC retell.forget. */
 void forget_user(struct pat_rpc_req *req, const struct pat_json *params, void *arg);

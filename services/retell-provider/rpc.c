@@ -156,7 +156,6 @@ static const struct {
     { "retell", "verify", on_verify },          { "retell", "retire", on_retire },
     { "retell", "voices", on_voices },          { "retell", "look_call", on_look },
     { "retell", "voices", on_voices },          { "retell", "forget", forget_user },
-    { "retell", "call_state", rpc_call_state },
 };
 
 int rpc_serve(struct provider *p)

@@ -157,14 +157,16 @@ static void on_livekit(int err, const struct pat_json *result, const char *messa
 static void on_retell(int err, const struct pat_json *result, const char *message, void *arg)
 {
     struct look *l = arg;
-    const char *state = err ? "" : pat_json_str_or(result, "state", "");
+    /* call_status (docs.retellai.com, Get Call): over is ended, error or not_connected. */
+    const char *status = err ? "" : pat_json_str_or(result, "status", "");
+    bool live = !strcmp(status, "ongoing") || !strcmp(status, "registered");
 
     (void)message;
-    l->in.stack = err == PAT_ENOENT           ? JUDGE_UNKNOWN
-                  : !strcmp(state, "ongoing") ? JUDGE_LIVE
-                  : !strcmp(state, "ended")   ? JUDGE_OVER
-                                              : JUDGE_NO_ANSWER;
-    if (!err) {
+    l->in.stack = err == PAT_ENOENT ? JUDGE_UNKNOWN
+                  : err || !*status ? JUDGE_NO_ANSWER
+                  : live            ? JUDGE_LIVE
+                                    : JUDGE_OVER;
+    if (!err) { /* where Retell's word is ours too; its webhook tells the others better */
         l->in.stack_why = pat_end_reason_find(pat_json_str_or(result, "reason", NULL));
         l->in.stack_end_ms = pat_json_int_or(result, "ended_ms", 0);
     }
@@ -187,7 +189,7 @@ static bool ask_stack(struct look *l)
     pat_json_set_str(params, retell ? "retell_call_id" : "call_id",
                      retell ? ref->retell_call : ref->call.s);
     if (retell)
-        return !pat_rpc_call(l->r->d->bus, "retell", "call_state", params, STACK_MS, on_retell, l,
+        return !pat_rpc_call(l->r->d->bus, "retell", "look_call", params, STACK_MS, on_retell, l,
                              &id);
     return !pat_rpc_call(l->r->d->bus, "agent", "call_state", params, STACK_MS, on_livekit, l, &id);
 }

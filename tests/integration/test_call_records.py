@@ -361,7 +361,7 @@ def test_retell_webhooks_in_any_order(fresh, order):
         call.project()
     retell_record(call, fresh)
     row = call.row()
-    assert (row["state"], row["ended_owner"], row["ended_reason"]) == ("ended", "caller", "user_hangup")
+    assert (row["state"], row["ended_owner"], row["ended_reason"]) == ("ended", "caller", "caller_hangup")
     assert (instant(row["answered_at"]), row["duration_ms"]) == (instant(at(2)), 60000)
 
 

@@ -36,3 +36,9 @@ def test_the_documentation_has_these_rows():
 def test_what_a_daemon_says_is_in_the_list(folder, said):
     words = {w for p in sources(folder) for pair in re.findall(said, p.read_text()) for w in pair if w}
     assert len(words) > 3 and words <= set(table())
+
+
+def test_retells_words_are_translated_into_these():
+    text = (ROOT / "migrations/20261123034500_retell_calls.sql").read_text()
+    rows = re.findall(r"\('retell', '\w+', '(\w+)', '(\w+)', (?:true|false)\)", text)
+    assert len(rows) > 30 and {(word, owner) for word, owner in rows} <= {(w, o) for w, (o, _, _) in table().items()}

@@ -39,7 +39,7 @@ EXAMPLES = {
     "call.callback": CALL_OF | {"callback_id": CALL, "number": "+15550100055", "due_at": "2026-11-24T09:00:00.000Z",
                                 "time_zone": "Europe/Berlin", "local_time": "2026-11-24T10:00"},
     "call.dtmf": CALL_OF | {"direction": "in", "count": 4},
-    "call.stack_ended": CALL_OF | {"stack": "retell", "reason": "stack_failed", "owner": "provider", "vendor_reason": "error_asr",
+    "call.stack_ended": CALL_OF | {"stack": "retell", "reason": "provider_error", "owner": "provider", "vendor_reason": "error_asr",
                                    "vendor_call_id": "call_1", "segment": 1, "duration_ms": 61000},
     "call.limit": CALL_OF | {"limit": "cost", "used": 510000, "max": 500000},
     "call.machine": CALL_OF | {"action": "hang_up", "beep": True, "phrases": 2, "speech_ms": 6200},

@@ -74,7 +74,7 @@ def test_a_whole_call(stack, watch, call):
     stack.hang_up(call.sid)
     projected(call, 3)
     end = watch.wait_for("call.stack_ended", call.id)
-    assert (end["data"]["reason"], end["data"]["owner"], end["data"]["vendor_reason"]) == ("user_hangup", "caller", "user_hangup")
+    assert (end["data"]["reason"], end["data"]["owner"], end["data"]["vendor_reason"]) == ("caller_hangup", "caller", "user_hangup")
     watch.wait_for("usage.recorded", call.id, n=2)
     watch.wait_for("call.ended", call.id)
     said = sorted(watch.of("turn.user", call.id) + watch.of("turn.agent", call.id), key=lambda e: e["data"]["started_ms"])
@@ -137,15 +137,15 @@ def test_retells_reason_is_more_than_the_carriers(stack, watch, first):
     """Whoever comes first: the carrier only knows that the leg was over."""
     call = Call(stack)
     stack.control("retell", mute_webhooks=first == "carrier")
-    play(call, "end", reason="error_asr")
+    play(call, "end", reason="inactivity")
     stack.wait_row(call.sid, "ended", 30)
     if first == "carrier":
         stack.control("retell", mute_webhooks=False)
         play(call, "event", event="call_ended")
     end = watch.wait_for("call.stack_ended", call.id, 30)
-    assert (end["data"]["reason"], end["data"]["owner"], end["data"]["vendor_reason"]) == ("stack_failed", "provider", "error_asr")
+    assert (end["data"]["reason"], end["data"]["owner"], end["data"]["vendor_reason"]) == ("idle", "us", "inactivity")
     wait(lambda: stack.sql("select ended_reason, ended_owner from patchbay.calls where id = %s", call.id)
-         == [("stack_failed", "provider")], 30, "the row says whose fault it was")
+         == [("idle", "us")], 30, "the row says whose will it was")
 
 
 ORDERS = list(itertools.permutations(["call_started", "call_ended", "call_analyzed"]))
@@ -212,7 +212,7 @@ def test_results_that_never_came_are_asked_for(stack, watch):
     say(call, "agent: Hello.", "user: Bye.")
     stack.hang_up(call.sid)
     end = watch.wait_for("call.stack_ended", call.id, 60)
-    assert end["data"]["reason"] == "user_hangup"
+    assert end["data"]["reason"] == "caller_hangup"
     watch.wait_for("turn.user", call.id, 30)
     wait(lambda: (record(call) or {}).get("call_summary"), 30, "the record is whole")
     stack.control("retell", mute_webhooks=False)

@@ -171,7 +171,7 @@ def test_any_order_gives_the_same_record(stack, order):
     record, = records(stack, ours(hooks[0]))
     assert record["call_summary"] == "They said hello." and "Hi." in record["transcript"]
     row = stack.row("select state, ended_reason from patchbay.calls where id = %s", ours(hooks[0]))
-    assert (row["state"], row["ended_reason"]) == ("ended", "user_hangup")
+    assert (row["state"], row["ended_reason"]) == ("ended", "caller_hangup")
 
 
 def test_a_call_of_somebody_else_makes_no_record(stack):
