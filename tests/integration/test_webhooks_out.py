@@ -125,6 +125,15 @@ def test_an_endpoint_gets_what_it_asked_for_once(watch, sink):
     assert not sink.of("/stranger") and not stranger.deliveries()
 
 
+def test_nobody_hears_of_a_test_call(stack, watch, sink):
+    e = Endpoint(watch, sink.plan("/a", 200), events=["call.*"])
+    rehearsed, real = an_event(e.user, "call.answered"), an_event(e.user, "call.answered")
+    stack.sql("insert into patchbay.calls (id, user_id, rehearsal) values (%s, %s, true)", rehearsed["data"]["call_id"], e.user)
+    tell(watch, rehearsed, real)
+    wait(lambda: sink.of("/a"), 30, "the real one arrives")
+    assert sink.ids("/a") == [real["id"]] and len(e.deliveries()) == 1
+
+
 def test_a_large_or_a_thin_one_has_ids_only(watch, sink):
     thin = Endpoint(watch, sink.plan("/thin", 200), payload="thin")
     full = Endpoint(watch, sink.plan("/full", 200), thin.user)
