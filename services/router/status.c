@@ -48,7 +48,8 @@ static void reply(struct status *s, int err)
     status_free(s);
 }
 
-/* Who served may have said why, which the carrier's "completed" does not. */
+/* Who served, or ended it for us, may have said why. The carrier's "completed" does not, nor its
+ * "canceled", which is also what it makes of our own request before anybody had answered. */
 static void on_why(const struct leg *leg, void *arg)
 {
     struct status *s = arg;
@@ -64,7 +65,8 @@ static bool ask_why(struct status *s)
 {
     const struct legs_leg *g = legs_caller(&s->call.legs);
 
-    return g && g->state == LEGS_ENDED && g->reason && !strcmp(g->reason->word, "completed") &&
+    return g && g->state == LEGS_ENDED && g->reason &&
+           (!strcmp(g->reason->word, "completed") || !strcmp(g->reason->word, "caller_gave_up")) &&
            !s->call.ended && rest_configured(s->r) &&
            !leg_find(s->r, s->call.ref.call.s, WHY_MS, on_why, s);
 }
