@@ -22,8 +22,8 @@ class Browser:
     def __enter__(self):
         self.playwright = sync_playwright().start()
         self.browser = self.playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-                                            "--autoplay-policy=no-user-gesture-required"])
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream",
+                                            "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"])
         return self
 
     def __exit__(self, *_):
