@@ -238,7 +238,7 @@ export class SwitchPanel extends Page {
 
     return html`<section class="card" aria-labelledby="stack-title">
       <h2 id="stack-title">Voice stack</h2>
-      <p class="line"><pb-badge .stack=${this.stack}></pb-badge>
+      <p class="spread"><pb-badge .stack=${this.stack}></pb-badge>
         <button class="button" ?disabled=${waits || !this.stack} @click=${() => void this.open()}>Switch to ${names[other]}…</button></p>
       ${this.failed && !this.querySelector("dialog")?.open ? html`<p class="alert alert-error" role="alert">${this.failed.message}</p>` : nothing}
       ${this.current ? this.progress(this.current) : nothing} ${this.history()} ${this.dialog()}

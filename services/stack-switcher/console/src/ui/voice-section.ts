@@ -219,7 +219,7 @@ export class VoiceSection extends Page {
     return html`<div id="voice-cloning-section">
       <h3>Clone Your Voice</h3>
       <p class="help">Read something aloud for one to two minutes, in a quiet room, as you would speak on the phone.</p>
-      ${own.length ? html`<ul class="plain">${own.map((v) => html`<li class="line"><span>${v.name}</span>
+      ${own.length ? html`<ul class="plain">${own.map((v) => html`<li class="spread"><span>${v.name}</span>
         <button type="button" class="link" @click=${() => void this.forget(v)}>Delete<span class="unseen"> ${v.name}</span></button></li>`)}</ul>` : nothing}
       <form @submit=${this.clone}>
         ${this.source()}
