@@ -18,17 +18,10 @@ struct callbacks {
 
 static void on_due(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct pat_rpc_req *req = arg;
-    const char *rows = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
-    struct pat_json *result;
-
-    if (!rows) { /* an until that is no time is the asker's fault */
-        pat_rpc_fail(req, err ? err : PAT_EINTERNAL, err == PAT_EINVAL ? "until" : NULL, NULL);
-        return;
-    }
-    result = pat_json_obj();
-    pat_json_set_text(result, "callbacks", rows);
-    pat_rpc_reply(req, result);
+    if (err == PAT_EINVAL) /* an until that is no time is the asker's fault */
+        pat_rpc_fail(arg, err, "until", NULL);
+    else
+        reply_rows(arg, "callbacks", err, results, n);
 }
 
 /* A user id that is one, or none at all. */

@@ -17,17 +17,7 @@ struct parked {
 
 static void on_list(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct pat_rpc_req *req = arg;
-    const char *rows = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
-    struct pat_json *result;
-
-    if (!rows) {
-        pat_rpc_fail(req, err ? err : PAT_EINTERNAL, NULL, NULL);
-        return;
-    }
-    result = pat_json_obj();
-    pat_json_set_text(result, "parked", rows);
-    pat_rpc_reply(req, result);
+    reply_rows(arg, "parked", err, results, n);
 }
 
 static void list(struct pat_rpc_req *req, const struct pat_json *params, void *arg)

@@ -97,6 +97,10 @@ void calls_free(struct calls *c);
 int callbacks_new(struct callbacks **out, struct relay *r) PAT_MUST_CHECK;
 void callbacks_free(struct callbacks *c);
 
+/* rows.c: replies with {name: rows}, rows the one JSON text of the first result. */
+void reply_rows(struct pat_rpc_req *req, const char *name, int err,
+                const struct pat_db_result *const *results, size_t n);
+
 /* parked.c: what could not be published, and another chance for it. */
 int parked_new(struct parked **out, struct relay *r) PAT_MUST_CHECK;
 void parked_free(struct parked *p);

@@ -313,17 +313,7 @@ static void drop(struct pat_rpc_req *req, const struct pat_json *params, void *a
 
 static void on_list(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
-    struct pat_rpc_req *req = arg;
-    const char *rows = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
-    struct pat_json *result;
-
-    if (!rows) {
-        pat_rpc_fail(req, err ? err : PAT_EINTERNAL, NULL, NULL);
-        return;
-    }
-    result = pat_json_obj();
-    pat_json_set_text(result, "subscribers", rows);
-    pat_rpc_reply(req, result);
+    reply_rows(arg, "subscribers", err, results, n);
 }
 
 static void list(struct pat_rpc_req *req, const struct pat_json *params, void *arg)
