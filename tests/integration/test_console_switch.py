@@ -57,7 +57,8 @@ def test_an_admin_switches_watches_and_goes_back(stack, others, ada, browser):  
         page.locator(".switching").get_by_text("Rolled back").wait_for()
         wait(lambda: page.get_by_text("Using LiveKit").count() > 0, 20, "the badge, back")
     assert stack_of(ada) == "livekit"
-    assert stack.sql("select outcome, why from patchbay.switches where user_id = %s", ada.id) == [("rolled_back", "wants to be there")]
+    told = "select outcome, why from patchbay.switches where user_id = %s"
+    wait(lambda: stack.sql(told, ada.id) == [("rolled_back", "wants to be there")], 30, "the outcome, once what it made is put away")
 
 
 def test_a_held_switch_waits_for_promotion_on_a_phone_too(stack, others, ada, browser):  # noqa: F811
