@@ -102,8 +102,8 @@ int pat_resolve_start(struct pat_resolve **out, struct pat_loop *l, const char *
                       int64_t timeout_ms, pat_resolve_fn *fn, void *arg) PAT_MUST_CHECK;
 void pat_resolve_cancel(struct pat_resolve *r);
 
-/* The longest that callbacks kept the loop from waiting, within one turn, since last asked; µs.
- * What is due meanwhile is late by so much at worst. */
+/* The longest that callbacks kept the loop from waiting, within one turn, since last asked; µs,
+ * to the ms below. What is due meanwhile is late by so much at worst. */
 int64_t pat_loop_lag_us(struct pat_loop *l);
 
 #endif

@@ -45,8 +45,8 @@ struct pat_loop {
     struct pat_task **tasks_tail;
     struct pat_task *due_tasks; /* being run in this turn */
     struct timers timers;
-    struct pat_timer wake;    /* bounds pat_loop_run_once */
-    int64_t turn_us, idle_us; /* when the turn began; what libuv had waited in all by then */
+    struct pat_timer wake; /* bounds pat_loop_run_once */
+    int64_t awake_us;      /* when the last wait ended */
     int64_t lag_max_us;
     size_t detached; /* canceled requests still with a pool thread */
 };
