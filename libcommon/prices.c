@@ -12,7 +12,8 @@ enum { MILLI = 1000 };
 
 struct row {
     char provider[32], component[32], model[80];
-    int64_t valid_from_ms;
+    int64_t valid_from_ms, valid_to_ms;
+    bool house;
     struct pat_price price;
 };
 
@@ -46,6 +47,8 @@ static int read_row(struct row *r, const struct pat_json *j, struct pat_json_err
         rc = pat_json_get_int(j, "price_microusd", &r->price.microusd, err);
     if (!rc)
         rc = pat_json_get_int(j, "per", &r->price.per, err);
+    r->valid_to_ms = pat_json_int_or(j, "valid_to_ms", INT64_MAX);
+    r->house = pat_json_bool_or(j, "house", false);
     r->price.minimum = pat_json_int_or(j, "minimum", 0);
     r->price.step = pat_json_int_or(j, "step", 0);
     if (!rc &&
@@ -118,6 +121,13 @@ int pat_price_cost(const struct pat_price *price, int64_t milli, int64_t *microu
     return PAT_OK;
 }
 
+static bool goes_before(const struct row *r, const struct row *best)
+{
+    if (!best || r->house != best->house)
+        return !best || r->house;
+    return r->valid_from_ms > best->valid_from_ms;
+}
+
 static const struct row *find(const struct pat_prices *p, const struct pat_metered *m,
                               const char *model)
 {
@@ -126,9 +136,9 @@ static const struct row *find(const struct pat_prices *p, const struct pat_meter
     for (size_t i = 0; i < p->n; i++) {
         const struct row *r = &p->rows[i];
 
-        if (r->valid_from_ms <= m->at_ms && !strcmp(r->provider, m->provider) &&
-            !strcmp(r->component, m->component) && !strcmp(r->model, model) &&
-            (!best || r->valid_from_ms > best->valid_from_ms))
+        if (r->valid_from_ms <= m->at_ms && m->at_ms < r->valid_to_ms &&
+            !strcmp(r->provider, m->provider) && !strcmp(r->component, m->component) &&
+            !strcmp(r->model, model) && goes_before(r, best))
             best = r;
     }
     return best;

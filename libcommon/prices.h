@@ -1,10 +1,10 @@
 /* prices.h - what a metered quantity costs, by a book of prices that each hold from a day on.
  *
- * A book is the rows of patchbay.prices, as patchbay.price_book() gives them. Money is whole
- * millionths of a dollar, quantities are thousandths of their unit; there is no floating point, and
- * the same figures come out of patchbay.cost_microusd, which makes the call's record. What has no
- * price costs PAT_ENOENT, not nothing. Life: pat_prices_parse -> pat_prices_free. Thread: any;
- * pure.
+ * A book is the rows of patchbay.prices and patchbay.rates, as patchbay.price_book() gives them;
+ * of two that would do the house's own counts, then the later one. Money is whole millionths of a
+ * dollar, quantities are thousandths of their unit; there is no floating point, and the same
+ * figures come out of patchbay.cost_microusd, which makes the call's record. What has no price
+ * costs PAT_ENOENT, not nothing. Life: pat_prices_parse -> pat_prices_free. Thread: any; pure.
  */
 #ifndef PAT_PRICES_H
 #define PAT_PRICES_H
@@ -29,7 +29,7 @@ struct pat_metered {
 #define PAT_PRICES_MAX 5000
 
 /* [{"provider", "component", "model", "valid_from_ms", "price_microusd", "per", "minimum",
- * "step"}]; PAT_EINVAL: err names the field. */
+ * "step", "valid_to_ms"?, "house"?}]; PAT_EINVAL: err names the field. */
 int pat_prices_parse(struct pat_prices **out, const struct pat_json *rows,
                      struct pat_json_err *err) PAT_MUST_CHECK;
 void pat_prices_free(struct pat_prices *p);

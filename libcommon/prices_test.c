@@ -105,6 +105,40 @@ static void test_book__has_the_price_of_the_moment(void **state)
     pat_json_free(j);
 }
 
+/* As the database counts: tests/integration/test_rates.py. */
+static void test_book__the_houses_own_goes_before_a_shipped_one_while_it_holds(void **state)
+{
+    static const char both[] =
+        "[{\"provider\":\"v\",\"component\":\"c\",\"model\":\"m\",\"valid_from_ms\":0,"
+        "\"price_microusd\":1,\"per\":1},"
+        "{\"provider\":\"v\",\"component\":\"c\",\"model\":\"m\",\"valid_from_ms\":1000,"
+        "\"price_microusd\":2,\"per\":1,\"house\":true,\"valid_to_ms\":2000},"
+        "{\"provider\":\"v\",\"component\":\"c\",\"model\":\"m\",\"valid_from_ms\":1500,"
+        "\"price_microusd\":3,\"per\":1},"
+        "{\"provider\":\"v\",\"component\":\"c\",\"model\":\"\",\"valid_from_ms\":0,"
+        "\"price_microusd\":4,\"per\":1,\"house\":true}]";
+    static const struct {
+        const char *model;
+        int64_t at_ms, microusd;
+    } rows[] = {
+        { "m", 999, 1 }, { "m", 1000, 2 }, { "m", 1999, 2 }, { "m", 2000, 3 }, { "x", 0, 4 }
+    };
+    struct pat_json *j = json(both);
+    struct pat_prices *p;
+
+    (void)state;
+    assert_int_equal(pat_prices_parse(&p, j, NULL), PAT_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct pat_metered m = { "v", "c", rows[i].model, 1000, rows[i].at_ms };
+        int64_t cost = 0;
+
+        assert_int_equal(pat_prices_cost(p, &m, &cost), PAT_OK);
+        assert_int_equal(cost, rows[i].microusd);
+    }
+    pat_prices_free(p);
+    pat_json_free(j);
+}
+
 static void test_book__that_makes_no_sense_is_refused(void **state)
 {
     static const char *const rows[] = {
@@ -137,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_cost__is_exact_in_every_case_of_the_table),
         cmocka_unit_test(test_cost__refuses_what_no_number_holds),
         cmocka_unit_test(test_book__has_the_price_of_the_moment),
+        cmocka_unit_test(test_book__the_houses_own_goes_before_a_shipped_one_while_it_holds),
         cmocka_unit_test(test_book__that_makes_no_sense_is_refused),
     };
 

@@ -1,6 +1,7 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
 #include "health.h"
 #include "policies.h"
+#include "rates.h"
 #include "switcher.h"
 #include "voices.h"
 #include "webhooks.h"
@@ -76,8 +77,8 @@ static const struct pat_conf_row rows[] = {
 static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(struct switcher *) = {
-        api_routes,        agents_routes,   users_routes,  policies_routes, voices_routes,
-        switch_api_routes, webhooks_routes, health_routes, console_routes
+        api_routes,    agents_routes,     users_routes,    policies_routes, rates_routes,
+        voices_routes, switch_api_routes, webhooks_routes, health_routes,   console_routes
     };
     int err = PAT_OK;
 
@@ -130,6 +131,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = switch_rpc_serve(s);
     if (!err)
         err = roll_new(&s->roll, s);
+    if (!err)
+        err = rerate_new(&s->rerate, s);
     if (!err && *s->conf->elevenlabs_key)
         err = voices_new(&s->voices, s);
     return err ? err
@@ -143,6 +146,8 @@ static void drain(struct pat_daemon *d, void *arg)
 
     roll_free(s->roll);
     s->roll = NULL;
+    rerate_free(s->rerate);
+    s->rerate = NULL;
     feed_close(s->feed);
     pat_daemon_leave(d, s->httpd, NULL);
 }

@@ -36,11 +36,13 @@ struct keys;
 struct limits;
 struct feed;
 struct roll;
+struct rerate;
 struct voices;
 struct vendor_ask;
 
 struct switcher {
     struct roll *roll;
+    struct rerate *rerate;
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;

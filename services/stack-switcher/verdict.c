@@ -1,0 +1,165 @@
+/* verdict.c - a function in Postgres judges a request: see verdict.h. */
+#include "verdict.h"
+
+#include "door.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 8000
+#define WHY_MAX    500
+
+struct asked {
+    struct switcher *s;
+    struct pat_httpd_req *http;
+    const char *name, *noun;
+    int status;
+    bool etag;
+    int64_t started_us;
+};
+
+static void reply_refused(struct pat_httpd_req *http, const struct pat_json *answer,
+                          const struct pat_json *refused)
+{
+    PAT_AUTO_JSON j = pat_json_obj();
+    struct pat_json *e = pat_json_obj();
+
+    pat_json_set_str(e, "code", pat_json_str_or(refused, "code", "invalid"));
+    pat_json_set_str(e, "message", pat_json_str_or(refused, "message", ""));
+    if (pat_json_str_or(refused, "field", NULL))
+        pat_json_set_str(e, "field", pat_json_str_or(refused, "field", NULL));
+    PAT_JSON_EACH(more, answer)
+    if (more != refused)
+        pat_json_set_take(e, pat_json_key(more), pat_json_dup(more));
+    pat_json_set_take(j, "error", e);
+    pat_httpd_reply_json(http, (int)pat_json_int_or(refused, "status", 400), j);
+}
+
+static int reply(const struct asked *a, const char *text)
+{
+    PAT_AUTO_JSON j = NULL;
+    const struct pat_json *refused, *answer;
+    char etag[32];
+
+    if (pat_json_parse(&j, text, strlen(text), NULL))
+        return PAT_EINTERNAL;
+    refused = pat_json_at(j, "refused");
+    answer = a->noun ? pat_json_at(j, a->noun) : j;
+    if (refused) {
+        reply_refused(a->http, j, refused);
+        return PAT_OK;
+    }
+    if (!answer)
+        return PAT_EINTERNAL;
+    snprintf(etag, sizeof etag, "\"%lld\"", (long long)pat_json_int_or(answer, "version", 0));
+    if (a->etag)
+        (void)pat_httpd_set_header(a->http, "ETag", etag);
+    pat_httpd_reply_json(a->http, a->status, answer);
+    return PAT_OK;
+}
+
+static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct asked *a = arg;
+    const char *text = !err && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    pat_histogram_observe(a->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
+    if (!err && text)
+        err = reply(a, text);
+    else if (!err)
+        pat_httpd_reply_error(a->http, PAT_ENOENT, NULL, "no such thing");
+    if (err) {
+        pat_log(PAT_ERROR, "api.not_answered", PAT_S("question", a->name), PAT_ERR(err),
+                PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+        pat_httpd_reply_error(a->http,
+                              err == PAT_EINTERNAL || err == PAT_EINVAL ? err : PAT_EUNAVAIL, NULL,
+                              "the database did not take it, try again");
+    }
+    free(a);
+}
+
+void verdict_ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
+                 const struct verdict *v)
+{
+    const char *params[ASK_MAX_PARAMS] = { *who->user ? who->user : NULL,
+                                           who->admin ? "true" : "false" };
+    struct asked *a = calloc(1, sizeof *a);
+    int err = PAT_ENOMEM;
+
+    if (a) {
+        *a = (struct asked){ s,       http,        v->name, v->noun, v->status ? v->status : 200,
+                             v->etag, pat_now_us() };
+        memcpy(params + 2, v->params, (size_t)v->n * sizeof *params);
+        err = pat_db_run1(s->d->db, v->name, v->sql, params, 2 + v->n, TIMEOUT_MS, on_row, a, NULL);
+    }
+    if (!err)
+        return;
+    free(a);
+    pat_log(PAT_WARN, "api.not_asked", PAT_S("question", v->name), PAT_ERR(err));
+    pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");
+}
+
+char *verdict_by(const struct who *who, struct pat_httpd_req *http)
+{
+    PAT_AUTO_JSON p = pat_json_obj();
+    const char *said = pat_httpd_query_param(http, "why");
+    char why[WHY_MAX + 1] = "";
+
+    if (said)
+        memcpy(why, said, strnlen(said, WHY_MAX));
+    pat_json_set_str(p, "actor", *who->user ? who->user : "service");
+    pat_json_set_str(p, "actor_id", *who->user ? who->user : NULL);
+    pat_json_set_str(p, "peer", pat_httpd_peer(http));
+    pat_json_set_str(p, "why", *why && pat_utf8_valid(why, strlen(why)) ? why : NULL);
+    return pat_json_print(p);
+}
+
+int verdict_writer(struct who *who, struct switcher *s, struct pat_httpd_req *http)
+{
+    char text[24];
+    int64_t wait_s;
+    int err = door_who(who, s, http);
+
+    if (err || limits_take(s->limits, *who->user ? who->user : "service", pat_now_ms(), &wait_s))
+        return err;
+    snprintf(text, sizeof text, "%lld", (long long)wait_s);
+    (void)pat_httpd_set_header(http, "Retry-After", text);
+    pat_httpd_reply_error(http, PAT_EAGAIN, NULL, "too many changes, try later");
+    return PAT_EAGAIN;
+}
+
+static int no_match(struct pat_httpd_req *http)
+{
+    PAT_AUTO_JSON j = pat_json_obj();
+    struct pat_json *e = pat_json_obj();
+
+    pat_json_set_str(e, "code", "invalid");
+    pat_json_set_str(e, "message", "say which version this replaces: the ETag, or *");
+    pat_json_set_str(e, "field", "If-Match");
+    pat_json_set_take(j, "error", e);
+    pat_httpd_reply_json(http, 428, j);
+    return PAT_EINVAL;
+}
+
+int verdict_match(struct pat_httpd_req *http, char text[24], const char **version)
+{
+    const char *match = pat_httpd_header(http, "if-match");
+    size_t digits;
+
+    *version = NULL;
+    if (!match)
+        return no_match(http);
+    if (!strcmp(match, "*"))
+        return PAT_OK;
+    match += *match == '"';
+    digits = strspn(match, "0123456789");
+    if (!digits || digits > 18 || (match[digits] && strcmp(match + digits, "\""))) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "must be an ETag of this");
+        return PAT_EINVAL;
+    }
+    memcpy(text, match, digits);
+    text[digits] = 0;
+    *version = text;
+    return PAT_OK;
+}
