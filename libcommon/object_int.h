@@ -51,7 +51,7 @@ struct pat_store {
     char *origin; /* https://host:port */
     char *host;   /* as curl sends it */
     char *base;   /* path before the bucket: "" or "/..." */
-    char *bucket, *region, *access_key, *secret_key;
+    char *bucket, *region, *access_key, *secret_key, *public_url;
     struct object_op *ops;
 };
 

@@ -64,7 +64,8 @@ int pat_store_new(struct pat_store **out, struct pat_http *http, const struct pa
     s->region = strdup(o->region && *o->region ? o->region : "us-east-1");
     s->access_key = strdup(o->access_key ? o->access_key : "");
     s->secret_key = strdup(o->secret_key ? o->secret_key : "");
-    if (s->bucket && s->region && s->access_key && s->secret_key)
+    s->public_url = strdup(o->public_url ? o->public_url : "");
+    if (s->bucket && s->region && s->access_key && s->secret_key && s->public_url)
         err = split_url(s, o->url);
     if (err) {
         pat_store_free(s);
@@ -114,6 +115,7 @@ void pat_store_free(struct pat_store *s)
     free(s->region);
     free(s->access_key);
     free(s->secret_key);
+    free(s->public_url);
     free(s);
 }
 
@@ -358,7 +360,11 @@ int pat_store_address(const struct pat_store *s, const char *key, struct pat_buf
 {
     const char *host = strstr(s->origin, "://") + 3;
 
-    if (s->supabase)
+    if (*s->public_url) {
+        size_t len = strlen(s->public_url);
+
+        pat_buf_addf(out, "%s%s", s->public_url, s->public_url[len - 1] == '/' ? "" : "/");
+    } else if (s->supabase)
         pat_buf_addf(out, "%s%s/storage/v1/object/authenticated/%s/", s->origin, s->base,
                      s->bucket);
     else if (s->by_host)

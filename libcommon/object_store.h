@@ -22,6 +22,8 @@ struct pat_store_opts {
     const char *access_key; /* not with Supabase */
     const char *secret_key;
     bool by_host; /* https://<bucket>.<host>/<key> instead of https://<host>/<bucket>/<key> */
+    const char
+        *public_url; /* stands before a key in pat_store_address; NULL, "": the store's own */
 };
 
 /* Borrowed. What an operation does not give is NULL or 0. */

@@ -35,6 +35,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "multipart.h"
+#include "object_conf.h"
 #include "object_store.h"
 #include "passcode.h"
 #include "phone.h"

@@ -94,18 +94,6 @@ static void note(struct copier *c, const char *state, int64_t wait_ms, const cha
         next_job(c, LOOK_MS);
 }
 
-static void address(const struct copier *c, struct pat_buf *out)
-{
-    const char *base = c->p->conf->recording_public_url;
-    size_t len = strlen(base);
-
-    if (*base)
-        pat_buf_addf(out, "%s%s%s", base, base[len - 1] == '/' ? "" : "/", c->job->object);
-    else
-        pat_store_address(c->store, c->job->object, out);
-    pat_buf_adds(out, "");
-}
-
 static struct pat_json *row_of(const struct job *j, const char *state, const char *url)
 {
     struct pat_json *o = pat_json_obj();
@@ -196,7 +184,7 @@ static void stored(struct copier *c)
     struct pat_buf url;
 
     pat_buf_init(&url, 2048);
-    address(c, &url);
+    pat_store_address(c->store, c->job->object, &url);
     pat_counter_add(c->stored, 1);
     pat_log(PAT_INFO, "copy.stored", PAT_S("call", c->job->call), PAT_S("name", c->job->name),
             PAT_I("bytes", (int64_t)c->job->at));
@@ -500,16 +488,6 @@ static void look(void *arg)
 
 /* ------------------------------------------------------------------ life */
 
-int copier_check(const struct provider_conf *conf, struct pat_buf *errors)
-{
-    if (*conf->recording_url && (!*conf->recording_bucket || !*conf->recording_secret_key))
-        pat_buf_adds(errors, "PAT_RECORDING_URL: needs a bucket and a secret key\n");
-    if (*conf->recording_url && !strcmp(conf->recording_store, "s3") &&
-        !*conf->recording_access_key)
-        pat_buf_adds(errors, "PAT_RECORDING_ACCESS_KEY: S3 needs one\n");
-    return errors->len ? PAT_EINVAL : PAT_OK;
-}
-
 static void make_metrics(struct copier *c)
 {
     static const char help[] = "Recordings of calls at Retell copied to our store";
@@ -522,27 +500,18 @@ static void make_metrics(struct copier *c)
 
 int copier_new(struct copier **out, struct provider *p)
 {
-    const struct provider_conf *conf = p->conf;
     struct copier *c;
     int err;
 
     *out = NULL;
-    if (!*conf->recording_url)
+    if (!*p->conf->store.url)
         return PAT_OK;
     c = calloc(1, sizeof *c);
     if (!c)
         return PAT_ENOMEM;
     c->p = p;
     make_metrics(c);
-    err = pat_store_new(
-        &c->store, p->d->http,
-        &(struct pat_store_opts){ .supabase = !strcmp(conf->recording_store, "supabase"),
-                                  .url = conf->recording_url,
-                                  .bucket = conf->recording_bucket,
-                                  .region = conf->recording_region,
-                                  .access_key = conf->recording_access_key,
-                                  .secret_key = conf->recording_secret_key,
-                                  .by_host = conf->recording_by_host });
+    err = pat_store_open(&c->store, p->d->http, &p->conf->store);
     if (!err)
         err = pat_timer_init(&c->look, p->d->loop, look, c);
     if (err) {

@@ -17,8 +17,6 @@
 /* *out NULL and PAT_OK: no PAT_RECORDING_URL. */
 int copier_new(struct copier **out, struct provider *p) PAT_MUST_CHECK;
 void copier_free(struct copier *c); /* NULL is fine */
-/* PAT_EINVAL: something is missing among the store's settings; what is added to errors. */
-int copier_check(const struct provider_conf *conf, struct pat_buf *errors);
 
 /* copy_choice.c, pure: which address to copy; NULL: none is wanted, why says why. */
 struct copy_choice {

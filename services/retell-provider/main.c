@@ -28,21 +28,8 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RECORDING", PAT_CONF_ENUM, recording, "wanted",
         "which recordings are copied: none, those whose settings say so, all",
         .arg = "off,wanted,all"),
-    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, "",
-        "S3: the access key's id"),
-    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
-        "the bucket recordings are kept in"),
-    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
-        "S3: the bucket is part of the host name, not of the path"),
-    ROW("PAT_RECORDING_PUBLIC_URL", PAT_CONF_STR, recording_public_url, "",
-        "stands before an object's key in a recording's URL; empty: the store's own address"),
-    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
-    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, "",
-        "S3: the access key's secret; Supabase: a secret API key"),
-    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
-        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
-    ROW("PAT_RECORDING_URL", PAT_CONF_STR, recording_url, "",
-        "the object store's address; empty: recordings stay at Retell"),
+    PAT_STORE_PUBLIC_ROW(struct provider_conf, store),
+    PAT_STORE_ROWS(struct provider_conf, store),
     ROW("PAT_RETELL_API_KEY", PAT_CONF_SECRET, api_key, NULL, "Retell's API key",
         .flags = PAT_CONF_REQUIRED),
     ROW("PAT_RETELL_API_TIMEOUT", PAT_CONF_MS, api_timeout_ms, "2900ms",
@@ -174,7 +161,8 @@ static void drain(struct pat_daemon *d, void *arg)
 
 static int check(const void *conf, struct pat_buf *errors)
 {
-    return copier_check(conf, errors);
+    pat_store_conf_check(&((const struct provider_conf *)conf)->store, errors);
+    return errors->len ? PAT_EINVAL : PAT_OK;
 }
 
 int main(int argc, char **argv)

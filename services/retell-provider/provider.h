@@ -26,12 +26,10 @@ struct provider_conf {
     int64_t max_call_ms, silence_ms;
     int64_t settle_ms, sweep_ms, check_ms, voices_ms;
     int64_t results_ms, quota_ms;
-    char *recording; /* which are copied: off, wanted, all */
-    char *recording_url, *recording_store, *recording_bucket, *recording_region;
-    char *recording_access_key, *recording_secret_key, *recording_public_url;
-    char *recording_channels; /* both or one */
+    char *recording;             /* which are copied: off, wanted, all */
+    struct pat_store_conf store; /* they are copied there */
+    char *recording_channels;    /* both or one */
     int64_t recording_max;
-    bool recording_by_host;
     bool tool_private_nets;
     bool forget_calls, live_text;
     char *standby; /* always, demand */

@@ -101,11 +101,7 @@ static void stored(struct fetch *f)
     struct pat_buf url;
 
     pat_buf_init(&url, 1024);
-    if (*f->r->conf->recording_public_url)
-        pat_buf_addf(&url, "%s/%s", f->r->conf->recording_public_url, x->key);
-    else
-        url.err = pat_store_address(f->store, x->key, &url);
-    if (url.err) {
+    if (pat_store_address(f->store, x->key, &url)) {
         failed(f, "address", true);
     } else {
         pat_log(PAT_INFO, "voicemail.stored", PAT_S("call", x->ref.call.s), PAT_S("object", x->key),
@@ -292,25 +288,18 @@ static void on_tick(void *arg)
 int fetch_new(struct fetch **out, struct router *r)
 {
     const struct router_conf *c = r->conf;
-    struct pat_store_opts o = { .supabase = !strcmp(c->recording_store, "supabase"),
-                                .url = c->recording_url,
-                                .bucket = c->recording_bucket,
-                                .region = c->recording_region,
-                                .access_key = c->recording_access_key,
-                                .secret_key = c->recording_secret_key,
-                                .by_host = c->recording_by_host };
     struct fetch *f;
     int err;
 
     *out = NULL;
-    if (!*c->recording_url)
+    if (!*c->recording.url)
         return PAT_OK;
     f = calloc(1, sizeof *f);
     if (!f)
         return PAT_ENOMEM;
     f->r = r;
     pat_buf_init(&f->body, (size_t)c->voicemail_max_bytes);
-    err = pat_store_new(&f->store, r->d->http, &o);
+    err = pat_store_open(&f->store, r->d->http, &c->recording);
     if (!err)
         err = pat_timer_init(&f->tick, r->d->loop, on_tick, f);
     if (err) {

@@ -50,23 +50,8 @@ static const struct pat_conf_row rows[] = {
         "how the carrier reaches it", .arg = "tls,tcp,udp"),
     ROW("PAT_LIVEKIT_SIP_USERNAME", PAT_CONF_STR, livekit_sip_username, NULL,
         "digest user of LiveKit's inbound trunk"),
-    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, NULL,
-        "S3: the access key's id"),
-    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
-        "the bucket messages are kept in"),
-    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
-        "S3: the bucket is part of the host name, not of the path"),
-    ROW("PAT_RECORDING_PUBLIC_URL", PAT_CONF_URL, recording_public_url, NULL,
-        "stands before an object's key in a message's URL; empty: the store's own address",
-        .arg = "http,https"),
-    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
-    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, NULL,
-        "S3: the access key's secret; Supabase: a secret API key"),
-    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
-        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
-    ROW("PAT_RECORDING_URL", PAT_CONF_URL, recording_url, NULL,
-        "the object store messages are brought to; empty: they stay with the carrier",
-        .arg = "http,https"),
+    PAT_STORE_PUBLIC_ROW(struct router_conf, recording),
+    PAT_STORE_ROWS(struct router_conf, recording),
     ROW("PAT_RETELL_PROVIDER_URL", PAT_CONF_URL, provider_url, NULL,
         "retell-provider's inside port, used while NATS is away", .arg = "http,https"),
     ROW("PAT_RETELL_SIP_HOST", PAT_CONF_STR, retell_sip_host, "sip.retellai.com",
@@ -237,6 +222,12 @@ static void stop(struct pat_daemon *d, void *arg)
     routes_free(r->routes);
 }
 
+static int check(const void *conf, struct pat_buf *errors)
+{
+    pat_store_conf_check(&((const struct router_conf *)conf)->recording, errors);
+    return errors->len ? PAT_EINVAL : PAT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct router r = { 0 };
@@ -248,6 +239,7 @@ int main(int argc, char **argv)
         .conf_size = sizeof(struct router_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
         .more_usage = EXPLAIN_USAGE STATIC_DOC_USAGE,
+        .check = check,
         .start = start,
         .drain = drain,
         .stop = stop,

@@ -54,14 +54,7 @@ struct router_conf {
     int64_t reconcile_ms; /* 0: never */
     int64_t chores_ms;
     int64_t voicemail_max_bytes;
-    char *recording_access_key;
-    char *recording_bucket;
-    bool recording_by_host;
-    char *recording_public_url;
-    char *recording_region;
-    char *recording_secret_key;
-    char *recording_store; /* "s3", "supabase" */
-    char *recording_url;   /* "": there is none */
+    struct pat_store_conf recording; /* messages are kept there */
 };
 
 enum stack { STACK_NONE, STACK_RETELL, STACK_LIVEKIT };

@@ -517,23 +517,6 @@ static void on_erasure(struct pat_rpc_req *req, const struct pat_json *params, v
 
 /* ------------------------------------------------------------------ life */
 
-static int make_store(struct erase *e)
-{
-    const struct relay_conf *conf = e->r->conf;
-
-    if (!*conf->recording_url)
-        return PAT_OK;
-    return pat_store_new(
-        &e->store, e->r->d->http,
-        &(struct pat_store_opts){ .supabase = !strcmp(conf->recording_store, "supabase"),
-                                  .url = conf->recording_url,
-                                  .bucket = conf->recording_bucket,
-                                  .region = conf->recording_region,
-                                  .access_key = conf->recording_access_key,
-                                  .secret_key = conf->recording_secret_key,
-                                  .by_host = conf->recording_by_host });
-}
-
 int erase_new(struct erase **out, struct relay *r)
 {
     struct erase *e = calloc(1, sizeof *e);
@@ -547,7 +530,7 @@ int erase_new(struct erase **out, struct relay *r)
     if (!err)
         err = pat_timer_init(&e->life, r->d->loop, prolong, e);
     if (!err)
-        err = make_store(e);
+        err = pat_store_open(&e->store, r->d->http, &r->conf->recording);
     if (!err)
         err = pat_rpc_serve(r->d->bus, &e->ask_sub, "relay", "erase_user", on_erase, e);
     if (!err)

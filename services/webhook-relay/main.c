@@ -21,19 +21,7 @@ static const struct pat_conf_row rows[] = {
         "API key LiveKit signs its webhooks with", .flags = PAT_CONF_REQUIRED),
     ROW("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, livekit_secret, NULL, "its secret",
         .flags = PAT_CONF_REQUIRED),
-    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording_access_key, "",
-        "S3: the access key's id"),
-    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording_bucket, "recordings",
-        "the bucket recordings are kept in"),
-    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording_by_host, "no",
-        "S3: the bucket is part of the host name, not of the path"),
-    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording_region, "us-east-1", "S3: its region"),
-    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording_secret_key, "",
-        "S3: the access key's secret; Supabase: a secret API key"),
-    ROW("PAT_RECORDING_STORE", PAT_CONF_ENUM, recording_store, "s3",
-        "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),
-    ROW("PAT_RECORDING_URL", PAT_CONF_STR, recording_url, "",
-        "the object store a user who is erased is erased from; empty: there is none"),
+    PAT_STORE_ROWS(struct relay_conf, recording),
     ROW("PAT_RELAY_KEEP_CALL_EVENTS_DAYS", PAT_CONF_INT, keep_call_events_days, "400",
         "days an event of a call is kept in Postgres; 0: for ever", .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_KEEP_DELIVERIES_DAYS", PAT_CONF_INT, keep_deliveries_days, "30",
@@ -141,10 +129,10 @@ static int check(const void *conf, struct pat_buf *errors)
 {
     const struct relay_conf *c = conf;
 
-    if (out_schedule_valid(c->out_schedule))
-        return PAT_OK;
-    pat_buf_adds(errors, "PAT_RELAY_OUT_SCHEDULE: must be up to 32 times such as 5s,5m,2h\n");
-    return PAT_EINVAL;
+    pat_store_conf_check(&c->recording, errors);
+    if (!out_schedule_valid(c->out_schedule))
+        pat_buf_adds(errors, "PAT_RELAY_OUT_SCHEDULE: must be up to 32 times such as 5s,5m,2h\n");
+    return errors->len ? PAT_EINVAL : PAT_OK;
 }
 
 static void stop(struct pat_daemon *d, void *arg)

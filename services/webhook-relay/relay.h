@@ -37,9 +37,7 @@ struct relay_conf {
     int64_t out_payload_max;
     bool out_private_nets;
     bool out_tell_delivered;
-    char *recording_url, *recording_store, *recording_bucket, *recording_region;
-    char *recording_access_key, *recording_secret_key;
-    bool recording_by_host;
+    struct pat_store_conf recording; /* what a user who is erased is erased from */
 };
 
 struct door;

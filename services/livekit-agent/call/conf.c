@@ -132,29 +132,16 @@ const struct pat_conf_row agent_rows[] = {
     { "PAT_RECORDING", PAT_CONF_ENUM, offsetof(struct agent_conf, recording.whose), "wanted",
       "which calls are recorded: none, those whose settings say so, all", "off,wanted,all", 0, 0,
       0 },
-    ROW("PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, recording.access_key, "",
-        "S3: the access key's id"),
-    ROW("PAT_RECORDING_BUCKET", PAT_CONF_STR, recording.bucket, "recordings",
-        "the bucket recordings are kept in"),
-    ROW("PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, recording.by_host, "no",
-        "S3: the bucket is part of the host name, not of the path"),
+    PAT_STORE_PUBLIC_ROW(struct agent_conf, recording.store),
+    PAT_STORE_ROWS(struct agent_conf, recording.store),
     NUM("PAT_RECORDING_MEMORY", PAT_CONF_INT, recording.memory, "67108864", 1 << 20, 1 << 30,
         "bytes of recordings that may wait for the store; beyond, they are lost"),
     ROW("PAT_RECORDING_NOTICE", PAT_CONF_STR, recording.notice, "",
         "said before the greeting of a call that is recorded; cannot be interrupted"),
     NUM("PAT_RECORDING_PIECE_MS", PAT_CONF_MS, recording.piece_ms, "3s", 500, 4000,
         "sound in a piece; what a crash may lose"),
-    URL("PAT_RECORDING_PUBLIC_URL", recording.public_url, "", "http,https",
-        "stands before an object's key in a recording's URL; empty: the store's own address"),
     NUM("PAT_RECORDING_QUIET_MS", PAT_CONF_MS, recording.quiet_ms, "60s", 1000, 3600000,
         "a recording whose agent is silent for so long is finished by another"),
-    ROW("PAT_RECORDING_REGION", PAT_CONF_STR, recording.region, "us-east-1", "S3: its region"),
-    ROW("PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, recording.secret_key, "",
-        "S3: the access key's secret; Supabase: a secret API key"),
-    { "PAT_RECORDING_STORE", PAT_CONF_ENUM, offsetof(struct agent_conf, recording.store), "s3",
-      "what speaks at PAT_RECORDING_URL", "s3,supabase", 0, 0, 0 },
-    URL("PAT_RECORDING_URL", recording.url, "", "http,https",
-        "the object store's address; empty: nothing is recorded"),
     ROW("PAT_STT_CHAIN", PAT_CONF_LIST, stt_chain, "",
         "who listens, in order: deepgram:nova-3,...; empty: each account set up"),
     ROW("PAT_TTS_CHAIN", PAT_CONF_LIST, tts_chain, "",
@@ -205,10 +192,7 @@ int agent_conf_check(const void *conf, struct pat_buf *errors)
         pat_buf_adds(errors, "PAT_OPENAI_MODELS: must name a model\n");
     if (*c->event_log_dir && access(c->event_log_dir, W_OK) != 0)
         pat_buf_addf(errors, "PAT_EVENT_LOG_DIR: cannot write there: %s\n", c->event_log_dir);
-    if (*c->recording.url && (!*c->recording.bucket || !*c->recording.secret_key))
-        pat_buf_adds(errors, "PAT_RECORDING_URL: needs a bucket and a secret key\n");
-    if (*c->recording.url && !strcmp(c->recording.store, "s3") && !*c->recording.access_key)
-        pat_buf_adds(errors, "PAT_RECORDING_ACCESS_KEY: S3 needs one\n");
+    pat_store_conf_check(&c->recording.store, errors);
     chains_check(c, errors);
     if (codec_works())
         pat_buf_adds(errors, "self test: the Opus codec does not give back what it gets\n");

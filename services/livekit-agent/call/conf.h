@@ -4,11 +4,11 @@
 
 #include "pat.h"
 
-/* Of recordings; url "": there are none. */
+/* Of recordings; without a store there are none. */
 struct record_conf {
-    char *whose, *store, *url, *bucket, *region, *access_key, *secret_key, *public_url, *notice;
+    struct pat_store_conf store;
+    char *whose, *notice;
     int64_t piece_ms, quiet_ms, memory;
-    bool by_host;
 };
 
 struct agent_conf {

@@ -41,20 +41,13 @@ int env_recorder(struct recorder **out, const struct env *e)
                                      .db = e->db,
                                      .journal = e->journal,
                                      .metrics = e->metrics,
-                                     .store = { .supabase = !strcmp(f->store, "supabase"),
-                                                .url = f->url,
-                                                .bucket = f->bucket,
-                                                .region = f->region,
-                                                .access_key = f->access_key,
-                                                .secret_key = f->secret_key,
-                                                .by_host = f->by_host },
-                                     .public_url = f->public_url,
+                                     .store = pat_store_conf_opts(&f->store),
                                      .piece_ms = f->piece_ms,
                                      .quiet_ms = f->quiet_ms,
                                      .max_waiting = (size_t)f->memory };
 
     *out = NULL;
-    return *f->url ? recorder_new(out, &o) : PAT_OK;
+    return *f->store.url ? recorder_new(out, &o) : PAT_OK;
 }
 
 bool env_stalled(struct env *e)

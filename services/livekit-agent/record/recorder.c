@@ -83,8 +83,7 @@ int recorder_new(struct recorder **out, const struct recorder_opts *o)
     r->retry = PAT_RETRY(AGAIN_MIN_MS, AGAIN_MAX_MS);
     r->join_retry = PAT_RETRY(AGAIN_MIN_MS, JOIN_MAX_MS);
     make_metrics(r);
-    r->public_url = strdup(o->public_url ? o->public_url : "");
-    err = r->public_url ? pat_store_new(&r->store, o->http, &o->store) : PAT_ENOMEM;
+    err = pat_store_new(&r->store, o->http, &o->store);
     if (!err)
         err = init_timers(r);
     if (!err)
@@ -114,7 +113,6 @@ void recorder_free(struct recorder *r)
     pat_timer_fini(&r->join_again);
     pat_timer_fini(&r->close_limit);
     pat_task_cancel(r->o.loop, &r->close_task);
-    free(r->public_url);
     free(r);
 }
 
@@ -186,18 +184,6 @@ void keep_step(struct keep *k)
 }
 
 /* ------------------------------------------------------------------ what is told */
-
-static void address(const struct keep *k, const char *object, struct pat_buf *out)
-{
-    const char *base = k->r->public_url;
-    size_t len = strlen(base);
-
-    if (*base)
-        pat_buf_addf(out, "%s%s%s", base, base[len - 1] == '/' ? "" : "/", object);
-    else
-        pat_store_address(k->r->store, object, out);
-    pat_buf_adds(out, "");
-}
 
 static void set_known(struct pat_json *o, const char *key, int64_t n)
 {
@@ -281,7 +267,7 @@ void keep_tell(const struct keep *k, const struct keep_told *t)
 
     keep_object(k, object);
     pat_buf_init(&url, ADDRESS_MAX);
-    address(k, object, &url);
+    pat_store_address(k->r->store, object, &url);
     facts = row(k, t, object, url.data);
     text = pat_json_print(facts);
     const char *params[] = { text };

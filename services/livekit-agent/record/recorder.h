@@ -22,10 +22,9 @@ struct recorder_opts {
     struct pat_journal *journal;
     struct pat_metrics *metrics;
     struct pat_store_opts store;
-    const char *public_url; /* before an object's key, for those who listen; "": the store's own */
-    int64_t piece_ms;       /* sound in a piece */
-    int64_t quiet_ms;       /* a recording not heard of for so long is joined by others */
-    size_t max_waiting;     /* bytes not yet stored; beyond, pieces are lost (and counted) */
+    int64_t piece_ms;   /* sound in a piece */
+    int64_t quiet_ms;   /* a recording not heard of for so long is joined by others */
+    size_t max_waiting; /* bytes not yet stored; beyond, pieces are lost (and counted) */
 };
 
 int recorder_new(struct recorder **out, const struct recorder_opts *o) PAT_MUST_CHECK;

@@ -48,7 +48,6 @@ struct joining;
 struct recorder {
     struct recorder_opts o;
     struct pat_store *store;
-    char *public_url;
     struct keep *keeps;
 
     struct sending *first, *last;
