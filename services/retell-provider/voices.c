@@ -60,6 +60,11 @@ static void on_list(const struct api_answer *a, void *arg)
     struct voices *v = arg;
     PAT_AUTO_STR text = NULL;
     const char *params[1];
+    /* Samples second: a voice new in the list has its row by then. */
+    const struct pat_db_stmt stmts[] = {
+        { "put_retell_voices", "select patchbay.put_retell_voices($1::jsonb)::text", 1, params },
+        { "put_retell_previews", "select patchbay.put_retell_previews($1::jsonb)", 1, params },
+    };
 
     v->request = 0;
     if (a->err || !a->body || pat_json_kind(a->body) != PAT_JSON_ARR) {
@@ -69,9 +74,7 @@ static void on_list(const struct api_answer *a, void *arg)
     }
     text = pat_json_print(a->body);
     params[0] = text;
-    if (text && pat_db_run1(v->p->d->db, "put_retell_voices",
-                            "select patchbay.put_retell_voices($1::jsonb)::text", params, 1,
-                            DB_TIMEOUT_MS, on_noted, v, &v->query))
+    if (text && pat_db_run(v->p->d->db, stmts, 2, DB_TIMEOUT_MS, on_noted, v, &v->query))
         pat_log(PAT_WARN, "voices.not_noted", PAT_ERR(PAT_EAGAIN));
 }
 

@@ -5,6 +5,8 @@
  * (W3C, Content Security Policy Level 3).
  */
 #include "console.h"
+
+#include "embed.h"
 #include "switcher.h"
 
 #include <stdlib.h>
@@ -101,16 +103,21 @@ static void on_page(struct pat_httpd_req *http, void *arg)
     reply_asset(http, find_asset("/"));
 }
 
-static void on_asset(struct pat_httpd_req *http, void *arg)
+void console_reply_file(struct pat_httpd_req *http, const char *path)
 {
-    const struct console_asset *a = find_asset(pat_httpd_path(http));
+    const struct console_asset *a = find_asset(path);
 
-    (void)arg;
-    (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
     if (a)
         reply_asset(http, a);
     else
         pat_httpd_reply_error(http, PAT_ENOENT, NULL, "no such file");
+}
+
+static void on_asset(struct pat_httpd_req *http, void *arg)
+{
+    (void)arg;
+    (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
+    console_reply_file(http, pat_httpd_path(http));
 }
 
 /* ------------------------------------------------------------------ settings of the pages */
@@ -130,6 +137,7 @@ static void on_settings(struct pat_httpd_req *http, void *arg)
     const struct switcher_conf *conf = s->conf;
     struct pat_json *j = pat_json_obj();
 
+    embed_let(s, http);
     pat_json_set_str(j, "product", conf->product);
     pat_json_set_take(j, "badges", badges(conf));
     pat_json_set_str(j, "help_url", given(conf->help_url));
@@ -157,7 +165,7 @@ int console_routes(struct switcher *s)
         { "/favicon.svg", on_asset },
         { "/v1/console", on_settings },
     };
-    int err = PAT_OK;
+    int err = embed_routes(s);
 
     for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
         err = pat_httpd_route(s->httpd, "GET", table[i].path, 0, table[i].fn, s);

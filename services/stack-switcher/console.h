@@ -18,4 +18,8 @@ struct console_asset {
 extern const struct console_asset console_assets[];
 extern const size_t console_assets_n;
 
+/* Replies with the file of this path; 404 when there is none. */
+struct pat_httpd_req;
+void console_reply_file(struct pat_httpd_req *http, const char *path);
+
 #endif

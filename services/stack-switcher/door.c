@@ -1,12 +1,16 @@
 /* door.c - what every request is asked first: see door.h. */
 #include "door.h"
 
+#include "embed.h"
+
 int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
 {
     struct who_keys keys = { s->conf->jwt_secret, keys_now(s->keys) };
     const char *why;
-    int err =
-        who_read(who, pat_httpd_header(http, "authorization"), &keys, pat_unix_ms() / 1000, &why);
+    int err;
+
+    embed_let(s, http);
+    err = who_read(who, pat_httpd_header(http, "authorization"), &keys, pat_unix_ms() / 1000, &why);
 
     if (!err)
         return PAT_OK;

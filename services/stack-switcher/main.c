@@ -24,6 +24,8 @@ static const struct pat_conf_row rows[] = {
         "what the console calls that stack in front of its users"),
     ROW("PAT_CONSOLE_DEMO_LOGINS", PAT_CONF_STR, demo_logins, NULL,
         "a demo's: [{\"label\", \"token\"}], offered to everybody who opens the console"),
+    ROW("PAT_CONSOLE_EMBED_ORIGINS", PAT_CONF_LIST, embed_origins, NULL,
+        "pages that may use our web components, as in https://app.example.com (docs/embedding.md)"),
     ROW("PAT_CONSOLE_HELP_URL", PAT_CONF_URL, help_url, NULL, "where the badge leads",
         .arg = "http,https"),
     ROW("PAT_CONSOLE_LOGIN_URL", PAT_CONF_URL, login_url, NULL,
@@ -35,6 +37,10 @@ static const struct pat_conf_row rows[] = {
         "the vendor of voices", .arg = "http,https"),
     ROW("PAT_HEALTH_GOAL_PER_100K", PAT_CONF_INT, health_goal, "99900",
         "calls of 100,000 a stack is to serve, for its error budget", .min = 1, .max = 100000),
+    ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "",
+        "speaks previews of OpenAI's voices; without it there are none"),
+    ROW("PAT_OPENAI_URL", PAT_CONF_URL, openai_url, "https://api.openai.com/v1",
+        "OpenAI's API, or one that is alike", .arg = "http,https"),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
         "Supabase's public key, for logging in on the console"),
     ROW("PAT_SUPABASE_JWKS_URL", PAT_CONF_URL, jwks_url, NULL,
@@ -44,6 +50,18 @@ static const struct pat_conf_row rows[] = {
         "secret Supabase signs its users' tokens with (HS256); this, the URL, or both"),
     ROW("PAT_SUPABASE_URL", PAT_CONF_URL, supabase_url, NULL,
         "https://<ref>.supabase.co, for logging in on the console", .arg = "http,https"),
+    ROW("PAT_SWITCHER_PREVIEW_CACHE", PAT_CONF_INT, preview_cache, "67108864",
+        "bytes of voices' previews that are kept in Postgres", .min = 0, .max = (int64_t)1 << 40),
+    ROW("PAT_SWITCHER_PREVIEW_MODEL", PAT_CONF_STR, preview_model, "eleven_flash_v2_5",
+        "ElevenLabs' model for previews; best the one calls are spoken with"),
+    ROW("PAT_SWITCHER_PREVIEWS_PER_MIN", PAT_CONF_INT, previews_per_min, "12",
+        "previews one person may have spoken within a minute; kept ones are free", .min = 1,
+        .max = 10000),
+    ROW("PAT_SWITCHER_SAMPLES_PRIVATE", PAT_CONF_BOOL, samples_private, "false",
+        "a vendor's samples may be fetched by http and from private addresses: for tests"),
+    ROW("PAT_SWITCHER_VOICE_CHECK", PAT_CONF_MS, voice_check_ms, "24h",
+        "how often all voices are looked for at the vendor; 0: only those calls could not use",
+        .min = 0, .max = 90 * DAY_MS),
     ROW("PAT_SWITCHER_VOICE_FALLBACK", PAT_CONF_STR, voice_fallback, "EXAVITQu4vr4xnSDxMaL",
         "who speaks for an agent whose voice is deleted"),
     ROW("PAT_SWITCHER_VOICES_PER_USER", PAT_CONF_INT, voices_per_user, "3",
@@ -117,6 +135,8 @@ static int start(struct pat_daemon *d, void *arg)
         pat_log(PAT_WARN, "console.anybody_may_log_in");
     s->refused = pat_counter(d->metrics, "pat_switcher_refused_total",
                              "Requests without a good token", NULL);
+    s->previews_spoken = pat_counter(d->metrics, "pat_switcher_previews_total",
+                                     "Voices' previews that were not kept, and paid for", NULL);
     s->reply_s = pat_histogram(d->metrics, "pat_switcher_reply_seconds",
                                "Time from a request to its answer", NULL, pat_buckets_latency_s,
                                sizeof pat_buckets_latency_s / sizeof pat_buckets_latency_s[0]);
@@ -125,6 +145,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = keys_new(&s->keys, d, s->conf->jwks_url);
     if (!err)
         err = limits_new(&s->limits, s->conf->writes_per_min);
+    if (!err)
+        err = limits_new(&s->preview_limits, s->conf->previews_per_min);
     if (!err)
         err = feed_new(&s->feed, s);
     if (!err)
@@ -135,6 +157,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = rerate_new(&s->rerate, s);
     if (!err && *s->conf->elevenlabs_key)
         err = voices_new(&s->voices, s);
+    if (!err && *s->conf->elevenlabs_key)
+        err = voice_care_new(&s->voice_care, s);
     return err ? err
                : pat_daemon_open(d, &s->httpd, "http",
                                  &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
@@ -157,12 +181,16 @@ static void stop(struct pat_daemon *d, void *arg)
     struct switcher *s = arg;
 
     (void)d;
+    voice_care_free(s->voice_care);
+    s->voice_care = NULL;
     voices_free(s->voices);
+    s->voices = NULL;
     vendor_stop(s);
     webhooks_free(s->webhooks);
     switch_rpc_stop(s);
     feed_free(s->feed);
     limits_free(s->limits);
+    limits_free(s->preview_limits);
     keys_free(s->keys);
     switches_free(s->switches);
 }

@@ -18,7 +18,15 @@ struct switcher_conf {
     char *elevenlabs_key;
     char *voice_fallback;
     int64_t voices_per_user;
-    char *product; /* these: of the console (console.c) */
+    int64_t voice_check_ms; /* 0: no rounds */
+    char *preview_model;
+    int64_t preview_cache; /* bytes, of all samples; 0: none is kept */
+    int64_t previews_per_min;
+    char *openai_url;
+    char *openai_key;
+    bool samples_private;
+    char *embed_origins; /* of pages that may embed our components (embed.h) */
+    char *product;       /* these: of the console (console.c) */
     char *badge_retell;
     char *badge_livekit;
     char *help_url;
@@ -38,6 +46,7 @@ struct feed;
 struct roll;
 struct rerate;
 struct voices;
+struct voice_care;
 struct vendor_ask;
 
 struct switcher {
@@ -53,6 +62,10 @@ struct switcher {
     struct feed *feed;
     struct pat_sub *rpc[8];
     struct voices *voices;
+    struct voice_care *voice_care;
+    struct limits *preview_limits;
+    int previews; /* under way */
+    struct pat_counter *previews_spoken;
     struct vendor_ask *vendor;     /* requests under way (voice_vendor.c) */
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */

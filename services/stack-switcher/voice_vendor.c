@@ -1,5 +1,5 @@
 /* voice_vendor.c - ElevenLabs' voices: made, found, deleted. See voices.h. */
-#include "voices.h"
+#include "voice_vendor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,18 +7,7 @@
 
 enum { CLONE_MS = 60000, SHORT_MS = 15000, FORM_MAX = 16 << 20, ANSWER_MAX = 2 << 20 };
 
-/* One request under way; all of them hang on the switcher. */
-struct vendor_ask {
-    struct vendor_ask *next, **at;
-    pat_http_id http;
-    vendor_clone_fn *clone;
-    vendor_done_fn *done;
-    vendor_find_fn *find;
-    void *arg;
-    char id[PAT_ID_LEN + 1];
-};
-
-static void end_ask(struct vendor_ask *a)
+void vendor_end(struct vendor_ask *a)
 {
     *a->at = a->next;
     if (a->next)
@@ -30,7 +19,7 @@ void vendor_stop(struct switcher *s)
 {
     while (s->vendor) {
         pat_http_cancel(s->d->http, s->vendor->http);
-        end_ask(s->vendor);
+        vendor_end(s->vendor);
     }
 }
 
@@ -43,31 +32,36 @@ static void hang(struct switcher *s, struct vendor_ask *a)
     s->vendor = a;
 }
 
-static int start(struct switcher *s, const char *method, const char *path, const char *type,
-                 const struct pat_buf *body, int64_t timeout_ms, pat_http_done_fn *fn,
+int vendor_start(struct switcher *s, const struct vendor_call *c, pat_http_done_fn *fn,
                  const struct vendor_ask *a)
 {
     struct vendor_ask *kept = malloc(sizeof *kept);
     struct pat_buf url, key;
     const char *headers[3] = { NULL };
+    size_t n = 0;
     int err = PAT_ENOMEM;
 
-    pat_buf_init(&url, 1024);
+    pat_buf_init(&url, 4096);
     pat_buf_init(&key, 512);
-    if (kept && !pat_buf_addf(&url, "%s%s", s->conf->elevenlabs_url, path) &&
+    if (kept &&
+        !pat_buf_addf(&url, "%s%s", c->url ? c->url : s->conf->elevenlabs_url,
+                      c->url ? "" : c->path) &&
         !pat_buf_addf(&key, "xi-api-key: %s", s->conf->elevenlabs_key)) {
         *kept = *a;
-        headers[0] = key.data;
-        headers[1] = type;
-        err = pat_http_start(s->d->http,
-                             &(struct pat_http_req){ .method = method,
-                                                     .url = url.data,
-                                                     .headers = headers,
-                                                     .body = body ? body->data : NULL,
-                                                     .body_len = body ? body->len : 0,
-                                                     .timeout_ms = timeout_ms,
-                                                     .max_body = ANSWER_MAX },
-                             NULL, fn, kept, &kept->http);
+        if (c->key || !c->url)
+            headers[n++] = c->key ? c->key : key.data;
+        headers[n] = c->type;
+        err = pat_http_start(
+            s->d->http,
+            &(struct pat_http_req){ .method = c->method,
+                                    .url = url.data,
+                                    .headers = headers,
+                                    .body = c->body ? c->body->data : NULL,
+                                    .body_len = c->body ? c->body->len : 0,
+                                    .timeout_ms = c->timeout_ms,
+                                    .public_only = c->public_only,
+                                    .max_body = c->max_body ? c->max_body : ANSWER_MAX },
+            NULL, fn, kept, &kept->http);
     }
     if (err)
         free(kept);
@@ -78,8 +72,7 @@ static int start(struct switcher *s, const char *method, const char *path, const
     return err;
 }
 
-/* {"detail": {"status", "message"}}, or detail a text or a list. */
-static const char *said(const struct pat_json *j, const char *fallback)
+const char *vendor_said(const struct pat_json *j, const char *fallback)
 {
     const char *text = pat_json_str_or(j, "detail.message", NULL);
 
@@ -97,23 +90,23 @@ static void on_cloned(int err, const struct pat_http_res *res, void *arg)
     if (!err && pat_json_parse(&j, res->body, res->len, NULL))
         err = PAT_EUPSTREAM;
     if (!err && res->status == 200 && (voice = pat_json_str_or(j, "voice_id", NULL))) {
-        a->clone(PAT_OK, voice, "", a->arg);
+        a->then.clone(PAT_OK, voice, "", a->arg);
     } else {
         if (!err && (res->status == 400 || res->status == 422)) {
             const char *status = pat_json_str_or(j, "detail.status", "");
 
             err = strstr(status, "limit") ? PAT_E2BIG : PAT_EINVAL;
-            why = said(j, "the voice's vendor does not take this recording");
+            why = vendor_said(j, "the voice's vendor does not take this recording");
         } else if (!err) {
             err = PAT_EUPSTREAM;
-            why = said(j, "the voice's vendor refused");
+            why = vendor_said(j, "the voice's vendor refused");
         }
-        a->clone(err, NULL, why, a->arg);
+        a->then.clone(err, NULL, why, a->arg);
     }
-    end_ask(a);
+    vendor_end(a);
 }
 
-static void add_field(struct pat_buf *b, const char *mark, const char *name, const char *value)
+void vendor_form_field(struct pat_buf *b, const char *mark, const char *name, const char *value)
 {
     (void)pat_buf_addf(b, "--%s\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n", mark,
                        name, value);
@@ -125,9 +118,9 @@ static int make_form(struct pat_buf *b, const char *mark, const struct vendor_cl
     char label[PAT_ID_LEN + 16];
 
     (void)snprintf(label, sizeof label, "patchbay %s", c->id);
-    add_field(b, mark, "name", c->name);
-    add_field(b, mark, "description", label);
-    add_field(b, mark, "remove_background_noise", c->denoise ? "true" : "false");
+    vendor_form_field(b, mark, "name", c->name);
+    vendor_form_field(b, mark, "description", label);
+    vendor_form_field(b, mark, "remove_background_noise", c->denoise ? "true" : "false");
     (void)pat_buf_addf(b,
                        "--%s\r\nContent-Disposition: form-data; name=\"files\"; "
                        "filename=\"sample\"\r\nContent-Type: %s\r\n\r\n",
@@ -139,7 +132,7 @@ static int make_form(struct pat_buf *b, const char *mark, const struct vendor_cl
 int vendor_clone(struct switcher *s, const struct vendor_clone *c, vendor_clone_fn *fn, void *arg)
 {
     struct pat_id mark = pat_id_new(); /* in no recording */
-    struct vendor_ask a = { .clone = fn, .arg = arg };
+    struct vendor_ask a = { .then.clone = fn, .arg = arg };
     struct pat_buf form;
     char type[96];
     int err;
@@ -148,7 +141,13 @@ int vendor_clone(struct switcher *s, const struct vendor_clone *c, vendor_clone_
     err = make_form(&form, mark.s, c);
     (void)snprintf(type, sizeof type, "Content-Type: multipart/form-data; boundary=%s", mark.s);
     if (!err)
-        err = start(s, "POST", "/v1/voices/add", type, &form, CLONE_MS, on_cloned, &a);
+        err = vendor_start(s,
+                           &(struct vendor_call){ .method = "POST",
+                                                  .path = "/v1/voices/add",
+                                                  .type = type,
+                                                  .body = &form,
+                                                  .timeout_ms = CLONE_MS },
+                           on_cloned, &a);
     pat_buf_fini(&form);
     return err;
 }
@@ -161,13 +160,13 @@ static void on_deleted(int err, const struct pat_http_res *res, void *arg)
 
     if (!err && res->status != 404 && res->status / 100 != 2)
         err = PAT_EUPSTREAM;
-    a->done(err, a->arg);
-    end_ask(a);
+    a->then.done(err, a->arg);
+    vendor_end(a);
 }
 
 int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn, void *arg)
 {
-    struct vendor_ask a = { .done = fn, .arg = arg };
+    struct vendor_ask a = { .then.done = fn, .arg = arg };
     struct pat_buf path;
     int err;
 
@@ -176,7 +175,10 @@ int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn, voi
     if (!err)
         err = pat_url_encode(&path, voice);
     if (!err)
-        err = start(s, "DELETE", path.data, NULL, NULL, SHORT_MS, on_deleted, &a);
+        err = vendor_start(
+            s,
+            &(struct vendor_call){ .method = "DELETE", .path = path.data, .timeout_ms = SHORT_MS },
+            on_deleted, &a);
     pat_buf_fini(&path);
     return err;
 }
@@ -194,16 +196,18 @@ static void on_found(int err, const struct pat_http_res *res, void *arg)
     PAT_JSON_EACH(v, pat_json_at(j, "voices"))
     if (strstr(pat_json_str_or(v, "description", ""), a->id))
         voice = pat_json_str_or(v, "voice_id", "");
-    a->find(err, voice, a->arg);
-    end_ask(a);
+    a->then.find(err, voice, a->arg);
+    vendor_end(a);
 }
 
 int vendor_find(struct switcher *s, const char *id, vendor_find_fn *fn, void *arg)
 {
-    struct vendor_ask a = { .find = fn, .arg = arg };
+    struct vendor_ask a = { .then.find = fn, .arg = arg };
     char path[160];
 
     (void)pat_strcpy(a.id, sizeof a.id, id);
     (void)snprintf(path, sizeof path, "/v2/voices?search=%s&category=cloned&page_size=100", id);
-    return start(s, "GET", path, NULL, NULL, SHORT_MS, on_found, &a);
+    return vendor_start(
+        s, &(struct vendor_call){ .method = "GET", .path = path, .timeout_ms = SHORT_MS }, on_found,
+        &a);
 }

@@ -1,8 +1,9 @@
 /* voices.c - what was left unfinished with the voices' vendor: see voices.h.
  *
- * Leaving: deleted there, however often it takes. Asked for a quarter of an hour ago and never
- * answered: whoever asked was told that it failed, so what was made of it all the same goes. One
- * row at a time, locked by no more than its own next look; two replicas doing the same is harmless.
+ * Leaving: deleted there, however often it takes. Renamed: told there, likewise. Asked for a
+ * quarter of an hour ago and never answered: whoever asked was told that it failed, so what was
+ * made of it all the same goes. One row at a time, locked by no more than its own next look; two
+ * replicas doing the same is harmless.
  */
 #include "voices.h"
 
@@ -15,6 +16,7 @@ struct voices {
     struct switcher *s;
     struct pat_timer timer;
     char id[PAT_ID_LEN + 1]; /* the clone at hand */
+    char name[96];           /* its new one */
     pat_db_id query;
     bool busy; /* with the vendor */
 };
@@ -92,6 +94,32 @@ static void on_found(int err, const char *voice, void *arg)
         postpone(v);
 }
 
+/* Unless it has got yet another name meanwhile. */
+static void on_renamed(int err, void *arg)
+{
+    static const char sql[] = "update patchbay.voice_clones set rename_at = null, vendor_name = $2 "
+                              "where id = $1::uuid and name = $2";
+    struct voices *v = arg;
+    const char *params[] = { v->id, v->name };
+
+    if (err && err != PAT_ENOENT) {
+        pat_log(PAT_WARN, "voice.not_renamed", PAT_S("clone", v->id), PAT_ERR(err));
+        postpone(v);
+    } else if (pat_db_run1(v->s->d->db, "clone_renamed", sql, params, 2, DB_MS, on_settled, v,
+                           &v->query)) {
+        again(v, LOOK_MS);
+    }
+}
+
+/* voice NULL: asked for, and never answered. */
+static int take_up(struct voices *v, const char *state, const char *voice)
+{
+    if (!voice)
+        return vendor_find(v->s, v->id, on_found, v);
+    return strcmp(state, "ready") ? vendor_delete(v->s, voice, on_gone, v)
+                                  : vendor_rename(v->s, voice, v->name, on_renamed, v);
+}
+
 static void on_next(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct voices *v = arg;
@@ -104,16 +132,18 @@ static void on_next(int err, const struct pat_db_result *const *results, size_t 
     }
     (void)pat_strcpy(v->id, sizeof v->id, pat_db_value(results[0], 0, 0));
     voice = pat_db_value(results[0], 0, 1);
+    (void)pat_strcpy(v->name, sizeof v->name, pat_db_value(results[0], 0, 3));
     v->busy = true;
-    if (voice ? vendor_delete(v->s, voice, on_gone, v) : vendor_find(v->s, v->id, on_found, v))
+    if (take_up(v, pat_db_value(results[0], 0, 2), voice))
         again(v, LOOK_MS);
 }
 
 static void look(void *arg)
 {
     static const char sql[] =
-        "select id, voice_id from patchbay.voice_clones where state = 'leaving' or (state = 'asked' "
-        "and changed_at < now() - interval '15 minutes') order by changed_at limit 1";
+        "select id, voice_id, state, name from patchbay.voice_clones where state = 'leaving' or "
+        "(state = 'asked' and changed_at < now() - interval '15 minutes') or (state = 'ready' and "
+        "rename_at is not null) order by changed_at limit 1";
     struct voices *v = arg;
 
     if (v->query || v->busy)
@@ -135,6 +165,12 @@ int voices_new(struct voices **out, struct switcher *s)
     pat_timer_start(&v->timer, SOON_MS);
     *out = v;
     return PAT_OK;
+}
+
+void voices_soon(struct voices *v)
+{
+    if (v && !v->query && !v->busy)
+        pat_timer_start(&v->timer, SOON_MS);
 }
 
 void voices_free(struct voices *v)

@@ -14,8 +14,24 @@ struct voices;
 
 int voices_new(struct voices **out, struct switcher *s) PAT_MUST_CHECK;
 void voices_free(struct voices *v);
-/* voices_api.c: the routes. */
+/* There is something to tell the vendor: look now. v may be NULL. */
+void voices_soon(struct voices *v);
+/* voices_api.c, voice_edit.c, voice_preview.c: the routes. */
 int voices_routes(struct switcher *s) PAT_MUST_CHECK;
+int voice_edit_routes(struct switcher *s) PAT_MUST_CHECK;
+int voice_preview_routes(struct switcher *s) PAT_MUST_CHECK;
+
+/* voice_set.c: settings of a voice as people send them, {"stability", "similarity_boost", "style"
+ * (0 to 1), "speed" (0.7 to 1.2), "use_speaker_boost"}. Pure. PAT_EINVAL with the field and what it
+ * must be. */
+int voice_set_check(const struct pat_json *set, const char **field,
+                    const char **what) PAT_MUST_CHECK;
+
+/* voice_care.c: are all voices still there? A round through them every PAT_SWITCHER_VOICE_CHECK by
+ * one replica, and a look at the one a call could not speak with. */
+struct voice_care;
+int voice_care_new(struct voice_care **out, struct switcher *s) PAT_MUST_CHECK;
+void voice_care_free(struct voice_care *c);
 
 /* ---- the vendor (voice_vendor.c); ElevenLabs API reference, "Voices" and "Text to speech" ---- */
 
@@ -46,5 +62,26 @@ int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn,
 /* The clone with our id in its description; voice "" when there is none. */
 typedef void vendor_find_fn(int err, const char *voice, void *arg);
 int vendor_find(struct switcher *s, const char *id, vendor_find_fn *fn, void *arg) PAT_MUST_CHECK;
+
+/* voice_look.c: the vendor's name for it becomes this one. PAT_ENOENT: it has no such voice. */
+int vendor_rename(struct switcher *s, const char *voice, const char *name, vendor_done_fn *fn,
+                  void *arg) PAT_MUST_CHECK;
+
+/* PAT_OK with whether the vendor has it; else it did not say. */
+typedef void vendor_there_fn(int err, bool there, void *arg);
+int vendor_look(struct switcher *s, const char *voice, vendor_there_fn *fn,
+                void *arg) PAT_MUST_CHECK;
+
+/* A page of the account's clones: voices [{"voice_id", "name", "description"}]; next: the token of
+ * the page behind it, NULL at the end. Borrowed. */
+typedef void vendor_page_fn(int err, const struct pat_json *voices, const char *next, void *arg);
+int vendor_page(struct switcher *s, const char *token, vendor_page_fn *fn,
+                void *arg) PAT_MUST_CHECK;
+
+/* voice_speak.c: a text spoken, or a sample fetched: what preview_of (in Postgres) said to ask.
+ * PAT_EUNAVAIL: nobody is set up for it. type: audio/... Borrowed. */
+typedef void vendor_speech_fn(int err, const char *type, const char *data, size_t len, void *arg);
+int vendor_speech(struct switcher *s, const struct pat_json *ask, vendor_speech_fn *fn,
+                  void *arg) PAT_MUST_CHECK;
 
 #endif

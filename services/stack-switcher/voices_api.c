@@ -293,7 +293,9 @@ int voices_routes(struct switcher *s)
     if (!err)
         err = pat_httpd_route(s->httpd, "POST", "/v1/users/{id}/voices",
                               SAMPLE_MAX + ((size_t)64 << 10), on_clone, s);
-    return err ? err
-               : pat_httpd_route(s->httpd, "DELETE", "/v1/users/{id}/voices/{voice}", 0, on_delete,
-                                 s);
+    if (!err)
+        err = pat_httpd_route(s->httpd, "DELETE", "/v1/users/{id}/voices/{voice}", 0, on_delete, s);
+    if (!err)
+        err = voice_edit_routes(s);
+    return err ? err : voice_preview_routes(s);
 }

@@ -2,6 +2,7 @@
 #include "audio.h"
 
 #include "json.h"
+#include "mp3enc.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,17 @@ bool audio_format_parse(struct audio_format *f, const char *name)
 {
     static const int rates[] = { 8000, 16000, 22050, 24000, 32000, 44100, 48000 };
     int rate;
+    char *end;
 
     *f = (struct audio_format){ 0 };
     if (!strcmp(name, "ulaw_8000")) {
-        *f = (struct audio_format){ 8000, true };
+        *f = (struct audio_format){ .rate = 8000, .ulaw = true };
         return true;
+    }
+    if (!strncmp(name, "mp3_", 4)) {
+        f->rate = (int)strtol(name + 4, &end, 10);
+        f->mp3_kbps = *end == '_' ? (int)strtol(end + 1, NULL, 10) : 0;
+        return f->mp3_kbps && mp3enc_there();
     }
     if (strncmp(name, "pcm_", 4) != 0)
         return false;
@@ -40,8 +47,11 @@ static uint8_t ulaw(int16_t sample)
 
 int audio_bytes(struct pat_buf *out, const struct audio_format *f, const int16_t *pcm, size_t n)
 {
-    char *to = pat_buf_reserve(out, f->ulaw ? n : 2 * n);
+    char *to;
 
+    if (f->mp3_kbps)
+        return mp3enc(out, f->rate, f->mp3_kbps, pcm, n);
+    to = pat_buf_reserve(out, f->ulaw ? n : 2 * n);
     if (!to)
         return PAT_ENOMEM;
     for (size_t i = 0; i < n; i++) {

@@ -8,10 +8,12 @@
 
 struct pat_json;
 
-/* "pcm_24000", "ulaw_8000" ... What the double cannot make (mp3, opus) is not ok. */
+/* "pcm_24000", "ulaw_8000", where there is LAME "mp3_44100_64" ... What the double cannot make is
+ * not ok. */
 struct audio_format {
     int rate;
     bool ulaw;
+    int mp3_kbps; /* 0: no MP3 */
 };
 bool audio_format_parse(struct audio_format *f, const char *name);
 /* Adds n samples as bytes. */

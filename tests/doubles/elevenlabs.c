@@ -1,7 +1,7 @@
 /* elevenlabs.c - the ElevenLabs double: speech over HTTP, models, the account.
  *
  * How: text is really spoken by flite (synth.c) in the format asked for; latency counts from the
- * receipt of the text. mp3 and opus are refused here with the field named; the sockets speak Opus.
+ * receipt of the text. Opus is refused here with the field named; the sockets speak it.
  * Own control keys: voices [ids that exist too], gone [ids], snake, opus, voice_limit,
  * requires_verification. */
 #include "elevenlabs.h"
@@ -99,6 +99,11 @@ static void reply_timestamps(struct spoken *s, const struct pat_buf *bytes)
     dbl_reply(s->r, 200, j);
 }
 
+static const char *content_type(const struct audio_format *f)
+{
+    return f->mp3_kbps ? "audio/mpeg" : f->ulaw ? "audio/basic" : "audio/pcm";
+}
+
 static void spoken_send(void *arg)
 {
     struct spoken *s = arg;
@@ -121,8 +126,7 @@ static void spoken_send(void *arg)
     if (s->timestamps)
         reply_timestamps(s, &bytes);
     else
-        pat_httpd_reply(s->r, 200, s->format.ulaw ? "audio/basic" : "audio/pcm", bytes.data,
-                        bytes.len);
+        pat_httpd_reply(s->r, 200, content_type(&s->format), bytes.data, bytes.len);
     pat_buf_fini(&bytes);
     spoken_free(s);
 }
@@ -177,6 +181,20 @@ static void reply_missing(struct pat_httpd_req *r, const char *field)
     dbl_reply(r, 422, body);
 }
 
+static void log_request(struct elevenlabs *e, struct pat_httpd_req *r, const struct pat_json *body,
+                        const char *format)
+{
+    struct pat_json *entry = dbl_obj("voice_id", pat_httpd_param(r, "id"));
+    const struct pat_json *settings = pat_json_at(body, "voice_settings");
+
+    pat_json_set_str(entry, "output_format", format);
+    pat_json_set_str(entry, "text", pat_json_str_or(body, "text", ""));
+    pat_json_set_str(entry, "model_id", pat_json_str_or(body, "model_id", NULL));
+    if (settings)
+        pat_json_set_take(entry, "voice_settings", pat_json_dup(settings));
+    dbl_log(e->d, "http_request", entry);
+}
+
 static void on_tts(struct pat_httpd_req *r, void *arg)
 {
     struct elevenlabs *e = arg;
@@ -195,10 +213,11 @@ static void on_tts(struct pat_httpd_req *r, void *arg)
         eleven_error(r, 404, "voice_not_found", "A voice with the requested id was not found.",
                      "voice_id");
     } else if (!audio_format_parse(&f, format ? format : "mp3_44100_128")) {
-        eleven_error(r, 400, "invalid_parameters", "this double speaks pcm_* and ulaw_8000 only",
-                     "output_format");
+        eleven_error(r, 400, "invalid_parameters",
+                     "this double speaks pcm_*, ulaw_8000 and mp3_* only", "output_format");
     } else {
         v.speed = pat_json_num_or(body, "voice_settings.speed", 1);
+        log_request(e, r, body, format);
         speak(e, r, text, &v, &f, strstr(pat_httpd_path(r), "with-timestamps") != NULL);
     }
 }

@@ -12,6 +12,7 @@
 struct eleven_clone {
     char id[32];
     char name[100], description[500];
+    double pitch; /* Hz, of its sample; 0: not known */
     struct eleven_clone *next;
 };
 
@@ -28,7 +29,8 @@ struct elevenlabs {
     struct eleven_conn *conns;
 };
 
-/* False: no such voice. Which of flite's voices speaks depends on the id alone. */
+/* False: no such voice. Which of flite's voices speaks depends on the id; a clone is as high as its
+ * sample. */
 bool eleven_voice(const struct elevenlabs *e, const char *id, struct synth_voice *out);
 int eleven_voice_routes(struct elevenlabs *e);
 void eleven_clones_free(struct elevenlabs *e);

@@ -1,9 +1,13 @@
 /* elevenlabs_voices.c - which voices the double has, and how each sounds.
  *
  * How: the vendor's public voices in a table with their sex, clones in a list; the id's hash moves
- * the pitch, so that no two sound the same. It keeps no samples of a clone. */
+ * the pitch, so that no two sound the same. A clone is the voice of flite's that is nearest to its
+ * sample's pitch, moved to it; the sample itself is not kept. */
 #include "elevenlabs.h"
 
+#include "pitch.h"
+
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +58,26 @@ static struct eleven_clone *clone_of(const struct elevenlabs *e, const char *id)
     return NULL;
 }
 
+/* As high as its sample. What flite's voices are on the average was measured by pitch.c. */
+static void sound_like(double hz, struct synth_voice *out)
+{
+    static const struct {
+        const char *flite;
+        double hz;
+    } voices[] = { { "slt", 174 }, { "rms", 92 }, { "awb", 127 } };
+    size_t best = 0;
+    double by;
+
+    for (size_t i = 1; i < sizeof voices / sizeof voices[0]; i++)
+        if (fabs(log(hz / voices[i].hz)) < fabs(log(hz / voices[best].hz)))
+            best = i;
+    by = hz / voices[best].hz;
+    *out = (struct synth_voice){ voices[best].flite, by < 0.6 ? 0.6 : by > 1.7 ? 1.7 : by, 1 };
+}
+
 bool eleven_voice(const struct elevenlabs *e, const char *id, struct synth_voice *out)
 {
+    const struct eleven_clone *c = clone_of(e, id);
     static const char *const flites[] = { "slt", "rms", "awb" };
     uint32_t h = hash(id);
 
@@ -67,8 +89,12 @@ bool eleven_voice(const struct elevenlabs *e, const char *id, struct synth_voice
         *out = (struct synth_voice){ premade[i].flite, 0.94 + (h % 13) * 0.01, 1 };
         return true;
     }
-    if (!clone_of(e, id) && !is_in(e->extra, id))
+    if (!c && !is_in(e->extra, id))
         return false;
+    if (c && c->pitch > 0) {
+        sound_like(c->pitch, out);
+        return true;
+    }
     /* Well outside the band of the premade ones: another speaker. */
     *out = (struct synth_voice){ flites[h % 3],
                                  h & 4 ? 1.22 + (h % 7) * 0.01 : 0.80 - (h % 7) * 0.01, 1 };
@@ -110,7 +136,8 @@ static struct pat_json *all_voices(const struct elevenlabs *e)
         if (!is_in(e->gone, premade[i].id))
             pat_json_add_take(list, voice_json(premade[i].id, premade[i].name, "premade"));
     for (const struct eleven_clone *c = e->clones; c; c = c->next)
-        pat_json_add_take(list, clone_json(c));
+        if (!is_in(e->gone, c->id))
+            pat_json_add_take(list, clone_json(c));
     return list;
 }
 
@@ -267,9 +294,20 @@ static void clone_id(struct elevenlabs *e, const char *name, char out[32])
     out[20] = '\0';
 }
 
+/* The body of the first file. */
+static double sample_pitch(const char *body, size_t len)
+{
+    const char *p = memmem(body, len, "name=\"files\"", strlen("name=\"files\""));
+    const char *value = p ? memmem(p, len - (size_t)(p - body), "\r\n\r\n", 4) : NULL;
+
+    return value ? pitch_of_wav(value + 4, len - (size_t)(value + 4 - body)) : 0;
+}
+
 static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const char *name,
                         const char *description, int files)
 {
+    size_t len;
+    const char *body = pat_httpd_body(r, &len);
     struct eleven_clone *c = calloc(1, sizeof *c);
     struct pat_json *out, *entry;
 
@@ -280,6 +318,7 @@ static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const cha
     clone_id(e, name, c->id);
     pat_strcpy(c->name, sizeof c->name, name);
     pat_strcpy(c->description, sizeof c->description, description);
+    c->pitch = sample_pitch(body, len);
     c->next = e->clones;
     e->clones = c;
     e->n_clones++;
@@ -287,6 +326,7 @@ static void reply_clone(struct elevenlabs *e, struct pat_httpd_req *r, const cha
     pat_json_set_str(entry, "name", name);
     pat_json_set_str(entry, "description", description);
     pat_json_set_int(entry, "files", files);
+    pat_json_set_num(entry, "pitch", c->pitch);
     dbl_log(e->d, "voice_cloned", entry);
     out = dbl_obj("voice_id", c->id);
     pat_json_set_bool(out, "requires_verification", e->requires_verification);
@@ -320,6 +360,30 @@ static void on_add(struct pat_httpd_req *r, void *arg)
     }
 }
 
+static void on_edit(struct pat_httpd_req *r, void *arg)
+{
+    struct elevenlabs *e = arg;
+    struct eleven_clone *c = clone_of(e, pat_httpd_param(r, "id"));
+    struct pat_json *entry;
+    char name[100];
+    size_t len;
+    const char *body = pat_httpd_body(r, &len);
+
+    if (eleven_refuse(e, r))
+        return;
+    if (!c || is_in(e->gone, c->id)) {
+        not_found(r);
+    } else if (!part_value(body, len, "name", name, sizeof name) || !*name) {
+        eleven_error(r, 422, "invalid_parameters", "field required", "name");
+    } else {
+        pat_strcpy(c->name, sizeof c->name, name);
+        entry = dbl_obj("voice_id", c->id);
+        pat_json_set_str(entry, "name", name);
+        dbl_log(e->d, "voice_edited", entry);
+        dbl_reply(r, 200, dbl_obj("status", "ok"));
+    }
+}
+
 int eleven_voice_routes(struct elevenlabs *e)
 {
     struct pat_httpd *s = e->d->server;
@@ -329,6 +393,8 @@ int eleven_voice_routes(struct elevenlabs *e)
         err = pat_httpd_route(s, "GET", "/v2/voices", 0, on_list_v2, e);
     if (!err)
         err = pat_httpd_route(s, "POST", "/v1/voices/add", (size_t)16 << 20, on_add, e);
+    if (!err)
+        err = pat_httpd_route(s, "POST", "/v1/voices/{id}/edit", (size_t)16 << 20, on_edit, e);
     if (!err)
         err = pat_httpd_route(s, "GET", "/v1/voices/{id}", 0, on_get, e);
     if (!err)

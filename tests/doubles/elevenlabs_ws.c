@@ -468,6 +468,8 @@ static void take_format(struct eleven_conn *c, const char *format)
 
     if (strncmp(format, opus, strlen(opus)) != 0) {
         (void)audio_format_parse(&c->format, format);
+        if (c->format.mp3_kbps) /* not packed for sockets here */
+            c->format = (struct audio_format){ 0 };
     } else if (strcmp(c->e->opus, "refused") != 0) {
         c->opus_bitrate = 1000 * (int)strtol(format + strlen(opus), NULL, 10);
         c->format.rate = 48000;

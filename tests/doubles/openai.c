@@ -6,6 +6,7 @@
  * embeddings, images or the Responses API. */
 #include "openai.h"
 
+#include "mp3enc.h"
 #include "synth.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct speech {
     struct pat_httpd_req *r;
     int16_t *pcm;
     size_t n;
-    bool wav;
+    bool wav, mp3;
 };
 
 static bool refuse_key(struct openai *o, struct pat_httpd_req *r)
@@ -183,12 +184,31 @@ static void wav_head(uint8_t h[44], size_t bytes)
     put32(h + 40, (uint32_t)bytes);
 }
 
+static void send_mp3(struct speech *s)
+{
+    struct pat_buf bytes;
+
+    pat_buf_init(&bytes, (size_t)8 << 20);
+    if (mp3enc(&bytes, 24000, 64, s->pcm, s->n)) {
+        speech_drop(s);
+    } else {
+        pat_httpd_reply(s->r, 200, "audio/mpeg", bytes.data, bytes.len);
+        speech_free(s);
+    }
+    pat_buf_fini(&bytes);
+}
+
 static void speech_send(void *arg)
 {
     struct speech *s = arg;
     size_t bytes = s->n * 2, head = s->wav ? 44 : 0;
-    uint8_t *body = malloc(bytes + 44);
+    uint8_t *body;
 
+    if (s->mp3) {
+        send_mp3(s);
+        return;
+    }
+    body = malloc(bytes + 44);
     if (!body) {
         speech_drop(s);
         return;
@@ -247,8 +267,9 @@ static bool refuse_speech(struct openai *o, struct pat_httpd_req *r, const struc
         why.param = "input";
     } else if (!speech_voice(pat_json_str_or(body, "voice", ""))) {
         why.param = "voice";
-    } else if (strcmp(format, "pcm") != 0 && strcmp(format, "wav") != 0) {
-        why.param = "response_format"; /* the double has no mp3 encoder */
+    } else if (strcmp(format, "pcm") != 0 && strcmp(format, "wav") != 0 &&
+               (strcmp(format, "mp3") != 0 || !mp3enc_there())) {
+        why.param = "response_format";
     } else {
         return false;
     }
@@ -276,6 +297,7 @@ static void on_speech(struct pat_httpd_req *r, void *arg)
     }
     *s = (struct speech){ .d = o->d, .r = r };
     s->wav = !strcmp(pat_json_str_or(body, "response_format", ""), "wav");
+    s->mp3 = !strcmp(pat_json_str_or(body, "response_format", "mp3"), "mp3");
     v = *speech_voice(pat_json_str_or(body, "voice", ""));
     v.speed = pat_json_num_or(body, "speed", 1);
     input = pat_json_str_or(body, "input", "");

@@ -1,9 +1,15 @@
 /* retell_voices.c - the voices the Retell double offers, and its concurrency.
  *
- * The presets are the vendor's names; control key gone_voice takes one away.
+ * The presets are the vendor's names; control key gone_voice takes one away. Samples are spoken as
+ * MP3 where the machine can make it; elsewhere a voice has none.
  */
 #include "retell.h"
 
+#include "mp3enc.h"
+#include "synth.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -47,7 +53,18 @@ static const struct {
     { "cartesia-Cleo", "female", "American", "Young" },
 };
 
-static struct pat_json *voice_json(size_t i)
+static void set_sample(struct pat_json *v, struct pat_httpd_req *r, const char *id)
+{
+    const char *host = pat_httpd_header(r, "host");
+    char url[256];
+
+    if (!host || !mp3enc_there())
+        return;
+    snprintf(url, sizeof url, "http://%s/samples/%s", host, id);
+    pat_json_set_str(v, "preview_audio_url", url);
+}
+
+static struct pat_json *voice_json(struct pat_httpd_req *r, size_t i)
 {
     const char *id = voices[i].id;
     struct pat_json *v = dbl_obj("voice_id", id);
@@ -57,6 +74,7 @@ static struct pat_json *voice_json(size_t i)
     pat_json_set_str(v, "gender", voices[i].gender);
     pat_json_set_str(v, "accent", voices[i].accent);
     pat_json_set_str(v, "age", voices[i].age);
+    set_sample(v, r, id);
     return v;
 }
 
@@ -78,7 +96,7 @@ static void on_list_voices(struct pat_httpd_req *r, void *arg)
     list = pat_json_arr();
     for (size_t i = 0; i < sizeof voices / sizeof voices[0]; i++)
         if (retell_voice_offered(rt, voices[i].id))
-            pat_json_add_take(list, voice_json(i));
+            pat_json_add_take(list, voice_json(r, i));
     dbl_reply(r, 200, list);
 }
 
@@ -91,9 +109,44 @@ static void on_get_voice(struct pat_httpd_req *r, void *arg)
         return;
     for (size_t i = 0; i < sizeof voices / sizeof voices[0]; i++)
         if (!strcmp(voices[i].id, id) && retell_voice_offered(rt, id)) {
-            dbl_reply(r, 200, voice_json(i));
+            dbl_reply(r, 200, voice_json(r, i));
             return;
         }
+    retell_error(r, 404, "Not Found");
+}
+
+static void on_sample_spoken(int err, const int16_t *pcm, size_t n, void *arg)
+{
+    struct pat_httpd_req *r = arg;
+    struct pat_buf bytes;
+
+    pat_buf_init(&bytes, (size_t)1 << 20);
+    if (err || mp3enc(&bytes, 24000, 48, pcm, n))
+        pat_httpd_abort(r);
+    else
+        pat_httpd_reply(r, 200, "audio/mpeg", bytes.data, bytes.len);
+    pat_buf_fini(&bytes);
+}
+
+/* Anybody may fetch it, as from the vendor's store. */
+static void on_sample(struct pat_httpd_req *r, void *arg)
+{
+    struct retell *rt = arg;
+    const char *id = pat_httpd_param(r, "id");
+    struct synth_job *job;
+    char text[120];
+
+    for (size_t i = 0; i < sizeof voices / sizeof voices[0]; i++) {
+        struct synth_voice v = { *voices[i].gender == 'f' ? "slt" : "rms",
+                                 0.9 + 0.01 * (double)(i % 21), 1 };
+
+        if (strcmp(voices[i].id, id) != 0)
+            continue;
+        snprintf(text, sizeof text, "Hello, my name is %s.", strchr(id, '-') + 1);
+        if (synth_start(&job, rt->d->loop, text, strlen(text), &v, 24000, on_sample_spoken, r))
+            pat_httpd_abort(r);
+        return;
+    }
     retell_error(r, 404, "Not Found");
 }
 
@@ -121,6 +174,8 @@ int retell_voices_routes(struct retell *rt)
 {
     int err = pat_httpd_route(rt->d->server, "GET", "/list-voices", 0, on_list_voices, rt);
 
+    if (!err)
+        err = pat_httpd_route(rt->d->server, "GET", "/samples/{id}", 0, on_sample, rt);
     if (!err)
         err = pat_httpd_route(rt->d->server, "GET", "/get-voice/{id}", 0, on_get_voice, rt);
     return err ? err

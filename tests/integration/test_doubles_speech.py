@@ -1,11 +1,13 @@
 """The vendors' own SDKs, unchanged, against the doubles of Deepgram, OpenAI and ElevenLabs."""
 
+import io
 import json
 import os
 import subprocess
 import threading
 import time
 import urllib.request
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -144,9 +146,10 @@ def test_openai_lists_models_with_their_end(openai):
 def test_openai_speaks(openai):
     answer = openai.audio.speech.create(model="gpt-4o-mini-tts", voice="nova", input="Good morning.", response_format="pcm")
     assert 0.4 < len(answer.read()) / 48000 < 3
-    with pytest.raises(BadRequestError) as no_mp3:
-        openai.audio.speech.create(model="gpt-4o-mini-tts", voice="nova", input="Good morning.")
-    assert no_mp3.value.param == "response_format"
+    assert is_mp3(openai.audio.speech.create(model="gpt-4o-mini-tts", voice="nova", input="Good morning.").read())
+    with pytest.raises(BadRequestError) as no_flac:
+        openai.audio.speech.create(model="gpt-4o-mini-tts", voice="nova", input="Good morning.", response_format="flac")
+    assert no_flac.value.param == "response_format"
 
 
 # ---- ElevenLabs
@@ -161,6 +164,11 @@ def elevenlabs(doubles):
 
 def pcm(data) -> np.ndarray:
     return np.frombuffer(b"".join(data), dtype="<i2").astype(float)
+
+
+def is_mp3(data: bytes) -> bool:
+    """ISO 11172-3, 2.4.1.3: frames of layer III begin with eleven ones."""
+    return len(data) > 1000 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2
 
 
 def pitch(sound: np.ndarray) -> float:
@@ -183,9 +191,10 @@ def test_elevenlabs_speaks_in_each_raw_format(elevenlabs):
         data = b"".join(elevenlabs.text_to_speech.convert(SARAH, text="Good morning to you.", output_format=name))
         seconds[name] = len(data) / bytes_per_second
     assert all(0.6 < s < 3 and abs(s - seconds["pcm_16000"]) < 0.05 for s in seconds.values()), seconds
-    with pytest.raises(ElevenLabsError) as no_mp3:
-        b"".join(elevenlabs.text_to_speech.convert(SARAH, text="Hello."))
-    assert no_mp3.value.body["detail"]["param"] == "output_format"
+    assert is_mp3(b"".join(elevenlabs.text_to_speech.convert(SARAH, text="Hello.")))
+    with pytest.raises(ElevenLabsError) as no_opus:
+        b"".join(elevenlabs.text_to_speech.convert(SARAH, text="Hello.", output_format="opus_48000_32"))
+    assert no_opus.value.body["detail"]["param"] == "output_format"
 
 
 def test_elevenlabs_tells_when_each_letter_sounds(elevenlabs):
@@ -214,6 +223,20 @@ def test_elevenlabs_voices_can_be_cloned_and_sound_different(elevenlabs):
     elevenlabs.voices.delete(clone.voice_id)
     with pytest.raises(ElevenLabsError):
         spoken(clone.voice_id)
+
+
+@pytest.mark.parametrize("hz", [95, 150, 240])
+def test_an_elevenlabs_clone_is_as_high_as_its_sample(elevenlabs, hz):
+    t = np.arange(16000 * 12) / 16000
+    sample = sum(np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 12)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)) * 6000
+    out = io.BytesIO()
+    with wave.open(out, "wb") as w:
+        w.setnchannels(1), w.setsampwidth(2), w.setframerate(16000)
+        w.writeframes(sample.astype("<i2").tobytes())
+    clone = elevenlabs.voices.ivc.create(name=f"At {hz}", files=[("a.wav", out.getvalue(), "audio/wav")])
+    said = pcm(elevenlabs.text_to_speech.convert(clone.voice_id, text="Good morning, who is calling please?", output_format="pcm_16000"))
+    assert abs(pitch(said) / hz - 1) < 0.15, pitch(said)
+    elevenlabs.voices.delete(clone.voice_id)
 
 
 def test_elevenlabs_pages_its_voices(elevenlabs):

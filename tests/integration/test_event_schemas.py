@@ -61,6 +61,7 @@ EXAMPLES = {
                                 "agent_config_id": None},
     "voice.cloned": {"user_id": USER, "voice_id": "Zz1", "name": "Anna's Voice", "used": True},
     "voice.deleted": {"user_id": USER, "voice_id": "Zz1", "name": "Anna's Voice", "reason": "asked for", "agents_moved": 1},
+    "voice.renamed": {"user_id": USER, "voice_id": "Zz1", "name": "Anna", "before": "Anna's Voice"},
     "voice.unavailable": {"voice_id": "11labs-Kate", "stack": "retell", "reason": "no longer in the vendor's list"},
     "switch.requested": SWITCH,
     "switch.validated": SWITCH | {"result": {}},

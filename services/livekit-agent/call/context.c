@@ -123,7 +123,8 @@ static int read_settings(struct context *c, const struct pat_json *s)
     c->agent_name = dup_or(s, "agent_name", "");
     c->language = dup_language(s);
     c->system_prompt = dup_or(s, "system_prompt", "");
-    c->voice_id = dup_or(s, "voice_id", "");
+    c->voice_refused = pat_json_bool_or(s, "voice.refused", false);
+    c->voice_id = c->voice_refused ? strdup("") : dup_or(s, "voice_id", "");
     c->response_style = dup_or(s, "response_style", "");
     if (!c->user_name || !c->agent_name || !c->language || !c->system_prompt || !c->voice_id ||
         !c->response_style)

@@ -25,8 +25,9 @@ struct context {
     char *agent_name;
     char *language; /* "en-US", "multi" */
     char *system_prompt;
-    char *greeting; /* {name} is filled in; "" : the caller speaks first */
-    char *voice_id; /* as stored */
+    char *greeting;     /* {name} is filled in; "" : the caller speaks first */
+    char *voice_id;     /* as stored; "" when it is refused */
+    bool voice_refused; /* another user's own: Postgres says so, and nobody speaks with it */
     char *response_style;
     char *model;           /* NULL: the daemon's chain only */
     double temperature;    /* negative: the provider's */

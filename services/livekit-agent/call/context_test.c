@@ -87,6 +87,24 @@ static void test_context__settings_out_of_range_are_brought_into_it(void **state
     }
 }
 
+/* Whatever was written into the row: with another user's clone nobody speaks. */
+static void test_context__a_refused_voice_is_not_spoken_with(void **state)
+{
+    struct context *c = must("{" IDS ",\"settings\":{\"voice_id\":\"Zz1234567890abcdefgh\","
+                             "\"voice\":{\"refused\":true}}}");
+    struct voice v = context_voice(c);
+
+    (void)state;
+    assert_true(c->voice_refused && v.substitute);
+    assert_string_not_equal(v.id, "Zz1234567890abcdefgh");
+    assert_string_equal(c->unsupported, "voice_id");
+    context_free(c);
+    c = must("{" IDS ",\"settings\":{\"voice_id\":\"Zz1234567890abcdefgh\",\"voice\":{}}}");
+    assert_false(c->voice_refused);
+    assert_string_equal(context_voice(c).id, "Zz1234567890abcdefgh");
+    context_free(c);
+}
+
 static void test_context__a_long_prompt_is_cut_between_characters(void **state)
 {
     struct pat_buf b;
@@ -247,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_context__reads_the_routers_parameters),
         cmocka_unit_test(test_context__settings_out_of_range_are_brought_into_it),
+        cmocka_unit_test(test_context__a_refused_voice_is_not_spoken_with),
         cmocka_unit_test(test_context__a_long_prompt_is_cut_between_characters),
         cmocka_unit_test(test_context__missing_settings_have_defaults),
         cmocka_unit_test(test_context__names_the_id_that_is_wrong),

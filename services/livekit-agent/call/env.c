@@ -12,7 +12,7 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
     struct tts_opts tts = {
         .providers = e->providers,
         .connect_ms = f->connect_ms,
-        .voice = c ? context_voice(c) : voice_resolve(f->voice_fallback),
+        .voice = c && !c->voice_refused ? context_voice(c) : voice_resolve(f->voice_fallback),
         .fallback = voice_resolve(f->voice_fallback),
         .language = c ? pat_language_code(c->language, code) : "en",
         /* What is made louder has to be made of samples. */

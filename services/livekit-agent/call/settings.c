@@ -29,6 +29,8 @@ static char *unsupported_of(const struct pat_json *s, const struct context *c)
     struct pat_buf b;
 
     pat_buf_init(&b, UNSUPPORTED_MAX);
+    if (c->voice_refused)
+        add_line(&b, "voice_id");
     if (pat_json_num_or(s, "voice.voice_temperature", 1) != 1)
         add_line(&b, "voice_temperature");
     if (pat_json_bool_or(s, "voice.enable_backchannel", false))

@@ -31,11 +31,26 @@ const result = await build({
   write: false,
 });
 
+// The parts for other people's pages: one file, at an address that stays (../embed.c); its look is in it.
+const embed = await build({
+  absWorkingDir: import.meta.dirname ?? dirname(new URL(import.meta.url).pathname),
+  entryPoints: { patchbay: "src/embed.ts" },
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  loader: { ".css": "text" },
+  outdir: "/embed/v1",
+  write: false,
+});
+
 const here = (name) => readFileSync(new URL(name, import.meta.url));
 const assets = result.outputFiles.map((f) => ({ path: f.path, bytes: Buffer.from(f.contents), immutable: true }));
 const named = (start, end) => assets.find((a) => a.path.startsWith(`/assets/${start}-`) && a.path.endsWith(end)).path;
 const page = here("src/index.html").toString().replace("%STYLE%", named("style", ".css")).replace("%MAIN%", named("main", ".js"));
 
+embed.outputFiles.forEach((f) => assets.push({ path: f.path, bytes: Buffer.from(f.contents), immutable: false }));
 assets.push({ path: "/", bytes: Buffer.from(page), immutable: false });
 assets.push({ path: "/favicon.svg", bytes: here("src/favicon.svg"), immutable: false });
 

@@ -95,15 +95,23 @@ export class ApiError extends Error {
   }
 }
 
-async function send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+/** Where the API is and who asks: this origin and the one who has logged in, unless a page elsewhere has embedded us (embed.ts). */
+export const connection = {
+  base: "",
+  token: async (): Promise<string | null> => session.token,
+  lost: (): void => session.lost(),
+};
+
+async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  const token = await connection.token();
   let answer: Response;
 
   try {
-    answer = await fetch(path, {
+    answer = await fetch(connection.base + path, {
       method,
       body: body === undefined ? undefined : JSON.stringify(body),
       headers: {
-        ...(session.token ? { Authorization: `Bearer ${session.token}` } : {}),
+        ...(token ? { Authorization: `Bearer ${token}` } : {}),
         ...(body === undefined ? {} : { "Content-Type": "application/json" }),
         ...headers,
       },
@@ -111,13 +119,18 @@ async function send<T>(method: string, path: string, body?: unknown, headers: Re
   } catch {
     throw new ApiError(0, "unreachable", "The server cannot be reached.", null);
   }
-  const text = await answer.text();
-  if (answer.ok) return (text ? JSON.parse(text) : null) as T;
-  if (answer.status === 401) session.lost();
-  throw problem(answer.status, text);
+  if (answer.ok) return answer;
+  if (answer.status === 401) connection.lost();
+  throw problem(answer.status, await answer.text());
 }
 
-function problem(status: number, text: string): ApiError {
+async function send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  const text = await (await ask(method, path, body, headers)).text();
+
+  return (text ? JSON.parse(text) : null) as T;
+}
+
+export function problem(status: number, text: string): ApiError {
   try {
     const { error } = JSON.parse(text);
     return new ApiError(status, error.code, error.message, error.field ?? null);
@@ -130,6 +143,8 @@ export const get = <T>(path: string) => send<T>("GET", path);
 export const post = <T>(path: string, body?: unknown, headers?: Record<string, string>) => send<T>("POST", path, body, headers);
 export const patch = <T>(path: string, body: unknown, headers?: Record<string, string>) => send<T>("PATCH", path, body, headers);
 export const put = <T>(path: string, body: unknown, headers?: Record<string, string>) => send<T>("PUT", path, body, headers);
+/** An answer that is sound. */
+export const hear = async (path: string, body: unknown): Promise<Blob> => (await ask("POST", path, body)).blob();
 export const del = <T>(path: string) => send<T>("DELETE", path);
 
 /** A path with its query: what is empty is left out. */

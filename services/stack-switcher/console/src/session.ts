@@ -1,8 +1,17 @@
 /** Who is logged in: a Supabase token, kept for this tab only. */
 const KEY = "patchbay.token";
 
+/** A browser may forbid a page to keep anything. */
+function kept(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
 class Session extends EventTarget {
-  token = sessionStorage.getItem(KEY);
+  token = kept();
 
   /** A login page elsewhere comes back with the token behind the #, as Supabase does. */
   takeFromAddress(): void {

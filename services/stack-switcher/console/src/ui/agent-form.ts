@@ -88,6 +88,23 @@ export class AgentForm extends Page {
     } else if (!settings.some((s) => s.name === e.field)) toast(e.message, "bad");
   }
 
+  /** Work that changes the agent by another way than this form: after what is typed here, and the version is read behind it. */
+  private exclusively = (work: () => Promise<void>): Promise<void> => {
+    this.saveNow();
+    const done = this.saving.then(work);
+
+    this.saving = done.catch(() => {}).then(() => this.refresh());
+    return done;
+  };
+
+  private async refresh(): Promise<void> {
+    try {
+      this.accept(await get<Agent>(`/v1/users/${this.user}/agent`));
+    } catch {
+      // the next save says what is wrong
+    }
+  }
+
   private undo(changes: Settings, before: Settings): void {
     const back = Object.fromEntries(Object.keys(changes).map((k) => [k, before[k] ?? ""]));
 
@@ -166,8 +183,8 @@ export class AgentForm extends Page {
       ${this.head(a)}
       <p class="muted">${a.numbers.length ? `Answers ${a.numbers.join(", ")}` : "No number leads here yet."}
         · speaks as ${a.voice.name}${a.voice.cloned ? " (cloned)" : ""}</p>
-      <pb-voice-section .agent=${a} @voice=${(e: CustomEvent<string>) => this.change("voice_id", e.detail)}
-        @cloned=${() => void this.load()}></pb-voice-section>
+      <pb-voice-section .agent=${a} .run=${this.exclusively}
+        @voice=${(e: CustomEvent<string>) => this.change("voice_id", e.detail)}></pb-voice-section>
       ${settings.filter((s) => !s.advanced).map((s) => this.field(s))}
       <details>
         <summary>Advanced</summary>

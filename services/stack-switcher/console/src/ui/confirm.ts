@@ -12,11 +12,23 @@ export interface Question {
 
 @customElement("pb-confirm")
 export class Confirm extends LitElement {
+  /** The one that is on the page, wherever in it. */
+  static here: Confirm | null = null;
   @state() private question: Question | null = null;
   private answer: (yes: boolean) => void = () => {};
 
   createRenderRoot(): this {
     return this;
+  }
+
+  connectedCallback(): void {
+    super.connectedCallback();
+    Confirm.here ??= this;
+  }
+
+  disconnectedCallback(): void {
+    super.disconnectedCallback();
+    if (Confirm.here === this) Confirm.here = null;
   }
 
   async ask(question: Question): Promise<boolean> {
@@ -53,4 +65,4 @@ export class Confirm extends LitElement {
   }
 }
 
-export const confirm = (question: Question): Promise<boolean> => document.querySelector<Confirm>("pb-confirm")!.ask(question);
+export const confirm = (question: Question): Promise<boolean> => Confirm.here!.ask(question);

@@ -10,11 +10,23 @@ interface Toast {
 
 @customElement("pb-toasts")
 export class Toasts extends LitElement {
+  /** The one that is on the page, wherever in it. */
+  static here: Toasts | null = null;
   @state() private shown: Toast | null = null;
   private timer = 0;
 
   createRenderRoot(): this {
     return this;
+  }
+
+  connectedCallback(): void {
+    super.connectedCallback();
+    Toasts.here ??= this;
+  }
+
+  disconnectedCallback(): void {
+    super.disconnectedCallback();
+    if (Toasts.here === this) Toasts.here = null;
   }
 
   show(toast: Toast): void {
@@ -45,4 +57,4 @@ export class Toasts extends LitElement {
 }
 
 export const toast = (text: string, kind: Toast["kind"] = "good", action?: Toast["action"]): void =>
-  document.querySelector<Toasts>("pb-toasts")?.show({ text, kind, action });
+  Toasts.here?.show({ text, kind, action });

@@ -1,0 +1,5 @@
+/** A stylesheet as text (build.mjs, for the components on other pages). */
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
