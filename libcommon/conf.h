@@ -6,8 +6,8 @@
  *
  *   struct router_conf { char *public_url; int64_t listen_port; bool strict; };
  *   static const struct pat_conf_row rows[] = {
- *       { "PAT_ROUTER_LISTEN", PAT_CONF_ADDR, offsetof(struct router_conf, listen),
- * "127.0.0.1:8080", "..." },
+ *       PAT_CONF_ROW(struct router_conf, "PAT_ROUTER_LISTEN", PAT_CONF_ADDR, listen,
+ * "127.0.0.1:8080", "..."),
  *   };
  */
 #ifndef PAT_CONF_H
@@ -15,6 +15,7 @@
 
 #include "buf.h"
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -44,6 +45,14 @@ struct pat_conf_row {
     int64_t min, max; /* INT and MS; both 0: any */
     unsigned flags;
 };
+
+/* A row of a table: PAT_CONF_ROW(struct router_conf, "PAT_X", PAT_CONF_INT, x, "5", "what", .max =
+ * 9). */
+#define PAT_CONF_ROW(conf, env, what, field, value, text, ...)                                     \
+    {                                                                                              \
+        .name = env, .kind = what, .offset = offsetof(conf, field), .def = value, .help = text,    \
+        __VA_ARGS__                                                                                \
+    }
 
 typedef const char *pat_conf_getenv_fn(const char *name, void *arg);
 

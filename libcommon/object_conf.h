@@ -18,48 +18,26 @@ struct pat_store_conf {
 };
 
 #define PAT_STORE_ROWS(conf, field)                                                                \
-    { .name = "PAT_RECORDING_ACCESS_KEY",                                                          \
-      .kind = PAT_CONF_STR,                                                                        \
-      .offset = offsetof(conf, field.access_key),                                                  \
-      .help = "S3: the access key's id" },                                                         \
-        { .name = "PAT_RECORDING_BUCKET",                                                          \
-          .kind = PAT_CONF_STR,                                                                    \
-          .offset = offsetof(conf, field.bucket),                                                  \
-          .def = "recordings",                                                                     \
-          .help = "the bucket recordings are kept in" },                                           \
-        { .name = "PAT_RECORDING_BY_HOST",                                                         \
-          .kind = PAT_CONF_BOOL,                                                                   \
-          .offset = offsetof(conf, field.by_host),                                                 \
-          .def = "no",                                                                             \
-          .help = "S3: the bucket is part of the host name, not of the path" },                    \
-        { .name = "PAT_RECORDING_REGION",                                                          \
-          .kind = PAT_CONF_STR,                                                                    \
-          .offset = offsetof(conf, field.region),                                                  \
-          .def = "us-east-1",                                                                      \
-          .help = "S3: its region" },                                                              \
-        { .name = "PAT_RECORDING_SECRET_KEY",                                                      \
-          .kind = PAT_CONF_SECRET,                                                                 \
-          .offset = offsetof(conf, field.secret_key),                                              \
-          .help = "S3: the access key's secret; Supabase: a secret API key" },                     \
-        { .name = "PAT_RECORDING_STORE",                                                           \
-          .kind = PAT_CONF_ENUM,                                                                   \
-          .offset = offsetof(conf, field.kind),                                                    \
-          .def = "s3",                                                                             \
-          .help = "what speaks at PAT_RECORDING_URL",                                              \
-          .arg = "s3,supabase" },                                                                  \
-    {                                                                                              \
-        .name = "PAT_RECORDING_URL", .kind = PAT_CONF_URL, .offset = offsetof(conf, field.url),    \
-        .help = "the object store's address; empty: there is none", .arg = "http,https"            \
-    }
+    PAT_CONF_ROW(conf, "PAT_RECORDING_ACCESS_KEY", PAT_CONF_STR, field.access_key, NULL,           \
+                 "S3: the access key's id"),                                                       \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_BUCKET", PAT_CONF_STR, field.bucket, "recordings",       \
+                     "the bucket recordings are kept in"),                                         \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_BY_HOST", PAT_CONF_BOOL, field.by_host, "no",            \
+                     "S3: the bucket is part of the host name, not of the path"),                  \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_REGION", PAT_CONF_STR, field.region, "us-east-1",        \
+                     "S3: its region"),                                                            \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_SECRET_KEY", PAT_CONF_SECRET, field.secret_key, NULL,    \
+                     "S3: the access key's secret; Supabase: a secret API key"),                   \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_STORE", PAT_CONF_ENUM, field.kind, "s3",                 \
+                     "what speaks at PAT_RECORDING_URL", .arg = "s3,supabase"),                    \
+        PAT_CONF_ROW(conf, "PAT_RECORDING_URL", PAT_CONF_URL, field.url, NULL,                     \
+                     "the object store's address; empty: there is none", .arg = "http,https")
 
 #define PAT_STORE_PUBLIC_ROW(conf, field)                                                          \
-    {                                                                                              \
-        .name = "PAT_RECORDING_PUBLIC_URL", .kind = PAT_CONF_URL,                                  \
-        .offset = offsetof(conf, field.public_url),                                                \
-        .help =                                                                                    \
-            "stands before an object's key in a recording's URL; empty: the store's own address",  \
-        .arg = "http,https"                                                                        \
-    }
+    PAT_CONF_ROW(                                                                                  \
+        conf, "PAT_RECORDING_PUBLIC_URL", PAT_CONF_URL, field.public_url, NULL,                    \
+        "stands before an object's key in a recording's URL; empty: the store's own address",      \
+        .arg = "http,https")
 
 /* Adds a line to errors for each setting a store lacks; for a daemon's check. */
 void pat_store_conf_check(const struct pat_store_conf *c, struct pat_buf *errors);

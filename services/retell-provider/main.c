@@ -13,11 +13,7 @@
 
 #include <stdio.h>
 
-#define ROW(env, type, field, value, text, ...)                                                    \
-    {                                                                                              \
-        .name = env, .kind = type, .offset = offsetof(struct provider_conf, field), .def = value,  \
-        .help = text, __VA_ARGS__                                                                  \
-    }
+#define ROW(...) PAT_CONF_ROW(struct provider_conf, __VA_ARGS__)
 
 static const struct pat_conf_row rows[] = {
     ROW("PAT_HEALTH_PROBE_EVERY", PAT_CONF_MS, probe_ms, "1m",

@@ -16,11 +16,7 @@
 
 #include <string.h>
 
-#define ROW(env, type, field, value, text, ...)                                                    \
-    {                                                                                              \
-        .name = env, .kind = type, .offset = offsetof(struct router_conf, field), .def = value,    \
-        .help = text, __VA_ARGS__                                                                  \
-    }
+#define ROW(...) PAT_CONF_ROW(struct router_conf, __VA_ARGS__)
 
 static const struct pat_conf_row rows[] = {
     ROW("PAT_CALL_SECRET", PAT_CONF_SECRET, call_secret, NULL,

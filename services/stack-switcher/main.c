@@ -8,11 +8,7 @@
 
 #include <string.h>
 
-#define ROW(env, type, field, value, text, ...)                                                    \
-    {                                                                                              \
-        .name = env, .kind = type, .offset = offsetof(struct switcher_conf, field), .def = value,  \
-        .help = text, __VA_ARGS__                                                                  \
-    }
+#define ROW(...) PAT_CONF_ROW(struct switcher_conf, __VA_ARGS__)
 
 #define DAY_MS ((int64_t)24 * 3600 * 1000)
 

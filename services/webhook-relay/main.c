@@ -6,11 +6,7 @@
 
 #include <stdlib.h>
 
-#define ROW(env, type, field, value, text, ...)                                                    \
-    {                                                                                              \
-        .name = env, .kind = type, .offset = offsetof(struct relay_conf, field), .def = value,     \
-        .help = text, __VA_ARGS__                                                                  \
-    }
+#define ROW(...) PAT_CONF_ROW(struct relay_conf, __VA_ARGS__)
 
 #define KEEP_DAYS_MAX 36500
 
