@@ -1,4 +1,5 @@
-/* price_book.h - the prices of patchbay.prices and patchbay.rates, read at start and again every ten minutes.
+/* price_book.h - the prices of patchbay.prices and patchbay.rates, read at start and again every
+ * ten minutes.
  *
  * Without a database, or until it answers, there is no book: limits in money do not hold then, and
  * that is logged. Life: pat_price_book_new -> pat_price_book_free. Thread: the loop's.

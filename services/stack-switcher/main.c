@@ -10,7 +10,7 @@
 
 #define ROW(...) PAT_CONF_ROW(struct switcher_conf, __VA_ARGS__)
 
-#define DAY_MS ((int64_t)24 * 3600 * 1000)
+#define DAY_MS   ((int64_t)24 * 3600 * 1000)
 
 static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_BADGE_LIVEKIT", PAT_CONF_STR, badge_livekit,

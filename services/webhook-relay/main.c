@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define ROW(...) PAT_CONF_ROW(struct relay_conf, __VA_ARGS__)
+#define ROW(...)      PAT_CONF_ROW(struct relay_conf, __VA_ARGS__)
 
 #define KEEP_DAYS_MAX 36500
 
