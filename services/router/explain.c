@@ -65,6 +65,7 @@ static struct pat_json *facts_of(const struct policy_facts *f)
     pat_json_set_bool(j, "contact", f->known);
     pat_json_set_str(j, "hours", hours[f->hours]);
     pat_json_set_bool(j, "quiet", f->quiet);
+    pat_json_set_bool(j, "over_budget", f->over_budget || f->want.budget_spent);
     pat_json_set_int(j, "calls_now", f->live);
     pat_json_set_int(j, "calls_last_minute", f->last_minute);
     pat_json_set_str(j, "forward_to", *f->want.forward ? f->want.forward : NULL);

@@ -7,6 +7,7 @@
 #include "guard.h"
 
 #include "allow.h"
+#include "budget.h"
 #include "country.h"
 #include "live.h"
 #include "text.h"
@@ -175,6 +176,7 @@ void guard_ended(struct router *r, const char *call)
 {
     if (r->guard)
         live_end(r->guard->live, call);
+    budget_ended(r->budget, call);
 }
 
 /* ------------------------------------------------------------------ facts */
@@ -235,7 +237,12 @@ void guard_facts(struct policy_facts *out, struct router *r, const struct route 
     count_bursts(&f, r, c);
     if (may_forward(&f.want))
         look_at_forwards(&f, r, route, c);
+    f.over_budget = !budget_allows(r->budget, route->user, c->call);
     if (c->call)
         live_begin(r->guard->live, route->user, c->call);
+    if (c->call && f.over_budget)
+        pat_counter_add(r->stats.over_budget, 1);
+    else if (c->call)
+        budget_hold(r->budget, route->user, c->call);
     *out = f;
 }

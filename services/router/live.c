@@ -5,6 +5,7 @@
  */
 #include "live.h"
 
+#include "budget.h"
 #include "window.h"
 
 #include <stdio.h>
@@ -168,16 +169,24 @@ static void on_routed(const struct pat_msg *m, void *arg)
 {
     char user[PAT_ID_LEN + 1], call[PAT_ID_LEN + 1];
 
-    if (split(m->subject, strlen(ROUTED), user, call))
-        live_begin(arg, user, call);
+    struct live *l = arg;
+
+    if (!split(m->subject, strlen(ROUTED), user, call))
+        return;
+    live_begin(l, user, call);
+    budget_routed(l->r->budget, user, call, m->data, m->len);
 }
 
 static void on_ended(const struct pat_msg *m, void *arg)
 {
     char user[PAT_ID_LEN + 1], call[PAT_ID_LEN + 1];
 
-    if (split(m->subject, strlen(ENDED), user, call))
-        live_end(arg, call);
+    struct live *l = arg;
+
+    if (!split(m->subject, strlen(ENDED), user, call))
+        return;
+    live_end(l, call);
+    budget_ended(l->r->budget, call);
 }
 
 static void on_spend(const struct pat_msg *m, void *arg)

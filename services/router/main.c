@@ -1,5 +1,6 @@
 /* main.c - the router: settings, parts in order up, parts in order down. */
 #include "actions.h"
+#include "budget.h"
 #include "confirm.h"
 #include "explain.h"
 #include "guard.h"
@@ -128,6 +129,8 @@ static void make_stats(struct router *r)
 
     r->stats.refused = pat_counter(m, "pat_router_refused_total",
                                    "Requests refused: signature, form, fields", NULL);
+    r->stats.over_budget = pat_counter(m, "pat_router_budget_refused_total",
+                                       "Calls their user's budget had no money left for", NULL);
     for (int i = 0; i < 2; i++)
         r->stats.answer_s[i] = pat_histogram(
             m, "pat_router_answer_seconds", help, i ? "outside=\"yes\"" : "outside=\"no\"",
@@ -167,6 +170,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = health_new(&r->health, r);
     if (!err)
         err = rehearsals_new(&r->rehearsals, r);
+    if (!err)
+        err = budget_new(&r->budget, r);
     if (!err)
         err = guard_new(&r->guard, r);
     if (!err)
@@ -209,6 +214,7 @@ static void stop(struct pat_daemon *d, void *arg)
     pat_bus_unsubscribe(r->explain);
     actions_free(r->actions);
     guard_free(r->guard);
+    budget_free(r->budget);
     watch_free(r->watches);
     repeat_free(r->repeats);
     moves_free(r->moves);

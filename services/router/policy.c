@@ -105,7 +105,7 @@ static void concurrency(const struct policy_facts *f, struct policy_step *s)
 static void budget(const struct policy_facts *f, struct policy_step *s)
 {
     s->because = "the user's budget is not used up, or there is none";
-    if (!f->want.budget_spent)
+    if (!f->want.budget_spent && !f->over_budget)
         return;
     speak(s, "budget_spent", "the user's budget is used up");
     obey(f, s, f->want.over_budget);

@@ -68,6 +68,7 @@ struct policy_facts {
     enum policy_hours hours;
     bool quiet;
     bool caller_burst, number_burst; /* more than the operator allows within a minute */
+    bool over_budget;                /* one more call may cost more than is left (budget.h) */
     unsigned live;                   /* other calls of the user's now */
     unsigned last_minute;            /* that began, this one apart */
     /* Why the call may not be sent there, a constant (guard.h); NULL: it may. */

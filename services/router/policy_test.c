@@ -115,6 +115,11 @@ static void over_limit_forwards(struct policy_facts *f)
     at_limit(f);
     f->want.over_limit = POLICY_FORWARD;
 }
+static void over_budget(struct policy_facts *f)
+{
+    f->over_budget = true;
+}
+
 static void budget_spent(struct policy_facts *f)
 {
     f->want.budget_spent = true;
@@ -228,6 +233,7 @@ static void test_policy__each_rule_alone(void **state)
         { at_limit, "concurrency", "too_many_at_once", POLICY_STOPS, POLICY_BUSY },
         { over_limit_forwards, "concurrency", "too_many_at_once", POLICY_STOPS, POLICY_FORWARD },
         { budget_spent, "budget", "budget_spent", POLICY_STOPS, POLICY_VOICEMAIL },
+        { over_budget, "budget", "budget_spent", POLICY_STOPS, POLICY_VOICEMAIL },
         { anonymous, "withheld", "caller_anonymous", POLICY_SPOKE, 0 },
         { anonymous_refused, "withheld", "caller_anonymous", POLICY_STOPS, POLICY_REJECT },
         { restricted_to_voicemail, "withheld", "caller_restricted", POLICY_STOPS,

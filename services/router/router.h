@@ -64,6 +64,7 @@ enum stack stack_parse(const char *s);
 
 struct router_stats {
     struct pat_counter *refused;       /* requests not answered with a document */
+    struct pat_counter *over_budget;   /* calls there was no money left for */
     struct pat_histogram *answer_s[2]; /* without and with an outside request */
 };
 
@@ -81,6 +82,7 @@ struct router {
     struct health *health; /* of the stacks */
     struct rehearsals *rehearsals;
     struct guard *guard;
+    struct budget *budget;
     struct confirm *confirm;
     struct reconcile *reconcile;
     struct fetch *fetch;

@@ -7,6 +7,7 @@
 #include "serve.h"
 
 #include "ask_retell.h"
+#include "budget.h"
 #include "confirm.h"
 #include "decide.h"
 #include "document.h"
@@ -93,6 +94,8 @@ static void reply(struct attempt *a, struct pat_buf *token, struct pat_buf *doc,
 
     record_routed(r, ref, &a->d, a->d.stack && !err ? sip->data : NULL,
                   pat_now_us() - a->s.started_us);
+    if (a->s.is_new && a->d.action != DECIDE_STACK)
+        budget_release(r->budget, ref->call.s);
     if (a->d.action == DECIDE_FORWARD)
         guard_forwarded(r, ref, a->d.forward, "forward");
     tell_end(a);

@@ -90,10 +90,10 @@ static const struct pat_conf_row rows[] = {
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
-    static int (*const parts[])(struct switcher *) = {
-        api_routes,    agents_routes,     users_routes,    policies_routes, rates_routes,
-        voices_routes, switch_api_routes, webhooks_routes, health_routes,   console_routes
-    };
+    static int (*const parts[])(
+        struct switcher *) = { api_routes,      agents_routes, users_routes,  policies_routes,
+                               rates_routes,    budget_routes, voices_routes, switch_api_routes,
+                               webhooks_routes, health_routes, console_routes };
     int err = PAT_OK;
 
     (void)httpd;

@@ -1,0 +1,77 @@
+/* budget_api.c - what a user may spend: GET and PUT /v1/users/{id}/budget.
+ *
+ * A user sees his own; admins see and set anybody's. What it does is the routers' (their budget.h)
+ * and Postgres' (patchbay.put_budget).
+ */
+#include "door.h"
+#include "rates.h"
+#include "rates_check.h"
+#include "verdict.h"
+
+#include <stdlib.h>
+
+#define BODY_MAX ((size_t)4 << 10)
+
+static void on_get(struct pat_httpd_req *http, void *arg)
+{
+    static const char sql[] =
+        "select jsonb_build_object('budget', patchbay.budget_json(u.id)) from "
+        "public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
+    struct who who;
+    const char *id;
+
+    if (!door_who(&who, arg, http) && (id = door_id(http)))
+        verdict_ask(arg, http, &who,
+                    &(struct verdict){ .name = "budget_json",
+                                       .sql = sql,
+                                       .params = { id },
+                                       .n = 1,
+                                       .noun = "budget",
+                                       .etag = true });
+}
+
+static const char *read_budget(struct pat_httpd_req *http)
+{
+    PAT_AUTO_JSON doc = NULL;
+    struct pat_json_err why = { { 0 }, { 0 } };
+    size_t len;
+    const char *body = pat_httpd_body(http, &len);
+
+    if (!pat_json_parse(&doc, body, len, &why) && !budget_check(doc, &why))
+        return body;
+    pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
+    return NULL;
+}
+
+static void on_put(struct pat_httpd_req *http, void *arg)
+{
+    static const char sql[] = VERDICT_FOR_ADMINS(
+        "patchbay.put_budget($3::uuid, $4::bigint, $5::jsonb, $6::jsonb)", "$6", "budget.set");
+    struct who who;
+    const char *id, *version, *body;
+    char text[24], *by;
+
+    if (verdict_writer(&who, arg, http) || !(id = door_id(http)) ||
+        verdict_match(http, text, &version) || !(body = read_budget(http)))
+        return;
+    by = verdict_by(&who, http);
+    if (by)
+        verdict_ask(arg, http, &who,
+                    &(struct verdict){ .name = "put_budget",
+                                       .sql = sql,
+                                       .params = { id, version, body, by },
+                                       .n = 4,
+                                       .noun = "budget",
+                                       .etag = true });
+    else
+        pat_httpd_reply_error(http, PAT_ENOMEM, NULL, NULL);
+    free(by);
+}
+
+int budget_routes(struct switcher *s)
+{
+    static const char path[] = "/v1/users/{id}/budget";
+    int err = pat_httpd_route(s->httpd, "GET", path, 0, on_get, s);
+
+    return err ? err : pat_httpd_route(s->httpd, "PUT", path, BODY_MAX, on_put, s);
+}
