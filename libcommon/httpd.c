@@ -451,6 +451,7 @@ int pat_httpd_new(struct pat_httpd **out, struct pat_net *n, const struct pat_ht
     s->loop = net_loop(n);
     s->fd = -1;
     set_limits(s, opts);
+    s->problems = opts->problems;
     s->listen = strdup(opts->listen);
     if (!s->listen)
         goto fail;

@@ -24,7 +24,8 @@ struct pat_httpd_opts {
     size_t max_connections;
     int64_t header_timeout_ms; /* head and body of a request must be there by then; 0: 10 s */
     int64_t idle_timeout_ms;   /* between requests of a kept connection; 0: 60 s */
-    const char *cert_file;     /* both or none */
+    bool problems; /* errors are application/problem+json (RFC 9457), with the rest as members */
+    const char *cert_file; /* both or none */
     const char *key_file;
 };
 
@@ -71,7 +72,19 @@ bool pat_httpd_gone(const struct pat_httpd_req *r);
 int pat_httpd_set_header(struct pat_httpd_req *r, const char *name, const char *value);
 void pat_httpd_reply(struct pat_httpd_req *r, int status, const char *content_type,
                      const void *body, size_t len);
-/* {"error":{"code":..,"message":..,"field":..}}; status from err. field may be NULL. */
+/* What is wrong, in one shape for all: {"error":{"code":..,"message":..,"field":..}}, and with
+ * opts.problems these beside type, title, status, detail, code and field of RFC 9457. */
+struct pat_httpd_problem {
+    int status;
+    const char *code;            /* "invalid", "too_large": for programs */
+    const char *type;            /* a URI; NULL: about:blank */
+    const char *title;           /* of the type; NULL: the status in words */
+    const char *field;           /* of the input that is wrong, or NULL */
+    const char *detail;          /* for people */
+    const struct pat_json *more; /* an object whose members are added, or NULL */
+};
+void pat_httpd_reply_problem(struct pat_httpd_req *r, const struct pat_httpd_problem *p);
+/* The usual one: status and code from err. field and message may be NULL. */
 void pat_httpd_reply_error(struct pat_httpd_req *r, int err, const char *field,
                            const char *message);
 void pat_httpd_reply_json(struct pat_httpd_req *r, int status, const struct pat_json *body);

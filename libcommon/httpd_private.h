@@ -108,6 +108,7 @@ struct pat_httpd {
     size_t n_conns;
     size_t n_ws;   /* that came through it and live */
     size_t n_open; /* requests a handler has and has not answered */
+    bool problems; /* errors are told as RFC 9457 has it */
     bool draining;
     struct pat_timer drain_timer;
     struct pat_task drain_task;
@@ -199,10 +200,12 @@ bool req_hold(struct pat_httpd_req *r, size_t len);
 /* A handler gets it. */
 void req_count(struct pat_httpd_req *r);
 void req_forget_server(struct pat_httpd_req *r);
-void req_reply_status(struct pat_httpd_req *r, int status, const char *message);
 /* The peer or the server has gone: the request lives on for its handler, if one has it. */
 void req_detach(struct pat_httpd_req *r);
 const char *http_reason(int status);
+
+/* httpd_problem.c */
+void req_reply_status(struct pat_httpd_req *r, int status, const char *message);
 
 /* httpd_tls.c */
 int httpd_tls_new(struct httpd_tls **out, struct pat_httpd *s, const char *cert, const char *key);

@@ -233,11 +233,13 @@ const char *http_reason(int status)
         { 409, "Conflict" },
         { 410, "Gone" },
         { 411, "Length Required" },
+        { 412, "Precondition Failed" },
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
         { 417, "Expectation Failed" },
         { 422, "Unprocessable Content" },
         { 426, "Upgrade Required" },
+        { 428, "Precondition Required" },
         { 429, "Too Many Requests" },
         { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" },
@@ -347,51 +349,6 @@ void pat_httpd_reply(struct pat_httpd_req *r, int status, const char *content_ty
     if (len && !bodiless && !is_head(r))
         pat_buf_add(&r->conn->out, body, len);
     finish(r);
-}
-
-static void reply_error(struct pat_httpd_req *r, int status, const char *code, const char *field,
-                        const char *message)
-{
-    struct pat_buf text;
-
-    pat_buf_init(&text, 16 * 1024);
-    pat_buf_addf(&text, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-    pat_json_quote(&text, message, strlen(message));
-    if (field) {
-        pat_buf_adds(&text, ",\"field\":");
-        pat_json_quote(&text, field, strlen(field));
-    }
-    pat_buf_adds(&text, "}}");
-    if (text.err)
-        pat_httpd_reply(r, status, NULL, NULL, 0);
-    else
-        pat_httpd_reply(r, status, "application/json", text.data, text.len);
-    pat_buf_fini(&text);
-}
-
-void pat_httpd_reply_error(struct pat_httpd_req *r, int err, const char *field, const char *message)
-{
-    reply_error(r, pat_err_http_status(err), pat_err_name(err), field,
-                message ? message : pat_err_text(err));
-}
-
-/* Of our own accord, before any handler. */
-void req_reply_status(struct pat_httpd_req *r, int status, const char *message)
-{
-    static const struct {
-        int status;
-        const char *code;
-    } rows[] = {
-        { 404, "not_found" },       { 405, "method_not_allowed" }, { 408, "timed_out" },
-        { 413, "too_large" },       { 426, "not_a_websocket" },    { 431, "too_large" },
-        { 501, "not_implemented" }, { 503, "unavailable" },
-    };
-    const char *code = "invalid";
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].status == status)
-            code = rows[i].code;
-    reply_error(r, status, code, NULL, message ? message : http_reason(status));
 }
 
 void pat_httpd_reply_json(struct pat_httpd_req *r, int status, const struct pat_json *body)

@@ -421,6 +421,46 @@ static void test_httpd__a_form_of_more_than_200_fields_is_refused(void **state)
     raw_close(&raw);
 }
 
+/* RFC 9457, with what was there before as a member. */
+static void test_httpd__errors_are_problems_where_asked_for(void **state)
+{
+    static const struct {
+        const char *request, *type, *body;
+    } rows[] = {
+        { "GET /fail HTTP/1.1\r\n" HOST "\r\n", "Content-Type: application/problem+json\r\n",
+          "\r\n\r\n{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"status\":403,"
+          "\"code\":\"forbidden\",\"detail\":\"no\",\"field\":\"call.\\\"from\\\"\",\"error\":{"
+          "\"code\":\"forbidden\",\"message\":\"no\",\"field\":\"call.\\\"from\\\"\"}}" },
+        { "GET /nope HTTP/1.1\r\n" HOST "\r\n", "Cache-Control: no-store\r\n",
+          "\"status\":404,\"code\":\"not_found\"" },
+        { "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4097\r\n\r\n",
+          "Content-Type: application/problem+json\r\n", "\"status\":413,\"code\":\"too_large\"" },
+    };
+    struct fixture *f = *state;
+    struct raw raw;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *answer;
+
+        raw_open(&raw, f);
+        raw_sends(&raw, rows[i].request);
+        answer = raw_answer(&raw, false);
+        assert_non_null(strstr(answer, rows[i].type));
+        assert_non_null(strstr(answer, rows[i].body));
+        raw_close(&raw);
+    }
+}
+
+static int setup_problems(void **state)
+{
+    static const struct pat_httpd_opts opts = { .listen = "127.0.0.1:0",
+                                                .max_body = 4096,
+                                                .problems = true };
+
+    *state = fixture_new(&opts, routes);
+    return 0;
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -435,6 +475,8 @@ int main(void)
         T(test_httpd__continue_is_told_when_the_client_waits_for_it),
         T(test_httpd__over_the_limit_who_waits_longest_makes_room),
         T(test_httpd__over_the_limit_of_busy_ones_it_is_closed_at_once),
+        cmocka_unit_test_setup_teardown(test_httpd__errors_are_problems_where_asked_for,
+                                        setup_problems, teardown),
         cmocka_unit_test_setup_teardown(test_httpd__a_slow_head_or_body_times_out, setup_impatient,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_httpd__an_idle_connection_is_closed_without_a_word,

@@ -160,7 +160,7 @@ static void on_change(struct pat_httpd_req *http, void *arg)
     char *text;
 
     if (door_who(&who, arg, http) || !(user = door_id(http)) || read_version(http, &version) ||
-        read_changes(http, &changes))
+        door_json(http) || read_changes(http, &changes))
         return;
     c = malloc(sizeof *c);
     text = pat_json_print(changes);

@@ -5,7 +5,6 @@
  */
 #include "ask.h"
 #include "door.h"
-#include "query.h"
 #include "stacks.h"
 
 #include <string.h>
@@ -73,29 +72,29 @@ static void on_user_stack(struct pat_httpd_req *http, void *arg)
     "'ended_owner', c.ended_owner, 'duration_ms', c.duration_ms, 'greeting_ms', c.greeting_ms, "   \
     "'config_version', c.config_version)"
 
-#define CALLS_SQL                                                                                                     \
-    "with page as (select c.* from patchbay.calls c where c.user_id = $3::uuid and not c.rehearsal and " ASK_MAY_SEE( \
-        "c.user_id") " and ($5::uuid is null or (c.offered_at, c.id) < (select b.offered_at, b.id "                   \
-                     "from patchbay.calls b where b.id = $5::uuid and b.user_id = $3::uuid)) "                        \
-                     "order by c.offered_at desc, c.id desc limit $4::integer) "                                      \
-                     "select jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON                               \
-                     " order by c.offered_at desc, c.id desc), '[]'), 'next', case when count(*) = "                  \
-                     "$4::integer then (array_agg(c.id order by c.offered_at, c.id))[1] end) from page c"
+#define CALLS_SQL                                                                                              \
+    "with page as (select c.* from patchbay.calls c where c.user_id = $3::uuid and not "                       \
+    "c.rehearsal and " ASK_MAY_SEE(                                                                            \
+        "c.user_id") " and ($5::uuid is null or (c.offered_at, c.id) < "                                       \
+                     "(select b.offered_at, b.id from patchbay.calls b where b.id = $5::uuid and b.user_id = " \
+                     "$3::uuid)) order by c.offered_at desc, c.id desc limit $4::integer) "                    \
+                     "select " ASK_PAGE(                                                                       \
+                         "before", "$5::uuid",                                                                 \
+                         "select from patchbay.calls b where b.id = $5::uuid "                                 \
+                         "and b.user_id = $3::uuid and " ASK_MAY_SEE("b.user_id"),                             \
+                         "jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON                           \
+                         " order by c.offered_at desc, c.id desc), '[]'), 'next', case when count(*) = "       \
+                         "$4::integer then (array_agg(c.id order by c.offered_at, c.id))[1] end)") " from page c"
 
 static void on_calls(struct pat_httpd_req *http, void *arg)
 {
     struct who who;
     struct page page;
-    const char *field, *what, *user;
+    const char *user;
 
-    if (door_who(&who, arg, http))
+    if (door_who(&who, arg, http) || door_page(&page, http, "before"))
         return;
     user = pat_httpd_query_param(http, "user_id");
-    if (page_read(&page, pat_httpd_query_param(http, "limit"),
-                  pat_httpd_query_param(http, "before"), &field, &what)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
-        return;
-    }
     if (user ? !pat_id_valid(user) : !*who.user) {
         pat_httpd_reply_error(http, PAT_EINVAL, "user_id", "must be the id of a user");
         return;
@@ -145,6 +144,7 @@ static void on_events(struct pat_httpd_req *http, void *arg)
 static void on_openapi(struct pat_httpd_req *http, void *arg)
 {
     (void)arg;
+    (void)pat_httpd_set_header(http, "Cache-Control", "public, max-age=60");
     pat_httpd_reply(http, 200, "application/json", openapi_json, openapi_json_len);
 }
 

@@ -1,6 +1,7 @@
 /* ask.c - one question to Postgres for one request: see ask.h. */
 #include "ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,13 +29,22 @@ static int shape(struct pat_httpd_req *http, const char *text, ask_shape_fn *fn)
     return PAT_OK;
 }
 
+/* See ASK_PAGE: the cursor's name is one of ours. */
+static bool wrong_cursor(const char *text, char name[16])
+{
+    return sscanf(text, "{\"wrong\": \"%15[a-z]\"}", name) == 1;
+}
+
 static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct asked *a = arg;
     const char *text = !err && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+    char cursor[16];
 
     pat_histogram_observe(a->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
-    if (!err && text && a->shape) {
+    if (!err && text && wrong_cursor(text, cursor)) {
+        pat_httpd_reply_error(a->http, PAT_EINVAL, cursor, "names nothing: begin again without it");
+    } else if (!err && text && a->shape) {
         err = shape(a->http, text, a->shape);
     } else if (!err && text) {
         pat_httpd_reply(a->http, 200, "application/json", text, strlen(text));

@@ -18,6 +18,12 @@
 /* May change the answer before it is sent; NULL: sent as it is. */
 typedef void ask_shape_fn(struct pat_json *answer);
 
+/* A list whose cursor names no row (any more, or for who asks) is {"wrong": <name of the cursor>},
+ * which is answered as the wrong input it is. known: a subquery of the row it names. */
+#define ASK_PAGE(cursor, param, known, answer)                                                     \
+    "case when " param " is not null and not exists (" known ") then jsonb_build_object('wrong', " \
+    "'" cursor "') else " answer " end"
+
 struct question {
     const char *name; /* of the statement */
     const char *sql;  /* one column, JSON text; no row or NULL: 404 */

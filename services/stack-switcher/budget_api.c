@@ -51,8 +51,8 @@ static void on_put(struct pat_httpd_req *http, void *arg)
     const char *id, *version, *body;
     char text[24], *by;
 
-    if (verdict_writer(&who, arg, http) || !(id = door_id(http)) ||
-        verdict_match(http, text, &version) || !(body = read_budget(http)))
+    if (door_who(&who, arg, http) || !(id = door_id(http)) || verdict_match(http, text, &version) ||
+        door_json(http) || !(body = read_budget(http)))
         return;
     by = verdict_by(&who, http);
     if (by)

@@ -138,6 +138,7 @@ static void on_settings(struct pat_httpd_req *http, void *arg)
     struct pat_json *j = pat_json_obj();
 
     embed_let(s, http);
+    (void)pat_httpd_set_header(http, "Cache-Control", "no-cache");
     pat_json_set_str(j, "product", conf->product);
     pat_json_set_take(j, "badges", badges(conf));
     pat_json_set_str(j, "help_url", given(conf->help_url));

@@ -1,13 +1,31 @@
-/* door.h - what every request is asked first: who are you, and about what. */
+/* door.h - what every request is asked first: who are you, how often, and about what.
+ *
+ * Each function that fails has replied. All errors of the API are problems (RFC 9457): by
+ * pat_httpd_reply_error, or pat_httpd_reply_problem where there is more to say.
+ */
 #ifndef SWITCHER_DOOR_H
 #define SWITCHER_DOOR_H
 
+#include "limit.h"
+#include "query.h"
 #include "switcher.h"
 #include "who.h"
 
-/* By its token. On failure it has replied. */
+/* By its token, which must be good; counted (limit.h), and its answer is not to be stored by
+ * anybody. */
 int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http) PAT_MUST_CHECK;
-/* The {id} in its path, a UUID. NULL: it is none, and it has replied. */
+/* Once more of another kind: for what is dear. */
+int door_limit(struct switcher *s, struct pat_httpd_req *http, enum limit_kind kind,
+               const char *who) PAT_MUST_CHECK;
+/* The {id} in its path, a UUID; or NULL. */
 const char *door_id(struct pat_httpd_req *http);
+/* Of a list: `limit`, and the cursor by its name ("before", "after"). */
+int door_page(struct page *out, struct pat_httpd_req *http, const char *cursor) PAT_MUST_CHECK;
+/* A body has to be JSON by its Content-Type, if it has one: else 415. */
+int door_json(struct pat_httpd_req *http) PAT_MUST_CHECK;
+/* The body, a JSON object, yours; {} where there is none. NULL: it is something else. */
+struct pat_json *door_body(struct pat_httpd_req *http);
+/* A body has to be multipart/form-data: else 415. */
+int door_form(struct pat_httpd_req *http) PAT_MUST_CHECK;
 
 #endif

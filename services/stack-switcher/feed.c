@@ -74,7 +74,6 @@ static void show(struct reader *r, const struct pat_json *j)
     int err = PAT_OK;
 
     if (!r->begun) {
-        (void)pat_httpd_set_header(r->http, "Cache-Control", "no-store");
         err = pat_httpd_stream_begin(r->http, 200, "text/event-stream");
         r->begun = true;
     }
@@ -159,6 +158,7 @@ void feed_open(struct feed *f, struct pat_httpd_req *http, const char *switch_id
     struct reader *r = f->n < READERS_MAX ? calloc(1, sizeof *r) : NULL;
 
     if (!r) {
+        (void)pat_httpd_set_header(http, "Retry-After", "10");
         pat_httpd_reply_error(http, PAT_EAGAIN, NULL, "too many are watching");
         return;
     }

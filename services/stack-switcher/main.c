@@ -1,5 +1,6 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
 #include "health.h"
+#include "limit.h"
 #include "policies.h"
 #include "rates.h"
 #include "switcher.h"
@@ -63,8 +64,12 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_SWITCHER_VOICES_PER_USER", PAT_CONF_INT, voices_per_user, "3",
         "voices of his own a user may have", .max = 1000),
     ROW("PAT_SWITCHER_LISTEN", PAT_CONF_ADDR, listen, "127.0.0.1:8083", "where the API is served"),
-    ROW("PAT_SWITCHER_WRITES_PER_MIN", PAT_CONF_INT, writes_per_min, "120",
-        "changes one person may ask for within a minute, at each replica", .min = 1, .max = 100000),
+    ROW("PAT_SWITCHER_READS_PER_MIN", PAT_CONF_INT, reads_per_min, "3000",
+        "questions one person may ask within a minute, at each replica", .min = 1,
+        .max = 100000000),
+    ROW("PAT_SWITCHER_WRITES_PER_MIN", PAT_CONF_INT, writes_per_min, "240",
+        "changes one person may ask for within a minute, at each replica", .min = 1,
+        .max = 100000000),
     ROW("PAT_SWITCH_DIE_AT", PAT_CONF_STR, saga.die_at, NULL,
         "for tests: the process kills itself there, as in provision:before, provision:after"),
     ROW("PAT_SWITCH_DRAIN", PAT_CONF_MS, saga.drain_ms, "5h",
@@ -140,9 +145,10 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = keys_new(&s->keys, d, s->conf->jwks_url);
     if (!err)
-        err = limits_new(&s->limits, s->conf->writes_per_min);
-    if (!err)
-        err = limits_new(&s->preview_limits, s->conf->previews_per_min);
+        err = limits_new(&s->limits,
+                         (int64_t[LIMIT_KINDS]){ [LIMIT_READS] = s->conf->reads_per_min,
+                                                 [LIMIT_WRITES] = s->conf->writes_per_min,
+                                                 [LIMIT_PREVIEWS] = s->conf->previews_per_min });
     if (!err)
         err = feed_new(&s->feed, s);
     if (!err)
@@ -156,8 +162,10 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err && *s->conf->elevenlabs_key)
         err = voice_care_new(&s->voice_care, s);
     return err ? err
-               : pat_daemon_open(d, &s->httpd, "http",
-                                 &(struct pat_httpd_opts){ .listen = s->conf->listen }, routes, s);
+               : pat_daemon_open(
+                     d, &s->httpd, "http",
+                     &(struct pat_httpd_opts){ .listen = s->conf->listen, .problems = true },
+                     routes, s);
 }
 
 static void drain(struct pat_daemon *d, void *arg)
@@ -186,7 +194,6 @@ static void stop(struct pat_daemon *d, void *arg)
     switch_rpc_stop(s);
     feed_free(s->feed);
     limits_free(s->limits);
-    limits_free(s->preview_limits);
     keys_free(s->keys);
     switches_free(s->switches);
 }

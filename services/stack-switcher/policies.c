@@ -21,17 +21,12 @@ struct visit {
     int64_t started_us;
 };
 
-static void reply_error(struct pat_httpd_req *http, int status, const char *code,
-                        const char *message, const char *field)
+static void reply_match(struct pat_httpd_req *http, int status, const char *code,
+                        const char *detail)
 {
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *e = pat_json_obj();
-
-    pat_json_set_str(e, "code", code);
-    pat_json_set_str(e, "message", message);
-    pat_json_set_str(e, "field", field);
-    pat_json_set_take(j, "error", e);
-    pat_httpd_reply_json(http, status, j);
+    pat_httpd_reply_problem(
+        http, &(struct pat_httpd_problem){
+                  .status = status, .code = code, .field = "If-Match", .detail = detail });
 }
 
 static void reply_policies(struct pat_httpd_req *http, const struct pat_json *policies)
@@ -55,8 +50,7 @@ static int reply_row(struct pat_httpd_req *http, const char *text)
     if (policies)
         reply_policies(http, policies);
     else
-        reply_error(http, 412, "stale", "somebody has changed them meanwhile: read them again",
-                    "If-Match");
+        reply_match(http, 412, "stale", "somebody has changed them meanwhile: read them again");
     return PAT_OK;
 }
 
@@ -121,8 +115,7 @@ static bool read_match(struct pat_httpd_req *http, bool needed, char text[24], c
 
     *version = NULL;
     if (!match && needed) {
-        reply_error(http, 428, "invalid", "say which version this replaces: the ETag, or *",
-                    "If-Match");
+        reply_match(http, 428, "invalid", "say which version this replaces: the ETag, or *");
         return false;
     }
     if (!match || !strcmp(match, "*"))
@@ -152,7 +145,7 @@ static void write_policies(struct switcher *s, struct pat_httpd_req *http, bool 
     size_t len;
 
     if (door_who(&who, s, http) || !(id = door_id(http)) ||
-        !read_match(http, replace, text, &version))
+        !read_match(http, replace, text, &version) || door_json(http))
         return;
     body = pat_httpd_body(http, &len);
     if (pat_json_parse(&doc, body, len, &why) || policies_check(doc, &why)) {

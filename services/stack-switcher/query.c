@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static int read_limit(int *out, const char *s)
 {
@@ -26,11 +27,20 @@ int page_read(struct page *out, const char *limit, const char *before, const cha
     if (limit && read_limit(&n, limit))
         return PAT_EINVAL;
     *field = "before";
-    *what = "must be the id of a call";
+    *what = "must be what next was, a UUID in lower case";
     if (before && !pat_id_valid(before))
         return PAT_EINVAL;
     snprintf(p.limit, sizeof p.limit, "%d", n);
     (void)pat_strcpy(p.before, sizeof p.before, before ? before : "");
     *out = p;
     return PAT_OK;
+}
+
+bool query_is_json(const char *media_type)
+{
+    size_t len = strcspn(media_type, "; \t");
+
+    if (len == 16 && !strncasecmp(media_type, "application/json", len))
+        return true;
+    return len > 5 && !strncasecmp(media_type + len - 5, "+json", 5);
 }

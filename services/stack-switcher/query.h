@@ -12,11 +12,13 @@
 
 struct page {
     char limit[8];
-    char before[PAT_ID_LEN + 1]; /* "" : from the newest */
+    char before[PAT_ID_LEN + 1]; /* the cursor; "": from the first */
 };
 
 /* Arguments are NULL where absent. PAT_EINVAL with the field and, for people, what it must be. */
 int page_read(struct page *out, const char *limit, const char *before, const char **field,
               const char **what) PAT_MUST_CHECK;
+/* A Content-Type: application/json, or another whose name ends in +json; parameters are fine. */
+bool query_is_json(const char *media_type);
 
 #endif

@@ -51,10 +51,29 @@ static void test_page__follows_the_table(void **state)
     }
 }
 
+static void test_query__knows_json_by_its_name(void **state)
+{
+    static const char *const are[] = { "application/json", "Application/JSON; charset=utf-8",
+                                       "application/merge-patch+json" };
+    static const char *const are_not[] = { "",
+                                           "+json",
+                                           "text/json",
+                                           "application/jsonp",
+                                           "text/plain; x=+json",
+                                           "application/x-www-form-urlencoded" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof are / sizeof are[0]; i++)
+        assert_true(query_is_json(are[i]));
+    for (size_t i = 0; i < sizeof are_not / sizeof are_not[0]; i++)
+        assert_false(query_is_json(are_not[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page__follows_the_table),
+        cmocka_unit_test(test_query__knows_json_by_its_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

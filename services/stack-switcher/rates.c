@@ -2,7 +2,6 @@
 #include "rates.h"
 
 #include "door.h"
-#include "query.h"
 #include "rates_check.h"
 #include "verdict.h"
 
@@ -19,6 +18,8 @@ static const char *read_rate(struct pat_httpd_req *http, bool whole)
     size_t len;
     const char *body = pat_httpd_body(http, &len);
 
+    if (door_json(http))
+        return NULL;
     if (!pat_json_parse(&doc, body, len, &why) && !rates_check(doc, whole, &why))
         return body;
     pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
@@ -47,7 +48,7 @@ static void on_post(struct pat_httpd_req *http, void *arg)
     struct who who;
     const char *body;
 
-    if (!verdict_writer(&who, arg, http) && (body = read_rate(http, true)))
+    if (!door_who(&who, arg, http) && (body = read_rate(http, true)))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_add", .sql = sql, .params = { body }, .n = 1, .status = 201 });
@@ -61,7 +62,7 @@ static void on_patch(struct pat_httpd_req *http, void *arg)
     const char *id, *body, *version;
     char text[24];
 
-    if (!verdict_writer(&who, arg, http) && (id = door_id(http)) &&
+    if (!door_who(&who, arg, http) && (id = door_id(http)) &&
         !verdict_match(http, text, &version) && (body = read_rate(http, false)))
         judge(arg, http, &who,
               &(struct verdict){
@@ -76,8 +77,7 @@ static void on_delete(struct pat_httpd_req *http, void *arg)
     const char *id, *version;
     char text[24];
 
-    if (!verdict_writer(&who, arg, http) && (id = door_id(http)) &&
-        !verdict_match(http, text, &version))
+    if (!door_who(&who, arg, http) && (id = door_id(http)) && !verdict_match(http, text, &version))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_drop", .sql = sql, .params = { id, version }, .n = 2 });
@@ -142,16 +142,10 @@ static void on_list(struct pat_httpd_req *http, void *arg)
         "select patchbay.rate_list($3::jsonb, $4::integer, $5::uuid) where " ASK_IS_ADMIN;
     struct who who;
     struct page page;
-    const char *field, *what;
     char *filter;
 
-    if (door_who(&who, arg, http))
+    if (door_who(&who, arg, http) || door_page(&page, http, "after"))
         return;
-    if (page_read(&page, pat_httpd_query_param(http, "limit"), pat_httpd_query_param(http, "after"),
-                  &field, &what)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, strcmp(field, "before") ? field : "after", what);
-        return;
-    }
     filter = read_filter(http);
     if (filter)
         ask(arg, http, &who,

@@ -6,7 +6,6 @@
 #include "rates.h"
 
 #include "door.h"
-#include "query.h"
 #include "rates_check.h"
 #include "verdict.h"
 
@@ -148,7 +147,7 @@ static void on_post(struct pat_httpd_req *http, void *arg)
     struct who who;
     char *text;
 
-    if (verdict_writer(&who, s, http) || !(text = read_request(http, &who)))
+    if (door_who(&who, s, http) || door_json(http) || !(text = read_request(http, &who)))
         return;
     verdict_ask(s, http, &who,
                 &(struct verdict){ .name = "rerate_start",
@@ -166,21 +165,17 @@ static void on_list(struct pat_httpd_req *http, void *arg)
     static const char sql[] =
         "with page as (select r, r.id, r.created_at from patchbay.reratings r where $4::uuid is null or "
         "(r.created_at, r.id) < (select b.created_at, b.id from patchbay.reratings b where b.id = "
-        "$4::uuid) order by r.created_at desc, r.id desc limit $3::integer) select "
-        "jsonb_build_object('reratings', coalesce(jsonb_agg(patchbay.rerate_json(p.r) order by "
-        "p.created_at desc, p.id desc), '[]'), 'next', case when count(*) = $3::integer then "
-        "(array_agg(p.id order by p.created_at, p.id))[1] end) from page p having " ASK_IS_ADMIN;
+        "$4::uuid) order by r.created_at desc, r.id desc limit $3::integer) select " ASK_PAGE(
+            "before", "$4::uuid", "select from patchbay.reratings b where b.id = $4::uuid",
+            "jsonb_build_object('reratings', coalesce(jsonb_agg(patchbay.rerate_json(p.r) "
+            "order by p.created_at desc, p.id desc), '[]'), 'next', case when count(*) = "
+            "$3::integer then (array_agg(p.id order by p.created_at, p.id))[1] end)") " from "
+                                                                                      "page p having " ASK_IS_ADMIN;
     struct who who;
     struct page page;
-    const char *field, *what;
 
-    if (door_who(&who, arg, http))
+    if (door_who(&who, arg, http) || door_page(&page, http, "before"))
         return;
-    if (page_read(&page, pat_httpd_query_param(http, "limit"),
-                  pat_httpd_query_param(http, "before"), &field, &what)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
-        return;
-    }
     ask(arg, http, &who,
         &(struct question){ .name = "reratings",
                             .sql = sql,

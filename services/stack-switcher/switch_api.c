@@ -5,7 +5,6 @@
  */
 #include "ask.h"
 #include "door.h"
-#include "query.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,39 +21,7 @@ struct change {
     bool plan; /* the plan itself is the answer */
 };
 
-/* ------------------------------------------------------------------ who, how often, what */
-
-static int may_write(struct switcher *s, struct pat_httpd_req *http, const struct who *who)
-{
-    char text[24];
-    int64_t wait_s;
-
-    if (limits_take(s->limits, *who->user ? who->user : "service", pat_now_ms(), &wait_s))
-        return PAT_OK;
-    snprintf(text, sizeof text, "%lld", (long long)wait_s);
-    (void)pat_httpd_set_header(http, "Retry-After", text);
-    pat_httpd_reply_error(http, PAT_EAGAIN, NULL, "too many changes, try later");
-    return PAT_EAGAIN;
-}
-
-/* {} where there is no body. On failure it has replied. */
-static struct pat_json *read_body(struct pat_httpd_req *http)
-{
-    struct pat_json_err why = { { 0 }, { 0 } };
-    struct pat_json *j = NULL;
-    size_t len;
-    const char *body = pat_httpd_body(http, &len);
-    int err = len ? pat_json_parse(&j, body, len, &why) : PAT_OK;
-
-    if (!err && !len)
-        j = pat_json_obj();
-    if (!err && j && pat_json_kind(j) == PAT_JSON_OBJ)
-        return j;
-    pat_json_free(j);
-    pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body",
-                          *why.what ? why.what : "must be a JSON object");
-    return NULL;
-}
+/* ------------------------------------------------------------------ who, what */
 
 /* Who asks, as the audit gets it. */
 static struct pat_json *about(const struct who *who, struct pat_httpd_req *http,
@@ -76,23 +43,18 @@ static struct pat_json *about(const struct who *who, struct pat_httpd_req *http,
 
 static void reply_refused(struct pat_httpd_req *http, const struct pat_json *reply, int err)
 {
-    PAT_AUTO_JSON j = NULL;
-    struct pat_json *e;
     const char *other = pat_json_str_or(reply, "switch.id", NULL);
+    bool mismatch = !strcmp(pat_json_str_or(reply, "error", ""), "mismatch");
+    PAT_AUTO_JSON more = other ? pat_json_obj() : NULL;
 
-    if (!other) {
-        pat_httpd_reply_error(http, err, NULL, pat_json_str_or(reply, "message", "no such thing"));
-        return;
-    }
-    j = pat_json_obj();
-    e = pat_json_obj();
-    pat_json_set_str(e, "code", pat_err_name(err));
-    pat_json_set_str(e, "message", pat_json_str_or(reply, "message", ""));
-    if (!strcmp(pat_json_str_or(reply, "error", ""), "mismatch"))
-        pat_json_set_str(e, "field", "Idempotency-Key");
-    pat_json_set_str(e, "switch_id", other);
-    pat_json_set_take(j, "error", e);
-    pat_httpd_reply_json(http, pat_err_http_status(err), j);
+    if (other)
+        pat_json_set_str(more, "switch_id", other);
+    pat_httpd_reply_problem(http, &(struct pat_httpd_problem){
+                                      .status = pat_err_http_status(err),
+                                      .code = pat_err_name(err),
+                                      .field = other && mismatch ? "Idempotency-Key" : NULL,
+                                      .detail = pat_json_str_or(reply, "message", "no such thing"),
+                                      .more = more });
 }
 
 static void reply_spec(struct pat_httpd_req *http, const struct pat_json *w)
@@ -227,8 +189,7 @@ static void on_switch(struct pat_httpd_req *http, void *arg)
     const char *user;
     PAT_AUTO_JSON body = NULL;
 
-    if (door_who(&who, arg, http) || may_write(arg, http, &who) || !(user = door_id(http)) ||
-        !(body = read_body(http)))
+    if (door_who(&who, arg, http) || !(user = door_id(http)) || !(body = door_body(http)))
         return;
     begin(arg, http, &who, user, body, false);
 }
@@ -240,7 +201,7 @@ static void on_spec(struct pat_httpd_req *http, void *arg)
     PAT_AUTO_JSON body = NULL;
     const char *user;
 
-    if (door_who(&who, arg, http) || may_write(arg, http, &who) || !(body = read_body(http)))
+    if (door_who(&who, arg, http) || !(body = door_body(http)))
         return;
     user = pat_json_str_or(body, "userId", "");
     if (!pat_id_valid(user)) {
@@ -267,8 +228,7 @@ static void wish(struct switcher *s, struct pat_httpd_req *http, const char *wha
     PAT_AUTO_JSON body = NULL;
     struct pat_json *p;
 
-    if (door_who(&who, s, http) || may_write(s, http, &who) || !(id = door_id(http)) ||
-        !(body = read_body(http)))
+    if (door_who(&who, s, http) || !(id = door_id(http)) || !(body = door_body(http)))
         return;
     p = about(&who, http, body);
     pat_json_set_str(p, "id", id);
@@ -294,31 +254,32 @@ static void on_promote(struct pat_httpd_req *http, void *arg)
 /* ------------------------------------------------------------------ looking */
 
 /* A list leaves out what is long. */
-#define LIST_SQL                                                                                                         \
-    "with page as (select w.* from patchbay.switches w where " ASK_MAY_SEE(                                              \
-        "w.user_id") " and ($3::uuid is null or w.user_id = $3::uuid) and ($6::boolean is null or "                      \
-                     "(w.finished_at is null) = $6::boolean) and ($5::uuid is null or (w.created_at, w.id) < "           \
-                     "(select b.created_at, b.id from patchbay.switches b where b.id = $5::uuid)) "                      \
-                     "order by w.created_at desc, w.id desc limit $4::integer) "                                         \
-                     "select jsonb_build_object('switches', coalesce(jsonb_agg(patchbay.switch_json(page) "              \
-                     "- array['plan', 'steps', 'before', 'after'] order by page.created_at desc, page.id desc), '[]'), " \
-                     "'next', case when count(*) = $4::integer then (array_agg(page.id order by page.created_at, "       \
-                     "page.id))[1] end) from page"
+#define LIST_SQL                                                                                                      \
+    "with page as (select w.* from patchbay.switches w where " ASK_MAY_SEE(                                           \
+        "w.user_id") " and ($3::uuid is null or w.user_id = $3::uuid) and ($6::boolean is null or "                   \
+                     "(w.finished_at is null) = $6::boolean) and ($5::uuid is null or (w.created_at, w.id) < "        \
+                     "(select b.created_at, b.id from patchbay.switches b where b.id = $5::uuid)) "                   \
+                     "order by w.created_at desc, w.id desc limit $4::integer) "                                      \
+                     "select " ASK_PAGE(                                                                              \
+                         "before", "$5::uuid",                                                                        \
+                         "select from patchbay.switches b where b.id = "                                              \
+                         "$5::uuid and " ASK_MAY_SEE("b.user_id"),                                                    \
+                         "jsonb_build_object('switches', coalesce(jsonb_agg(patchbay.switch_json(page) "              \
+                         "- array['plan', 'steps', 'before', 'after'] order by page.created_at desc, page.id desc), " \
+                         "'[]'), 'next', case when count(*) = $4::integer then (array_agg(page.id order by "          \
+                         "page.created_at, page.id))[1] end)") " from page"
 
 static void on_list(struct pat_httpd_req *http, void *arg)
 {
     struct who who;
     struct page page;
-    const char *field, *what, *user, *open;
+    const char *user, *open;
 
-    if (door_who(&who, arg, http))
+    if (door_who(&who, arg, http) || door_page(&page, http, "before"))
         return;
     user = pat_httpd_query_param(http, "user_id");
     open = pat_httpd_query_param(http, "open");
-    if (page_read(&page, pat_httpd_query_param(http, "limit"),
-                  pat_httpd_query_param(http, "before"), &field, &what)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
-    } else if (user && !pat_id_valid(user)) {
+    if (user && !pat_id_valid(user)) {
         pat_httpd_reply_error(http, PAT_EINVAL, "user_id", "must be the id of a user");
     } else if (open && strcmp(open, "true") != 0 && strcmp(open, "false") != 0) {
         pat_httpd_reply_error(http, PAT_EINVAL, "open", "must be true or false");

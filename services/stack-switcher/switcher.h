@@ -35,7 +35,8 @@ struct switcher_conf {
     char *supabase_anon_key;
     char *demo_logins;
     char *jwks_url;
-    int64_t writes_per_min; /* of one person, at each replica */
+    int64_t reads_per_min; /* these: of one person, at each replica */
+    int64_t writes_per_min;
     struct switch_conf saga;
 };
 
@@ -63,7 +64,6 @@ struct switcher {
     struct pat_sub *rpc[8];
     struct voices *voices;
     struct voice_care *voice_care;
-    struct limits *preview_limits;
     int previews; /* under way */
     struct pat_counter *previews_spoken;
     struct vendor_ask *vendor;     /* requests under way (voice_vendor.c) */
@@ -90,12 +90,6 @@ void keys_free(struct keys *k);
 const struct pat_jwks *keys_now(const struct keys *k); /* NULL: none yet */
 /* A token named a key that is not there: looked for again, once a minute at most. */
 void keys_missed(struct keys *k);
-
-/* limit.c: how often a person may ask for a change. Pure but for its memory. */
-int limits_new(struct limits **out, int64_t per_min) PAT_MUST_CHECK;
-void limits_free(struct limits *l);
-/* False: too often; *wait_s says for how long not. */
-bool limits_take(struct limits *l, const char *who, int64_t now_ms, int64_t *wait_s);
 
 /* feed.c: a switch as it goes, as server-sent events. */
 int feed_new(struct feed **out, struct switcher *s) PAT_MUST_CHECK;

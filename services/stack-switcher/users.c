@@ -2,7 +2,6 @@
  */
 #include "ask.h"
 #include "door.h"
-#include "query.h"
 
 #include <string.h>
 
@@ -32,16 +31,19 @@ static const char users_sql[] =
     "page as (select f.* from found f where $4::uuid is null or (lower(f.name), f.id) > (select "
     "lower(b.name), b.id from public.users b where b.id = $4::uuid) order by lower(f.name), f.id "
     "limit $3::integer) "
-    "select jsonb_build_object('total', (select count(*) from found), 'users', "
-    "coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'name', p.name, 'email', p.email, "
-    "'stack', p.stack, 'agent_config_id', p.config, 'number', (select min(n.phone_number) "
-    "from public.service_numbers n where n.user_id = p.id and n.is_active), 'created_at', "
-    "p.created_at, 'last_call_at', k.offered_at, 'calls_30d', coalesce(k.n, 0)) "
-    "order by lower(p.name), p.id), '[]'), 'next', case when count(*) = $3::integer then "
-    "(array_agg(p.id order by lower(p.name) desc, p.id desc))[1] end) from page p left join "
-    "lateral (select max(x.offered_at) as offered_at, count(*) as n from patchbay.calls x where "
-    "x.user_id = p.id and x.offered_at > now() - interval '30 days') k on true "
-    "where " ASK_IS_ADMIN " having " ASK_IS_ADMIN;
+    "select " ASK_PAGE(
+        "after", "$4::uuid", "select from public.users b where b.id = $4::uuid",
+        "jsonb_build_object('total', (select count(*) from found), 'users', "
+        "coalesce(jsonb_agg(jsonb_build_object('id', p.id, 'name', p.name, 'email', p.email, "
+        "'stack', p.stack, 'agent_config_id', p.config, 'number', (select min(n.phone_number) "
+        "from public.service_numbers n where n.user_id = p.id and n.is_active), 'created_at', "
+        "p.created_at, 'last_call_at', k.offered_at, 'calls_30d', coalesce(k.n, 0)) "
+        "order by lower(p.name), p.id), '[]'), 'next', case when count(*) = $3::integer then "
+        "(array_agg(p.id order by lower(p.name) desc, p.id desc))[1] end)") " from page p left join "
+                                                                            "lateral (select max(x.offered_at) as offered_at, count(*) as n from patchbay.calls x where "
+                                                                            "x.user_id = p.id and x.offered_at > now() - interval '30 days') k on true "
+                                                                            "where " ASK_IS_ADMIN
+                                                                            " having " ASK_IS_ADMIN;
 
 static const char *stack_filter(struct pat_httpd_req *http, bool *bad)
 {
@@ -55,16 +57,11 @@ static void on_users(struct pat_httpd_req *http, void *arg)
 {
     struct who who;
     struct page page;
-    const char *field, *what, *stack, *search;
+    const char *stack, *search;
     bool bad;
 
-    if (door_who(&who, arg, http))
+    if (door_who(&who, arg, http) || door_page(&page, http, "after"))
         return;
-    if (page_read(&page, pat_httpd_query_param(http, "limit"), pat_httpd_query_param(http, "after"),
-                  &field, &what)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, strcmp(field, "before") ? field : "after", what);
-        return;
-    }
     stack = stack_filter(http, &bad);
     if (bad) {
         pat_httpd_reply_error(http, PAT_EINVAL, "stack", "retell or livekit");

@@ -22,18 +22,17 @@ struct asked {
 static void reply_refused(struct pat_httpd_req *http, const struct pat_json *answer,
                           const struct pat_json *refused)
 {
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *e = pat_json_obj();
+    PAT_AUTO_JSON more = pat_json_obj();
 
-    pat_json_set_str(e, "code", pat_json_str_or(refused, "code", "invalid"));
-    pat_json_set_str(e, "message", pat_json_str_or(refused, "message", ""));
-    if (pat_json_str_or(refused, "field", NULL))
-        pat_json_set_str(e, "field", pat_json_str_or(refused, "field", NULL));
-    PAT_JSON_EACH(more, answer)
-    if (more != refused)
-        pat_json_set_take(e, pat_json_key(more), pat_json_dup(more));
-    pat_json_set_take(j, "error", e);
-    pat_httpd_reply_json(http, (int)pat_json_int_or(refused, "status", 400), j);
+    PAT_JSON_EACH(beside, answer)
+    if (beside != refused)
+        pat_json_set_take(more, pat_json_key(beside), pat_json_dup(beside));
+    pat_httpd_reply_problem(
+        http, &(struct pat_httpd_problem){ .status = (int)pat_json_int_or(refused, "status", 400),
+                                           .code = pat_json_str_or(refused, "code", "invalid"),
+                                           .field = pat_json_str_or(refused, "field", NULL),
+                                           .detail = pat_json_str_or(refused, "message", ""),
+                                           .more = more });
 }
 
 static int reply(const struct asked *a, const char *text)
@@ -115,30 +114,14 @@ char *verdict_by(const struct who *who, struct pat_httpd_req *http)
     return pat_json_print(p);
 }
 
-int verdict_writer(struct who *who, struct switcher *s, struct pat_httpd_req *http)
-{
-    char text[24];
-    int64_t wait_s;
-    int err = door_who(who, s, http);
-
-    if (err || limits_take(s->limits, *who->user ? who->user : "service", pat_now_ms(), &wait_s))
-        return err;
-    snprintf(text, sizeof text, "%lld", (long long)wait_s);
-    (void)pat_httpd_set_header(http, "Retry-After", text);
-    pat_httpd_reply_error(http, PAT_EAGAIN, NULL, "too many changes, try later");
-    return PAT_EAGAIN;
-}
-
 static int no_match(struct pat_httpd_req *http)
 {
-    PAT_AUTO_JSON j = pat_json_obj();
-    struct pat_json *e = pat_json_obj();
-
-    pat_json_set_str(e, "code", "invalid");
-    pat_json_set_str(e, "message", "say which version this replaces: the ETag, or *");
-    pat_json_set_str(e, "field", "If-Match");
-    pat_json_set_take(j, "error", e);
-    pat_httpd_reply_json(http, 428, j);
+    pat_httpd_reply_problem(
+        http,
+        &(struct pat_httpd_problem){ .status = 428,
+                                     .code = "invalid",
+                                     .field = "If-Match",
+                                     .detail = "say which version this replaces: the ETag, or *" });
     return PAT_EINVAL;
 }
 

@@ -35,7 +35,6 @@ static void refuse(struct preview *p, int err, const char *why)
 
 static void reply(struct pat_httpd_req *http, const char *type, const void *data, size_t len)
 {
-    (void)pat_httpd_set_header(http, "Cache-Control", "no-store");
     (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
     pat_httpd_reply(http, 200, type, data, len);
 }
@@ -100,16 +99,12 @@ static void reply_kept(struct preview *p, const struct pat_json *j)
 
 static void speak(struct preview *p, const struct pat_json *j)
 {
-    int64_t wait_s;
-    char text[24];
     int err;
 
     (void)pat_strcpy(p->key, sizeof p->key, pat_json_str_or(j, "key", ""));
     (void)pat_strcpy(p->owner, sizeof p->owner, pat_json_str_or(j, "owner", ""));
-    if (!limits_take(p->s->preview_limits, p->who, pat_now_ms(), &wait_s)) {
-        (void)snprintf(text, sizeof text, "%lld", (long long)wait_s);
-        (void)pat_httpd_set_header(p->http, "Retry-After", text);
-        refuse(p, PAT_EAGAIN, "too many voices heard at once, wait a moment");
+    if (door_limit(p->s, p->http, LIMIT_PREVIEWS, p->who)) {
+        preview_end(p);
         return;
     }
     pat_counter_add(p->s->previews_spoken, 1);

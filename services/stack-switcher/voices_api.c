@@ -248,7 +248,7 @@ static void on_clone(struct pat_httpd_req *http, void *arg)
     struct who who;
     const char *user;
 
-    if (door_who(&who, s, http) || !(user = door_id(http)))
+    if (door_who(&who, s, http) || !(user = door_id(http)) || door_form(http))
         return;
     if (!*s->conf->elevenlabs_key) {
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "no vendor of voices is set up here");

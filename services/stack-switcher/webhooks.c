@@ -126,22 +126,8 @@ static void ask_whether_admin(struct asking *a, const char *user)
 
 static int read_body(struct pat_json **out, struct pat_httpd_req *http)
 {
-    size_t len;
-    const char *body = pat_httpd_body(http, &len);
-    struct pat_json_err wrong = { "", "" };
-    int err = len ? pat_json_parse(out, body, len, &wrong) : PAT_OK;
-
-    if (!err && len && pat_json_kind(*out) != PAT_JSON_OBJ) {
-        pat_json_free(*out);
-        *out = NULL;
-        err = PAT_EINVAL;
-        (void)pat_strcpy(wrong.what, sizeof wrong.what, "must be a JSON object");
-    }
-    if (!err && !len)
-        *out = pat_json_obj();
-    if (err)
-        pat_httpd_reply_error(http, err, *wrong.path ? wrong.path : "body", wrong.what);
-    return err;
+    *out = door_body(http);
+    return *out ? PAT_OK : PAT_EINVAL;
 }
 
 static int read_query(struct pat_json **out, struct pat_httpd_req *http)

@@ -36,7 +36,7 @@ def users_of(stack: Stack, n: int) -> list[str]:
 def start(stack: Stack, user: str, bearer: str) -> str:
     request = urllib.request.Request(f"{stack.daemons['stack-switcher'].url}/v1/users/{user}/switch",
                                      json.dumps({"stack": "livekit", "verify": False}).encode(),
-                                     {"Authorization": f"Bearer {bearer}"}, method="POST")
+                                     {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}, method="POST")
     with urllib.request.urlopen(request, timeout=10) as r:
         return json.loads(r.read())["id"]
 

@@ -34,7 +34,7 @@ def mia(stack) -> str:
 def post(stack, path: str, body: dict) -> dict:
     bearer = jwt.encode({"exp": int(time.time()) + 600, "role": "service_role"}, stack.jwt_secret, algorithm="HS256")
     request = urllib.request.Request(stack.daemons["stack-switcher"].url + path, json.dumps(body).encode(),
-                                     {"Authorization": f"Bearer {bearer}"}, method="POST")
+                                     {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}, method="POST")
     with urllib.request.urlopen(request, timeout=20) as r:
         return json.loads(r.read())
 

@@ -11,10 +11,8 @@ import uuid
 import jwt
 import nats
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
+from harness.openapi import Description
 from harness.sip_leg import wait
 from harness.stack import LEO, RITA, Stack
 
@@ -41,10 +39,7 @@ def token(stack, user=None, **claims) -> str:
 @pytest.fixture(scope="module")
 def api(stack):
     """Every answer is held against /openapi.json."""
-    with urllib.request.urlopen(stack.daemons["stack-switcher"].url + "/openapi.json", timeout=10) as r:
-        described = json.loads(r.read())
-    methods = described["paths"]["/v1/users/{id}/policies"]
-    registry = Registry().with_resource("urn:api", Resource(contents=described, specification=DRAFT202012))
+    described = Description(stack.daemons["stack-switcher"].url)
 
     def ask(method: str, body=None, user=LEO.id, bearer: str | None = None, match: str | None = None):
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {bearer or token(stack, LEO.id)}"}
@@ -54,16 +49,11 @@ def api(stack):
         url = f"{stack.daemons['stack-switcher'].url}/v1/users/{user}/policies"
         try:
             with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=10) as r:
-                status, etag, answer = r.status, r.headers["ETag"], json.loads(r.read())
+                status, told, answer = r.status, r.headers, json.loads(r.read())
         except urllib.error.HTTPError as e:
-            status, etag, answer = e.code, None, json.loads(e.read())
-        promised = methods[method.lower()]["responses"][str(status)]
-        if "$ref" in promised:
-            promised = described["components"]["responses"][promised["$ref"].rpartition("/")[2]]
-        schema = json.loads(json.dumps(promised["content"]["application/json"]["schema"]).replace("#/", "urn:api#/"))
-        faults = list(Draft202012Validator(schema, registry=registry).iter_errors(answer))
-        assert not faults, f"{faults[0].json_path}: {faults[0].message}"
-        return status, etag, answer
+            status, told, answer = e.code, e.headers, json.loads(e.read())
+        described.check(method, f"/v1/users/{user}/policies", status, told["Content-Type"], answer)
+        return status, told["ETag"], answer
 
     return ask
 

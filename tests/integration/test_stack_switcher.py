@@ -6,15 +6,14 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from email.message import Message
 
 import jwt
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
+from harness.openapi import Description
 from harness.process import http_status
-from harness.stack import ADMIN, LEO, RITA, Stack
+from harness.stack import ADMIN, LEO, RITA, Daemon, Stack
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 NOBODY = uuid.UUID("00000000-0000-4000-8000-0000000000dd")
@@ -58,37 +57,28 @@ def token(s: Stack, user=None, secret=None, **claims) -> str:
 
 
 def get(s: Stack, path: str, bearer: str | None = None) -> tuple[int, dict]:
-    request = urllib.request.Request(s.daemons["stack-switcher"].url + path,
-                                     headers={"Authorization": f"Bearer {bearer}"} if bearer else {})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as r:
-            status, body = r.status, json.loads(r.read())
-    except urllib.error.HTTPError as e:
-        status, body = e.code, json.loads(e.read())
-    check_form(s, path, status, body)
+    status, _, body = send(s, "GET", path, bearer)
     return status, body
 
 
-def check_form(s: Stack, path: str, status: int, body: dict, method: str = "get") -> None:
+def send(s: Stack, method: str, path: str, bearer: str | None = None, body: bytes | None = None,
+         url: str | None = None, **headers) -> tuple[int, Message, dict]:
+    headers = ({"Authorization": f"Bearer {bearer}"} if bearer else {}) | {k.replace("_", "-"): v for k, v in headers.items()}
+    request = urllib.request.Request((url or s.daemons["stack-switcher"].url) + path, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as r:
+            status, told, answer = r.status, r.headers, json.loads(r.read())
+    except urllib.error.HTTPError as e:
+        status, told, answer = e.code, e.headers, json.loads(e.read())
+    check_form(s, path, status, answer, method, told["Content-Type"])
+    return status, told, answer
+
+
+def check_form(s: Stack, path: str, status: int, body: dict, method: str = "get", media_type: str | None = None) -> None:
     """As /openapi.json promises for this path and status."""
     if not hasattr(s, "api"):
-        with urllib.request.urlopen(s.daemons["stack-switcher"].url + "/openapi.json", timeout=10) as r:
-            s.api = json.loads(r.read())
-    parts = path.split("?")[0].split("/")
-    for pattern, methods in s.api["paths"].items():
-        wanted = pattern.split("/")
-        if len(wanted) == len(parts) and all(w == p or w.startswith("{") for w, p in zip(wanted, parts)):
-            answer = methods[method]["responses"].get(str(status))
-            assert answer, f"{pattern} does not promise {status}"
-            if "$ref" in answer:
-                answer = s.api["components"]["responses"][answer["$ref"].rpartition("/")[2]]
-            registry = Registry().with_resource("urn:api", Resource(contents=s.api, specification=DRAFT202012))
-            schema = json.loads(json.dumps(answer["content"]["application/json"]["schema"])
-                                .replace("#/components", "urn:api#/components"))
-            faults = list(Draft202012Validator(schema, registry=registry).iter_errors(body))
-            assert not faults, f"{path}: {faults[0].json_path}: {faults[0].message}"
-            return
-    assert status == 404, f"{path} is not in the description"
+        s.api = Description(s.daemons["stack-switcher"].url)
+    s.api.check(method, path, status, media_type, body)
 
 
 def test_my_stack(stack):
@@ -139,7 +129,7 @@ def test_other_peoples_data_is_not_there(stack, path):
 def test_other_peoples_calls_are_not_listed(stack):
     assert get(stack, f"/v1/calls?user_id={RITA.id}", token(stack, LEO.id))[1] == {"calls": [], "next": None}
     # Nor does somebody else's call work as a place to start from.
-    assert get(stack, f"/v1/calls?before={call_id(6)}", token(stack, LEO.id))[1]["calls"] == []
+    assert get(stack, f"/v1/calls?before={call_id(6)}", token(stack, LEO.id))[1]["field"] == "before"
 
 
 def test_an_admin_sees_everybody(stack):
@@ -197,11 +187,74 @@ def test_without_a_good_token_nothing_is_said(stack, path):
 
 
 def test_other_methods_and_paths(stack):
-    request = urllib.request.Request(stack.daemons["stack-switcher"].url + "/v1/calls", data=b"{}", method="POST")
-    with pytest.raises(urllib.error.HTTPError) as e:
-        urllib.request.urlopen(request, timeout=10)
-    assert (e.value.code, e.value.headers["Allow"]) == (405, "GET")
+    status, headers, problem = send(stack, "POST", "/v1/calls", body=b"{}")
+    assert (status, headers["Allow"], problem["title"]) == (405, "GET", "Method Not Allowed")
     assert get(stack, "/v1/nothing", token(stack, LEO.id))[0] == 404
+
+
+def test_a_problem_says_all_there_is_to_say(stack):
+    status, headers, problem = send(stack, "GET", "/v1/calls?limit=0", token(stack, LEO.id))
+    assert problem == {"type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid", "field": "limit",
+                       "detail": "must be a number from 1 to 200",
+                       "error": {"code": "invalid", "message": "must be a number from 1 to 200", "field": "limit"}}
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path,cursor", [("/v1/calls", "before"), ("/v1/switches", "before"), ("/v1/users", "after")])
+def test_a_cursor_that_names_nothing_is_wrong(stack, path, cursor):
+    admin = token(stack, LEO.id, app_metadata={"role": "admin"})
+    for value in (NOBODY, "yesterday", ""):
+        status, problem = get(stack, f"{path}?{cursor}={value}", admin)
+        assert (status, problem["field"]) == (400, cursor), value
+
+
+def test_data_is_not_stored_by_anybody(stack):
+    assert send(stack, "GET", "/v1/calls", token(stack, LEO.id))[1]["Cache-Control"] == "no-store"
+    assert "max-age" in send(stack, "GET", "/openapi.json")[1]["Cache-Control"]
+
+
+def test_bodies_of_another_type_or_size_are_refused(stack):
+    switch, mine = f"/v1/users/{LEO.id}/switch", token(stack, LEO.id)
+    status, _, problem = send(stack, "POST", switch, mine, b"stack=retell", Content_Type="application/x-www-form-urlencoded")
+    assert (status, problem["field"]) == (415, "Content-Type")
+    status, _, problem = send(stack, "POST", f"/v1/users/{LEO.id}/voices", mine, b"{}", Content_Type="application/json")
+    assert (status, problem["field"]) == (415, "Content-Type")
+    for type_ in ("application/json; charset=utf-8", "application/merge-patch+json"):
+        assert send(stack, "POST", switch, mine, b"{}", Content_Type=type_)[2]["field"] == "stack"
+    assert send(stack, "POST", switch, mine, b" " * 20000, Content_Type="application/json")[0] == 413
+
+
+@pytest.fixture
+def slow(stack):
+    """Another replica, one that lets little through."""
+    d = Daemon(stack, "stack-switcher", stack.daemons["stack-switcher"].env | {
+        "PAT_SWITCHER_READS_PER_MIN": "2", "PAT_SWITCHER_WRITES_PER_MIN": "1"}, "PAT_SWITCHER_LISTEN", "slow-switcher")
+    d.env["PAT_ADMIN_LISTEN"] = f"127.0.0.1:{d.admin}"
+    try:
+        yield d.start()
+    finally:
+        d.stop()
+
+
+def test_who_asks_too_often_is_told_to_wait(stack, slow):
+    mine, other = token(stack, LEO.id), token(stack, RITA.id)
+
+    def ask(method, path, bearer):
+        return send(stack, method, path, bearer, url=slow.url)
+
+    _, headers, _ = ask("GET", "/v1/me", mine)
+    assert (headers["RateLimit-Policy"], headers["RateLimit"]) == ('"reads";q=2;w=60', '"reads";r=1;t=31')
+    assert [ask("GET", "/v1/me", mine)[0] for _ in range(2)] == [200, 429]
+    status, headers, problem = ask("GET", "/v1/me", mine)
+    assert 1 <= int(headers["Retry-After"]) <= 31 and headers["RateLimit"].startswith('"reads";r=0;')
+    assert problem["type"].endswith("#quota-exceeded") and problem["violated-policies"] == ["reads"]
+    # Changes are counted apart, other people too, and whoever has no good token by his address.
+    assert [ask("POST", f"/v1/switches/{NOBODY}/abort", mine)[0] for _ in range(2)] == [403, 429]
+    assert ask("GET", "/v1/me", other)[0] == 200
+    assert [ask("GET", "/v1/me", "x.y.z")[0] for _ in range(3)] == [401, 401, 429]
+    assert ask("GET", "/v1/me", other)[0] == 200
+    # Files are not counted.
+    assert all(ask("GET", "/v1/console", None)[0] == 200 for _ in range(5))
 
 
 def test_postgres_away_is_said_and_passes(stack):

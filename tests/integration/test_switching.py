@@ -94,7 +94,8 @@ def api(s: Stack, method: str, path: str, body: dict | None = None, bearer: str 
     request = urllib.request.Request(
         s.daemons["stack-switcher" if not switcher else switcher].url + path,
         data=None if body is None else json.dumps(body).encode(), method=method,
-        headers={"Authorization": f"Bearer {bearer or token(s, ADMIN, app_metadata={'role': 'admin'})}"} | headers)
+        headers={"Authorization": f"Bearer {bearer or token(s, ADMIN, app_metadata={'role': 'admin'})}",
+                 "Content-Type": "application/json"} | headers)
     try:
         with urllib.request.urlopen(request, timeout=20) as r:
             status, answer = r.status, json.loads(r.read())

@@ -83,7 +83,7 @@ export interface StackHealth {
   last_error: { reason: string; at: string } | null;
 }
 
-/** What the server says is wrong, and which field. */
+/** What the server says is wrong, and which field: a problem by RFC 9457. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
@@ -132,8 +132,9 @@ async function send<T>(method: string, path: string, body?: unknown, headers: Re
 
 export function problem(status: number, text: string): ApiError {
   try {
-    const { error } = JSON.parse(text);
-    return new ApiError(status, error.code, error.message, error.field ?? null);
+    const { code, detail, field } = JSON.parse(text);
+    if (!detail) throw new Error("no problem of ours");
+    return new ApiError(status, code, detail, field ?? null);
   } catch {
     return new ApiError(status, "unknown", `The server answered with ${status}.`, null);
   }
