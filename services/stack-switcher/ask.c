@@ -13,6 +13,7 @@ struct asked {
     struct pat_httpd_req *http;
     const char *name;
     ask_shape_fn *shape;
+    ask_reply_fn *reply;
     bool admins_only;
     int64_t started_us;
 };
@@ -44,6 +45,8 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
     pat_histogram_observe(a->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
     if (!err && text && wrong_cursor(text, cursor)) {
         pat_httpd_reply_error(a->http, PAT_EINVAL, cursor, "names nothing: begin again without it");
+    } else if (!err && text && a->reply) {
+        a->reply(a->http, text);
     } else if (!err && text && a->shape) {
         err = shape(a->http, text, a->shape);
     } else if (!err && text) {
@@ -70,7 +73,7 @@ void ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
     int err = PAT_ENOMEM;
 
     if (a) {
-        *a = (struct asked){ s, http, q->name, q->shape, q->admins_only, pat_now_us() };
+        *a = (struct asked){ s, http, q->name, q->shape, q->reply, q->admins_only, pat_now_us() };
         memcpy(params + 2, q->params, (size_t)q->n * sizeof *params);
         err = pat_db_run1(s->d->db, q->name, q->sql, params, 2 + q->n, TIMEOUT_MS, on_row, a, NULL);
     }

@@ -17,6 +17,8 @@
 
 /* May change the answer before it is sent; NULL: sent as it is. */
 typedef void ask_shape_fn(struct pat_json *answer);
+/* Replies with the row's text, whatever it is. */
+typedef void ask_reply_fn(struct pat_httpd_req *http, const char *text);
 
 /* A list whose cursor names no row (any more, or for who asks) is {"wrong": <name of the cursor>},
  * which is answered as the wrong input it is. known: a subquery of the row it names. */
@@ -31,6 +33,7 @@ struct question {
     int n;
     bool admins_only; /* no row means 403: the question has ASK_IS_ADMIN as its condition */
     ask_shape_fn *shape;
+    ask_reply_fn *reply; /* NULL: as JSON */
 };
 
 /* Replies to http exactly once. */

@@ -4,6 +4,7 @@
 #include "policies.h"
 #include "rates.h"
 #include "switcher.h"
+#include "usage.h"
 #include "voices.h"
 #include "webhooks.h"
 
@@ -34,6 +35,15 @@ static const struct pat_conf_row rows[] = {
         "the vendor of voices", .arg = "http,https"),
     ROW("PAT_HEALTH_GOAL_PER_100K", PAT_CONF_INT, health_goal, "99900",
         "calls of 100,000 a stack is to serve, for its error budget", .min = 1, .max = 100000),
+    ROW("PAT_LATENCY_LOOK", PAT_CONF_MS, slower_every_ms, "10m",
+        "how often response times of both stacks are compared", .min = 100, .max = DAY_MS),
+    ROW("PAT_LATENCY_SLOWER_CALLS", PAT_CONF_INT, slower_calls, "20",
+        "calls on each stack it takes to compare", .min = 1, .max = 1000000),
+    ROW("PAT_LATENCY_SLOWER_DAYS", PAT_CONF_INT, slower_days, "30", "days that are compared",
+        .min = 1, .max = 400),
+    ROW("PAT_LATENCY_SLOWER_PERCENT", PAT_CONF_INT, slower_percent, "20",
+        "LiveKit is told to be slower when its answers come later than Retell's by this much",
+        .min = 1, .max = 1000),
     ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "",
         "speaks previews of OpenAI's voices; without it there are none"),
     ROW("PAT_OPENAI_URL", PAT_CONF_URL, openai_url, "https://api.openai.com/v1",
@@ -98,7 +108,7 @@ static int routes(struct pat_httpd *httpd, void *arg)
     static int (*const parts[])(
         struct switcher *) = { api_routes,      agents_routes, users_routes,  policies_routes,
                                rates_routes,    budget_routes, voices_routes, switch_api_routes,
-                               webhooks_routes, health_routes, console_routes };
+                               webhooks_routes, health_routes, usage_routes,  console_routes };
     int err = PAT_OK;
 
     (void)httpd;
@@ -157,6 +167,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = roll_new(&s->roll, s);
     if (!err)
         err = rerate_new(&s->rerate, s);
+    if (!err)
+        err = usage_roll_new(&s->usage_roll, s);
     if (!err && *s->conf->elevenlabs_key)
         err = voices_new(&s->voices, s);
     if (!err && *s->conf->elevenlabs_key)
@@ -176,6 +188,8 @@ static void drain(struct pat_daemon *d, void *arg)
     s->roll = NULL;
     rerate_free(s->rerate);
     s->rerate = NULL;
+    usage_roll_free(s->usage_roll);
+    s->usage_roll = NULL;
     feed_close(s->feed);
     pat_daemon_leave(d, s->httpd, NULL);
 }

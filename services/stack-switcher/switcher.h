@@ -13,6 +13,10 @@
 struct switcher_conf {
     int64_t health_goal; /* of 100,000 calls */
     char *listen;
+    int64_t slower_calls; /* these: of usage_roll.c */
+    int64_t slower_days;
+    int64_t slower_every_ms;
+    int64_t slower_percent;
     char *jwt_secret;
     char *elevenlabs_url; /* these: of voices (voices.h) */
     char *elevenlabs_key;
@@ -46,6 +50,7 @@ struct limits;
 struct feed;
 struct roll;
 struct rerate;
+struct usage_roll;
 struct voices;
 struct voice_care;
 struct vendor_ask;
@@ -53,6 +58,7 @@ struct vendor_ask;
 struct switcher {
     struct roll *roll;
     struct rerate *rerate;
+    struct usage_roll *usage_roll;
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;

@@ -75,6 +75,8 @@ EXAMPLES = {
     "switch.retired": SWITCH | {"result": {"deleted": True}},
     "switch.rolled_back": SWITCH | {"result": {"version": 10}},
     "switch.failed": SWITCH | {"result": {"deleted": False}},
+    "health.latency": {"stack": "livekit", "user_id": None, "slower": True, "margin_percent": 20, "days": 30,
+                       "livekit": {"answers": 90, "p50_ms": 1500, "p95_ms": 2500}, "retell": {"answers": 80, "p50_ms": 1100, "p95_ms": 2000}},
     "health.stack": {"stack": "retell", "probe": "api", "state": "down", "reasons": ["timed_out"]},
     "webhook.received": {"source": "retell", "webhook_id": CALL, "kind": "call_ended", "call_id": CALL,
                          "user_id": None},

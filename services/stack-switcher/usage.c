@@ -1,0 +1,130 @@
+/* usage.c - questions about usage and cost: see usage.h.
+ *
+ * A user asks about himself, an admin about anybody or, without user_id, about everybody.
+ */
+#include "usage.h"
+
+#include "ask.h"
+#include "door.h"
+#include "usage_query.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOBODY   "'00000000-0000-0000-0000-000000000000'::uuid"
+#define ROWS_MAX "20000"
+#define DAY_S    86400
+#define TOO_MANY '!' /* instead of an answer: no JSON and no header begins so */
+
+/* One row, whose id is the nil uuid for everybody. No row: not his business, or no such user. */
+#define OF_WHOM                                                                                    \
+    "from (select case when $3::uuid is not null then $3::uuid when " ASK_IS_ADMIN " then " NOBODY \
+    " else $1::uuid end as id) x where ($3::uuid is null and x.id is not null) "                   \
+    "or (" ASK_MAY_SEE(                                                                            \
+        "$3::uuid") " and exists (select from public.users u where u.id = $3::uuid))"
+
+#define REPORT                                                                                     \
+    "patchbay.usage_report(x.id, $4::date, $5::date, string_to_array($6, ','), " ROWS_MAX ")"
+
+/* False: it has replied. *user: NULL where none is named. */
+static bool read_query(struct pat_httpd_req *http, struct usage_query *q, const char **user)
+{
+    const char *field, *what;
+
+    *user = pat_httpd_query_param(http, "user_id");
+    if (*user && !pat_id_valid(*user)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "user_id", "must be the id of a user");
+        return false;
+    }
+    if (usage_query_read(q, pat_httpd_query_param(http, "from"), pat_httpd_query_param(http, "to"),
+                         pat_httpd_query_param(http, "group_by"),
+                         pat_httpd_query_param(http, "format"), pat_unix_ms() / 1000 / DAY_S,
+                         &field, &what)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, field, what);
+        return false;
+    }
+    return true;
+}
+
+static bool too_many(struct pat_httpd_req *http, const char *text)
+{
+    if (*text == TOO_MANY)
+        pat_httpd_reply_error(http, PAT_EINVAL, "group_by",
+                              "more than " ROWS_MAX " rows: a shorter time or fewer groups");
+    return *text == TOO_MANY;
+}
+
+static void reply_json(struct pat_httpd_req *http, const char *text)
+{
+    if (!too_many(http, text))
+        pat_httpd_reply(http, 200, "application/json", text, strlen(text));
+}
+
+static void reply_csv(struct pat_httpd_req *http, const char *text)
+{
+    if (too_many(http, text))
+        return;
+    (void)pat_httpd_set_header(http, "Content-Disposition", "attachment; filename=\"usage.csv\"");
+    (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
+    pat_httpd_reply(http, 200, "text/csv; charset=utf-8; header=present", text, strlen(text));
+}
+
+static void on_usage(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    struct usage_query q;
+    const char *user;
+
+    if (door_who(&who, arg, http) || !read_query(http, &q, &user))
+        return;
+    ask(arg, http, &who,
+        &(struct question){
+            .name = q.csv ? "usage_csv" : "usage",
+            .sql = q.csv ? "select case when r ? 'error' then '!' else patchbay.usage_csv(r) end "
+                           "from (select " REPORT " as r " OF_WHOM " offset 0) y"
+                         : "select case when r ? 'error' then '!' else r::text end "
+                           "from (select " REPORT " as r " OF_WHOM " offset 0) y",
+            .params = { user, q.from, q.to, q.by },
+            .n = 4,
+            .reply = q.csv ? reply_csv : reply_json });
+}
+
+static void on_summary(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    struct usage_query q;
+    const char *user;
+
+    if (door_who(&who, arg, http) || !read_query(http, &q, &user))
+        return;
+    ask(arg, http, &who,
+        &(struct question){ .name = "usage_summary",
+                            .sql =
+                                "select patchbay.usage_summary(x.id, $4::date, $5::date) " OF_WHOM,
+                            .params = { user, q.from, q.to },
+                            .n = 3 });
+}
+
+static void on_call_cost(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+    const char *id;
+
+    if (!door_who(&who, arg, http) && (id = door_id(http)))
+        ask(arg, http, &who,
+            &(struct question){ .name = "call_cost",
+                                .sql =
+                                    "select patchbay.call_costs_json(c.id) from patchbay.calls c "
+                                    "where c.id = $3::uuid and " ASK_MAY_SEE("c.user_id"),
+                                .params = { id },
+                                .n = 1 });
+}
+
+int usage_routes(struct switcher *s)
+{
+    int err = pat_httpd_route(s->httpd, "GET", "/v1/usage", 0, on_usage, s);
+
+    if (!err)
+        err = pat_httpd_route(s->httpd, "GET", "/v1/usage/summary", 0, on_summary, s);
+    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/calls/{id}/cost", 0, on_call_cost, s);
+}
