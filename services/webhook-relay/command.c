@@ -10,15 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REBUILD_ROWS 50 /* locked together */
+#define REBUILD_ROWS 50  /* locked together */
+#define COUNT_ROWS   500 /* the sums wait meanwhile, nobody else */
 enum { REPLAY_ALL = 1000000000, REBUILD_MS = 60000 };
 
 const char command_usage[] =
     "  --replay ID | --parked [--source NAME] | --since TIME [--until TIME] [--source NAME]\n"
     "                  have stored webhooks told and used once more: 0 done, 1 not\n"
     "  --rebuild [--user ID] [--from TIME] [--to TIME] [--check]\n"
-    "                  make the rows of calls offered then in public.call_records again; with\n"
-    "                  --check only say how many would come out otherwise: 0 none, 1 some\n"
+    "                  make the rows of calls offered then in public.call_records again, and count\n"
+    "                  their costs; with --check only say how many would come out otherwise:\n"
+    "                  0 none, 1 some\n"
     "  --erase-user ID | --erasure ID\n"
     "                  have all that is kept of a user erased; how far that is: 0 done, 1 not\n";
 
@@ -28,6 +30,7 @@ struct command {
     bool rebuild, check;
     char user[PAT_ID_LEN + 1], from[40], to[40], after[PAT_ID_LEN + 1];
     int64_t looked, different;
+    int64_t costs; /* calls, and rows of days, whose costs came out otherwise */
 };
 
 /* ------------------------------------------------------------------ arguments */
@@ -106,6 +109,7 @@ static void on_replayed(int err, int64_t n, bool more, const char *why, void *ar
 }
 
 static int rebuild_more(struct command *c);
+static int count_more(struct command *c);
 
 static void on_rebuilt(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
@@ -129,9 +133,10 @@ static void on_rebuilt(int err, const struct pat_db_result *const *results, size
             fail(c, err, NULL);
         return;
     }
-    printf("%lld calls, %lld %s\n", (long long)c->looked, (long long)c->different,
-           c->check ? "would come out otherwise" : "came out otherwise");
-    pat_daemon_end(c->d, c->check && c->different);
+    *c->after = '\0';
+    err = count_more(c);
+    if (err)
+        fail(c, err, NULL);
 }
 
 static const char *or_null(const char *s)
@@ -148,6 +153,72 @@ static int rebuild_more(struct command *c)
                              c->check ? "f" : "t" };
 
     return pat_db_run1(c->d->db, "rebuild", sql, params, 5, REBUILD_MS, on_rebuilt, c, NULL);
+}
+
+/* ------------------------------------------------------------------ costs */
+
+static int recount_day(struct command *c);
+
+static void on_recounted(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct command *c = arg;
+
+    if (!err && pat_db_rows(results[0])) {
+        (void)pat_strcpy(c->after, sizeof c->after, pat_db_get(results[0], 0, "day"));
+        c->costs += strtoll(pat_db_get(results[0], 0, "different"), NULL, 10);
+        err = recount_day(c);
+        n = 0;
+    } else if (!err) {
+        printf("%lld calls, %lld %s; %lld of their costs\n", (long long)c->looked,
+               (long long)c->different,
+               c->check ? "would come out otherwise" : "came out otherwise", (long long)c->costs);
+        pat_daemon_end(c->d, c->check && (c->different || c->costs));
+    }
+    if (err)
+        fail(c, err, n ? pat_db_message(results[0]) : NULL);
+}
+
+/* The sums of the day behind c->after once more from its calls, whatever stood there. */
+static int recount_day(struct command *c)
+{
+    static const char sql[] =
+        "select d.day, patchbay.usage_recount(d.day, $4::boolean) as different from (select "
+        "min(k.day) as day from patchbay.usage_stack_days k where ($1::timestamptz is null or k.day "
+        ">= ($1::timestamptz at time zone 'UTC')::date) and ($2::timestamptz is null or k.day <= "
+        "($2::timestamptz at time zone 'UTC')::date) and ($3::date is null or k.day > $3::date)) d "
+        "where d.day is not null";
+    const char *params[] = { or_null(c->from), or_null(c->to), or_null(c->after),
+                             c->check ? "f" : "t" };
+
+    return pat_db_run1(c->d->db, "recount", sql, params, 4, REBUILD_MS, on_recounted, c, NULL);
+}
+
+static void on_counted(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct command *c = arg;
+    const char *last;
+
+    if (err) {
+        fail(c, err, n ? pat_db_message(results[0]) : NULL);
+        return;
+    }
+    c->costs += strtoll(pat_db_get(results[0], 0, "different"), NULL, 10);
+    last = pat_db_get(results[0], 0, "last");
+    (void)pat_strcpy(c->after, sizeof c->after, last ? last : "");
+    err = last ? count_more(c) : recount_day(c);
+    if (err)
+        fail(c, err, NULL);
+}
+
+static int count_more(struct command *c)
+{
+    static const char sql[] =
+        "select * from patchbay.usage_rebuild($1::uuid, $2::timestamptz, $3::timestamptz, $4::uuid, " RELAY_TEXT_OF(
+            COUNT_ROWS) ", $5::boolean)";
+    const char *params[] = { or_null(c->user), or_null(c->from), or_null(c->to), or_null(c->after),
+                             c->check ? "f" : "t" };
+
+    return pat_db_run1(c->d->db, "count", sql, params, 5, REBUILD_MS, on_counted, c, NULL);
 }
 
 static int start(struct pat_daemon *d, void *arg)

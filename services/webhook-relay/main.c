@@ -29,6 +29,8 @@ static const struct pat_conf_row rows[] = {
         "days a published event stays in the outbox; 0: for ever", .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_KEEP_PARKED_DAYS", PAT_CONF_INT, keep_parked_days, "90",
         "days a parked webhook or event waits for a person; 0: for ever", .max = KEEP_DAYS_MAX),
+    ROW("PAT_RELAY_KEEP_USAGE_DAYS", PAT_CONF_INT, keep_usage_days, "400",
+        "days what a call used is kept, its cost longer; 0: for ever", .max = KEEP_DAYS_MAX),
     ROW("PAT_RELAY_KEEP_WEBHOOKS_DAYS", PAT_CONF_INT, keep_webhooks_days, "30",
         "days a webhook that has become rows is kept as it came; 0: for ever",
         .max = KEEP_DAYS_MAX),

@@ -29,6 +29,7 @@ struct relay_conf {
     int64_t keep_outbox_days;
     int64_t keep_deliveries_days;
     int64_t keep_parked_days;
+    int64_t keep_usage_days;
     int64_t keep_webhooks_days;
     char *out_schedule; /* these: webhooks to customers, out.h */
     int64_t out_disable_after_ms;

@@ -24,6 +24,7 @@ static const struct kind {
     { "outbox_parked", "kind=\"outbox_parked\"", DAYS(keep_parked_days) },
     { "webhook_inbox", "kind=\"webhook_inbox\"", DAYS(keep_webhooks_days) },
     { "webhook_inbox_parked", "kind=\"webhook_inbox_parked\"", DAYS(keep_parked_days) },
+    { "usage", "kind=\"usage\"", DAYS(keep_usage_days) }, /* counts calls */
     { "call_events", "kind=\"call_events\"", DAYS(keep_call_events_days) },
 #undef DAYS
 };
