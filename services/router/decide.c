@@ -62,6 +62,7 @@ static void ask_ladder(struct decision *d, const struct decide_in *in)
     };
     struct ladder_step step = ladder_next(&in->ladder);
 
+    reason(d, in->share);
     d->action = actions[step.rung];
     d->stack = step.stack;
     d->standby = step.standby;

@@ -10,7 +10,7 @@
 
 #include "policy.h"
 
-#define DECIDE_REASONS (2 * POLICY_RULES + LADDER_REASONS)
+#define DECIDE_REASONS (2 * POLICY_RULES + 1 + LADDER_REASONS)
 
 enum decide_action {
     DECIDE_STACK,
@@ -24,6 +24,7 @@ enum decide_action {
 struct decide_in {
     const struct policy_facts *policy; /* NULL: not a new call */
     struct ladder_in ladder;
+    const char *share; /* why the ladder's own stack is not, or is, the user's (share.h); or NULL */
     char fallback_number[NUMBER_MAX]; /* where the ladder's rung "forward" leads */
 };
 

@@ -7,6 +7,7 @@
 #include "guard.h"
 #include "health.h"
 #include "serve.h"
+#include "share.h"
 
 #include <string.h>
 
@@ -73,6 +74,19 @@ static struct pat_json *facts_of(const struct policy_facts *f)
     return j;
 }
 
+/* A rollout by calls is under way: the side of this caller. */
+static struct pat_json *share_json(const struct question *q)
+{
+    struct share s = share_of(q->route, q->from, NULL);
+    struct pat_json *j = pat_json_obj();
+
+    pat_json_set_int(j, "percent", q->route->share);
+    pat_json_set_str(j, "to_stack", q->route->stack == STACK_RETELL ? "livekit" : "retell");
+    /* Withheld: each call has a side of its own. */
+    pat_json_set_str(j, "side", !*q->from ? "by_call" : s.stack == q->route->stack ? "old" : "new");
+    return j;
+}
+
 static void add_decision(struct pat_json *j, struct router *r, const struct question *q)
 {
     struct guard_call c = { .from = q->from, .caller = q->caller, .passed_on_from = "" };
@@ -82,7 +96,7 @@ static void add_decision(struct pat_json *j, struct router *r, const struct ques
     char local[40];
 
     guard_facts(&facts, r, q->route, &c, q->at_ms);
-    serve_ladder(&in, r, q->route, q->from);
+    serve_ladder(&in, r, q->route, q->from, NULL);
     in.policy = &facts;
     in.ladder.retell.down = !health_would_allow(r, STACK_RETELL);
     in.ladder.livekit.down = !health_would_allow(r, STACK_LIVEKIT);
@@ -97,6 +111,8 @@ static void add_decision(struct pat_json *j, struct router *r, const struct ques
     pat_json_set_str(j, "forward", *d.forward ? d.forward : NULL);
     pat_json_set_str(j, "refusal", d.action != DECIDE_REFUSE ? NULL : d.busy ? "busy" : "rejected");
     pat_json_set_take(j, "reasons", reasons_of(&d));
+    if (q->route->share)
+        pat_json_set_take(j, "share", share_json(q));
     pat_json_set_take(j, "facts", facts_of(&facts));
     pat_json_set_take(j, "rules", rules_of(&facts));
 }

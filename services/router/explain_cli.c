@@ -93,6 +93,10 @@ static void print_answer(const struct pat_json *j)
     printf("his clock says %s; %lld calls under way, %lld begun within a minute\n",
            str(j, "local_time"), (long long)pat_json_int_or(j, "facts.calls_now", 0),
            (long long)pat_json_int_or(j, "facts.calls_last_minute", 0));
+    if (pat_json_at(j, "share"))
+        printf("a rollout sends %lld %% of the calls to %s; this caller's side: %s\n",
+               (long long)pat_json_int_or(j, "share.percent", 0), str(j, "share.to_stack"),
+               str(j, "share.side"));
     print_outcome(j);
     print_rules(pat_json_at(j, "rules"));
 }

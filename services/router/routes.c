@@ -19,10 +19,12 @@ struct entry {
     int32_t retell_version;
     uint32_t settings_len; /* as text; 0: there are none */
     uint32_t packed_len;
-    unsigned char retell_len, stack, generation;
+    unsigned char retell_len, share, generation;
+    unsigned stack : 2;
     bool active : 1, on_livekit : 1, seen : 1, has_agent : 1;
     char data[];
 };
+_Static_assert(offsetof(struct entry, data) == 80, "not a byte more, a million times");
 
 /* By number, and the first of each user by user: open addressing, half full at most. */
 struct slots {
@@ -253,6 +255,7 @@ static const struct route *unpack(struct routes_table *t, const struct entry *e)
                          .stack = (enum stack)e->stack,
                          .active = e->active,
                          .on_livekit = e->on_livekit,
+                         .share = e->share,
                          .policies = e->policies };
     snprintf(r->number, sizeof r->number, "+%llu", (unsigned long long)e->number);
     print_id(r->user, e->user);
@@ -331,7 +334,8 @@ static int read_row(struct route *r, const struct pat_json *row)
     r->version = pat_json_int_or(row, "version", 0);
     r->active =
         pat_json_bool_or(row, "is_active", false) && r->stack != STACK_NONE && *r->agent_config;
-    r->on_livekit = r->stack == STACK_LIVEKIT || has_livekit_agent(settings);
+    r->share = (int)pat_json_int_or(row, "share", 0) & 127;
+    r->on_livekit = r->stack == STACK_LIVEKIT || r->share || has_livekit_agent(settings);
     return PAT_OK;
 }
 
@@ -367,7 +371,8 @@ static struct entry *entry_new(struct routes_table *t, const struct route *r, co
                          .settings_len = (uint32_t)len,
                          .packed_len = (uint32_t)packed_len,
                          .retell_len = (unsigned char)retell,
-                         .stack = (unsigned char)r->stack };
+                         .share = (unsigned char)r->share };
+    e->stack = (unsigned)r->stack & 3U;
     e->retell_version = (int32_t)r->retell_agent.version;
     e->active = r->active;
     e->on_livekit = r->on_livekit;
@@ -482,8 +487,7 @@ static int print_row(const struct route *r, struct pat_buf *out)
         pat_json_quote(out, r->retell_agent.id, strlen(r->retell_agent.id));
         pat_buf_addf(out, ",\"retell_agent_version\":%lld,", (long long)r->retell_agent.version);
     }
-    pat_buf_addf(out,
-                 "\"is_active\":%s,\"version\":%lld,\"settings\":", r->active ? "true" : "false",
+    pat_buf_addf(out, "\"is_active\":%s,\"version\":%lld,\"settings\":", r->active ? "true" : "false",
                  (long long)r->version);
     pat_buf_adds(out, r->settings ? r->settings : "null");
     pat_buf_adds(out, ",\"policies\":");

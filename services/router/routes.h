@@ -27,6 +27,7 @@ struct route {
     enum stack stack;
     bool active;     /* number, agent and account */
     bool on_livekit; /* may be served there: own stack, or stack_config names it */
+    int share;       /* of 100 new calls so many go to the other stack (share.h); 0: none */
     int64_t version;
     const struct policies *policies; /* never NULL */
     const char *settings; /* row of patchbay.agent_settings as JSON; NULL when there is none */
@@ -58,8 +59,8 @@ size_t routes_table_count(const struct routes_table *t);
 int64_t routes_table_user_version(const struct routes_table *t, const char *user);
 /* One row as the snapshot and the query give it:
  * {"number","user_id","agent_config_id","stack","retell_agent_id",
- * "retell_agent_version","is_active","version","settings":{...}|null,"policies":{...}|null}. Takes
- * row over. Marks it as seen. PAT_ESTALE: an older version than the one known. */
+ * "retell_agent_version","is_active","version","share","settings":{...}|null,"policies":{...}|null}.
+ * Takes row over. Marks it as seen. PAT_ESTALE: an older version than the one known. */
 int routes_table_put(struct routes_table *t, struct pat_json *row_take);
 /* Drops the rows of this user (NULL: of all) not seen since the last call of this kind for them. */
 void routes_table_drop_unseen(struct routes_table *t, const char *user);

@@ -35,7 +35,7 @@
 #define QUERY                                                                                                     \
     "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, "  \
     "'stack', r.stack, 'retell_agent_id', case when t.agent_id is null then r.retell_agent_id end, "              \
-    "'retell_agent_version', p.version, 'version', r.version, "                                                   \
+    "'retell_agent_version', p.version, 'version', r.version, 'share', h.percent, "                               \
     "'is_active', r.is_active and r.agent_is_active and r.account_status = 'active', 'settings', to_jsonb(s) || " \
     "case when exists (select from patchbay.user_tools t where t.user_id = s.user_id) then "                      \
     "jsonb_build_object('user_tools', patchbay.agent_tools(s.user_id, s.agent_config_id)) else '{}' end || "      \
@@ -43,6 +43,7 @@
     "from public.users p where p.id = s.user_id) x where x.u ? 'record_calls'), '{}'), 'policies', "              \
     "k.policies), r.number from patchbay.routes r left join patchbay.agent_settings s using (agent_config_id) "   \
     "left join patchbay.route_policies k on k.agent_config_id = r.agent_config_id "                               \
+    "left join patchbay.call_shares h on h.agent_config_id = r.agent_config_id and h.to_stack <> r.stack "        \
     "left join patchbay.retell_tombstones t on t.agent_id = r.retell_agent_id "                                   \
     "left join patchbay.retell_agents p on p.agent_config_id = r.agent_config_id and p.agent_id = r.retell_agent_id"
 

@@ -16,6 +16,7 @@
 #include "record.h"
 #include "repeat.h"
 #include "rung_doc.h"
+#include "share.h"
 #include "text.h"
 #include "transfer.h"
 #include "watch.h"
@@ -297,12 +298,14 @@ static void attempt_next(struct attempt *a)
 }
 
 void serve_ladder(struct decide_in *out, struct router *r, const struct route *route,
-                  const char *from)
+                  const char *from, const char *call)
 {
     const struct policy_wishes *w = policy_wishes(route->policies);
+    struct share share = share_of(route, from, call);
     struct ladder_in *in = &out->ladder;
 
-    in->own = route->stack;
+    in->own = share.stack;
+    out->share = share.reason;
     in->retell.can = *route->retell_agent.id ? LADDER_AGENT : LADDER_CANNOT;
     if (in->retell.can == LADDER_CANNOT && in->own == STACK_LIVEKIT && r->conf->standby)
         in->retell.can = LADDER_STANDBY;
@@ -317,8 +320,8 @@ void serve_ladder(struct decide_in *out, struct router *r, const struct route *r
 
 static void know_user(struct attempt *a, const struct route *route)
 {
-    serve_ladder(&a->in, a->r, route, a->s.ref.from);
-    a->users = route->stack;
+    serve_ladder(&a->in, a->r, route, a->s.ref.from, a->s.ref.call.s);
+    a->users = a->in.ladder.own; /* neither side of a rollout is a fallback */
     a->retell_agent = route->retell_agent;
     a->settings = route->settings ? strdup(route->settings) : NULL;
 }

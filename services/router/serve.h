@@ -29,9 +29,9 @@ struct serve {
 };
 
 /* What catches this user's calls, as far as his settings say: nothing is down, nothing was tried.
- * from: "" when withheld. */
+ * from: "" when withheld; call: NULL when there is none yet. */
 void serve_ladder(struct decide_in *out, struct router *r, const struct route *route,
-                  const char *from);
+                  const char *from, const char *call);
 /* Replies to http exactly once, now or later. route NULL: the number is nobody's any more;
  * voicemail. */
 void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve *s,
