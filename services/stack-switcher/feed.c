@@ -1,7 +1,8 @@
-/* feed.c - a switch as it goes, as server-sent events (WHATWG HTML, 9.2): each event is a whole
- * picture of it, with the row's version as its id, so that a reader who missed some missed nothing.
+/* feed.c - a switch or a rollout as it goes, as server-sent events (WHATWG HTML, 9.2): each event
+ * is a whole picture of it, with the row's version as its id, so that a reader who missed some
+ * missed nothing.
  *
- * What changes is told by Postgres (switches_listen); one question at a time per reader.
+ * What changes is told by Postgres (feed_news); one question at a time per reader.
  */
 #include "ask.h"
 
@@ -13,6 +14,7 @@ enum { READERS_MAX = 256, PICTURE_MAX = 256 << 10, IDLE_MS = 15000, ASK_MS = 100
 
 struct reader {
     struct feed *f;
+    const struct feed_kind *kind;
     struct pat_httpd_req *http;
     char id[PAT_ID_LEN + 1];
     struct who who;
@@ -27,6 +29,12 @@ struct feed {
     struct reader *readers;
     int n;
     struct pat_timer idle;
+};
+
+const struct feed_kind feed_switch = {
+    "switch", "switch_by_id",
+    "select patchbay.switch_json(w) from patchbay.switches w where "
+    "w.id = $3::uuid and " ASK_MAY_SEE("w.user_id")
 };
 
 static void look(struct reader *r);
@@ -58,7 +66,7 @@ static int send_picture(struct reader *r, const struct pat_json *j)
     if (!text)
         return PAT_ENOMEM;
     pat_buf_init(&out, PICTURE_MAX);
-    pat_buf_addf(&out, "id: %lld\nevent: switch\ndata: ", (long long)r->seen);
+    pat_buf_addf(&out, "id: %lld\nevent: %s\ndata: ", (long long)r->seen, r->kind->event);
     pat_buf_adds(&out, text);
     err = pat_buf_adds(&out, "\n\n");
     if (!err)
@@ -91,7 +99,7 @@ static void on_picture(int err, const struct pat_db_result *const *results, size
     PAT_AUTO_JSON j = NULL;
 
     r->query = 0;
-    err = switch_reply_read(&j, err, results, n, "switch_by_id");
+    err = switch_reply_read(&j, err, results, n, r->kind->question);
     if (err || !j) {
         gone(r, err ? PAT_EUNAVAIL : PAT_ENOENT);
         return;
@@ -112,15 +120,13 @@ static void look(struct reader *r)
     if (r->query)
         r->again = true;
     else
-        err = pat_db_run1(r->f->s->d->db, "switch_by_id",
-                          "select patchbay.switch_json(w) from patchbay.switches w where "
-                          "w.id = $3::uuid and " ASK_MAY_SEE("w.user_id"),
-                          params, 3, ASK_MS, on_picture, r, &r->query);
+        err = pat_db_run1(r->f->s->d->db, r->kind->question, r->kind->sql, params, 3, ASK_MS,
+                          on_picture, r, &r->query);
     if (err) /* the next idle line asks again */
-        pat_log(PAT_WARN, "feed.not_asked", PAT_S("switch", r->id), PAT_ERR(err));
+        pat_log(PAT_WARN, "feed.not_asked", PAT_S(r->kind->event, r->id), PAT_ERR(err));
 }
 
-static void on_news(const char *id, void *arg)
+void feed_news(const char *id, void *arg)
 {
     struct feed *f = arg;
     struct reader *next;
@@ -151,8 +157,8 @@ static void on_idle(void *arg)
     }
 }
 
-void feed_open(struct feed *f, struct pat_httpd_req *http, const char *switch_id,
-               const struct who *who)
+void feed_open(struct feed *f, struct pat_httpd_req *http, const struct feed_kind *kind,
+               const char *id, const struct who *who)
 {
     const char *last = pat_httpd_header(http, "last-event-id");
     struct reader *r = f->n < READERS_MAX ? calloc(1, sizeof *r) : NULL;
@@ -163,10 +169,11 @@ void feed_open(struct feed *f, struct pat_httpd_req *http, const char *switch_id
         return;
     }
     r->f = f;
+    r->kind = kind;
     r->http = http;
     r->who = *who;
     r->seen = last && *last ? strtoll(last, NULL, 10) : -1;
-    pat_strcpy(r->id, sizeof r->id, switch_id);
+    pat_strcpy(r->id, sizeof r->id, id);
     r->next = f->readers;
     r->prev = &f->readers;
     if (r->next)
@@ -186,7 +193,7 @@ int feed_new(struct feed **out, struct switcher *s)
     f->s = s;
     err = pat_timer_init(&f->idle, s->d->loop, on_idle, f);
     if (!err)
-        err = switches_listen(s->switches, on_news, f);
+        err = switches_listen(s->switches, feed_news, f);
     if (err) {
         pat_timer_fini(&f->idle);
         free(f);

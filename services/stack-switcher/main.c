@@ -48,6 +48,9 @@ static const struct pat_conf_row rows[] = {
         "speaks previews of OpenAI's voices; without it there are none"),
     ROW("PAT_OPENAI_URL", PAT_CONF_URL, openai_url, "https://api.openai.com/v1",
         "OpenAI's API, or one that is alike", .arg = "http,https"),
+    ROW("PAT_ROLLOUT_JUDGE", PAT_CONF_MS, judge_ms, "10s",
+        "how often a rollout's gates are measured while it waits for them", .min = 50,
+        .max = 600000),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
         "Supabase's public key, for logging in on the console"),
     ROW("PAT_SUPABASE_JWKS_URL", PAT_CONF_URL, jwks_url, NULL,
@@ -105,10 +108,11 @@ static const struct pat_conf_row rows[] = {
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
-    static int (*const parts[])(
-        struct switcher *) = { api_routes,      agents_routes, users_routes,  policies_routes,
-                               rates_routes,    budget_routes, voices_routes, switch_api_routes,
-                               webhooks_routes, health_routes, usage_routes,  console_routes };
+    static int (*const parts[])(struct switcher *) = {
+        api_routes,    agents_routes, users_routes,      policies_routes,    rates_routes,
+        budget_routes, voices_routes, switch_api_routes, rollout_api_routes, webhooks_routes,
+        health_routes, usage_routes,  console_routes
+    };
     int err = PAT_OK;
 
     (void)httpd;
@@ -164,6 +168,12 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = switch_rpc_serve(s);
     if (!err)
+        err = rollouts_new(&s->rollouts, s->switches, s->conf->judge_ms);
+    if (!err)
+        err = rollout_rpc_serve(s);
+    if (!err)
+        rollouts_listen(s->rollouts, feed_news, s->feed);
+    if (!err)
         err = roll_new(&s->roll, s);
     if (!err)
         err = rerate_new(&s->rerate, s);
@@ -206,6 +216,8 @@ static void stop(struct pat_daemon *d, void *arg)
     vendor_stop(s);
     webhooks_free(s->webhooks);
     switch_rpc_stop(s);
+    rollout_rpc_stop(s);
+    rollouts_free(s->rollouts);
     feed_free(s->feed);
     limits_free(s->limits);
     keys_free(s->keys);

@@ -4,6 +4,7 @@
  * answers' shapes are in openapi.json.
  */
 #include "ask.h"
+#include "change.h"
 #include "door.h"
 
 #include <stdio.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 
 #define BODY_MAX ((size_t)16 << 10)
-enum { WHY_MAX = 500, KEY_MAX = 200 };
 
 /* A change somebody asks for, until Postgres has answered. */
 struct change {
@@ -20,24 +20,6 @@ struct change {
     bool spec; /* answered in the words of switch-voice-stack */
     bool plan; /* the plan itself is the answer */
 };
-
-/* ------------------------------------------------------------------ who, what */
-
-/* Who asks, as the audit gets it. */
-static struct pat_json *about(const struct who *who, struct pat_httpd_req *http,
-                              const struct pat_json *body)
-{
-    struct pat_json *p = pat_json_obj();
-    char why[WHY_MAX + 1] = "";
-    const char *said = pat_json_str_or(body, "why", "");
-
-    memcpy(why, said, strnlen(said, WHY_MAX));
-    pat_json_set_str(p, "actor", *who->user ? who->user : "service");
-    pat_json_set_str(p, "actor_id", *who->user ? who->user : NULL);
-    pat_json_set_str(p, "peer", pat_httpd_peer(http));
-    pat_json_set_str(p, "why", *why ? why : NULL);
-    return p;
-}
 
 /* ------------------------------------------------------------------ answers */
 
@@ -162,7 +144,7 @@ static void begin(struct switcher *s, struct pat_httpd_req *http, const struct w
     struct pat_json *p;
     const char *what, *wrong = wrong_field(body, &what);
 
-    if (!wrong && key && (!*key || strlen(key) > KEY_MAX)) {
+    if (!wrong && key && (!*key || strlen(key) > CHANGE_KEY_MAX)) {
         wrong = "Idempotency-Key";
         what = "must have 1 to 200 characters";
     }
@@ -170,7 +152,7 @@ static void begin(struct switcher *s, struct pat_httpd_req *http, const struct w
         pat_httpd_reply_error(http, PAT_EINVAL, wrong, what);
         return;
     }
-    p = about(who, http, body);
+    p = change_about(who, http, body);
     pat_json_set_str(p, "id", pat_id_new().s);
     pat_json_set_str(p, "key", key);
     pat_json_set_str(p, "user_id", user);
@@ -230,7 +212,7 @@ static void wish(struct switcher *s, struct pat_httpd_req *http, const char *wha
 
     if (door_who(&who, s, http) || !(id = door_id(http)) || !(body = door_body(http)))
         return;
-    p = about(&who, http, body);
+    p = change_about(&who, http, body);
     pat_json_set_str(p, "id", id);
     pat_json_set_str(p, "wish", what);
     ask_for(s, http, &who, "wish", p, false);
@@ -314,7 +296,7 @@ static void on_events(struct pat_httpd_req *http, void *arg)
     const char *id;
 
     if (!door_who(&who, s, http) && (id = door_id(http)))
-        feed_open(s->feed, http, id, &who);
+        feed_open(s->feed, http, &feed_switch, id, &who);
 }
 
 int switch_api_routes(struct switcher *s)

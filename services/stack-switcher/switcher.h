@@ -8,6 +8,7 @@
 #ifndef SWITCHER_H
 #define SWITCHER_H
 
+#include "rollout.h"
 #include "switch.h"
 
 struct switcher_conf {
@@ -41,6 +42,7 @@ struct switcher_conf {
     char *jwks_url;
     int64_t reads_per_min; /* these: of one person, at each replica */
     int64_t writes_per_min;
+    int64_t judge_ms; /* a rollout's gates are measured this often */
     struct switch_conf saga;
 };
 
@@ -68,6 +70,8 @@ struct switcher {
     struct limits *limits;
     struct feed *feed;
     struct pat_sub *rpc[8];
+    struct rollouts *rollouts;
+    struct pat_sub *rollout_rpc[8];
     struct voices *voices;
     struct voice_care *voice_care;
     int previews; /* under way */
@@ -89,6 +93,10 @@ int switch_api_routes(struct switcher *s) PAT_MUST_CHECK;
 /* switch_rpc.c: the same for our own tools. */
 int switch_rpc_serve(struct switcher *s) PAT_MUST_CHECK;
 void switch_rpc_stop(struct switcher *s);
+/* rollout_api.c, rollout_rpc.c: the same of rollouts. */
+int rollout_api_routes(struct switcher *s) PAT_MUST_CHECK;
+int rollout_rpc_serve(struct switcher *s) PAT_MUST_CHECK;
+void rollout_rpc_stop(struct switcher *s);
 
 /* keys.c: the project's public keys, fetched and kept. */
 int keys_new(struct keys **out, struct pat_daemon *d, const char *url) PAT_MUST_CHECK;
@@ -97,16 +105,25 @@ const struct pat_jwks *keys_now(const struct keys *k); /* NULL: none yet */
 /* A token named a key that is not there: looked for again, once a minute at most. */
 void keys_missed(struct keys *k);
 
-/* feed.c: a switch as it goes, as server-sent events. */
+/* feed.c: a switch, or a rollout, as it goes, as server-sent events. */
+struct feed_kind {
+    const char *event;    /* "switch" */
+    const char *question; /* name of the statement */
+    const char *sql;      /* $1, $2: who asks (ask.h); $3 the id. The picture, with "version" and
+                             "finished_at" */
+};
+extern const struct feed_kind feed_switch;
 int feed_new(struct feed **out, struct switcher *s) PAT_MUST_CHECK;
 /* Everybody who watches is let go. */
 void feed_close(struct feed *f);
 void feed_free(struct feed *f);
 struct who;
-/* Takes the request over: headers, then a picture of the switch for each change, until it is over
+/* Takes the request over: headers, then a picture of it for each change, until it is over
  * or the reader leaves. */
-void feed_open(struct feed *f, struct pat_httpd_req *http, const char *switch_id,
-               const struct who *who);
+void feed_open(struct feed *f, struct pat_httpd_req *http, const struct feed_kind *kind,
+               const char *id, const struct who *who);
+/* A switch_news_fn: the feed is the arg. */
+void feed_news(const char *id, void *arg);
 
 /* openapi.json: what they are, as an OpenAPI 3.1 document. */
 extern const char openapi_json[];
