@@ -24,6 +24,7 @@ const own: Place[] = [
 const admins: Place[] = [
   { path: "/admin/users", label: "Users", icon: "☰" },
   { path: "/admin/switches", label: "Switches", icon: "⇄" },
+  { path: "/admin/rollouts", label: "Rollouts", icon: "⇶" },
   { path: "/admin/health", label: "Health", icon: "♥" },
 ];
 

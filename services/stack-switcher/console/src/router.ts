@@ -26,6 +26,8 @@ const entries: Entry[] = [
   entry("/admin/users", "users", () => import("./pages/users"), true),
   entry("/admin/users/{id}", "user", () => import("./pages/user"), true),
   entry("/admin/switches", "switches", () => import("./pages/switches"), true),
+  entry("/admin/rollouts", "rollouts", () => import("./pages/rollouts"), true),
+  entry("/admin/rollouts/{id}", "rollout", () => import("./pages/rollout"), true),
   entry("/admin/health", "health", () => import("./pages/health"), true),
 ];
 

@@ -68,17 +68,17 @@ export interface Switch {
 }
 
 /**
- * Follows a switch until it is over or the signal is aborted. Server-sent events read by fetch: the browser's own
- * EventSource cannot carry the token. A connection that breaks is made again; each event is a whole picture.
+ * Follows a switch, or a rollout, until it is over or the signal is aborted. Server-sent events read by fetch: the browser's
+ * own EventSource cannot carry the token. A connection that breaks is made again; each event is a whole picture.
  */
-export async function follow(id: string, seen: (s: Switch) => void, signal: AbortSignal): Promise<void> {
+export async function follow<T extends { finished_at: string | null }>(path: string, seen: (now: T) => void, signal: AbortSignal): Promise<void> {
   let over = false;
 
   while (!over && !signal.aborted) {
     try {
-      over = await read(id, (s) => {
-        seen(s);
-        over = !!s.finished_at;
+      over = await read<T>(path, (now) => {
+        seen(now);
+        over = !!now.finished_at;
       }, signal);
     } catch (e) {
       if (e instanceof ApiError && e.status < 500) throw e;
@@ -87,18 +87,18 @@ export async function follow(id: string, seen: (s: Switch) => void, signal: Abor
   }
 }
 
-async function read(id: string, seen: (s: Switch) => void, signal: AbortSignal): Promise<boolean> {
-  const answer = await fetch(`/v1/switches/${id}/events`, { signal, headers: { Authorization: `Bearer ${session.token}` } });
-  let text = "", last: Switch | null = null;
+async function read<T extends { finished_at: string | null }>(path: string, seen: (now: T) => void, signal: AbortSignal): Promise<boolean> {
+  const answer = await fetch(`${path}/events`, { signal, headers: { Authorization: `Bearer ${session.token}` } });
+  let text = "", last: T | null = null;
 
-  if (!answer.ok || !answer.body) throw new ApiError(answer.status, "stream", "The switch cannot be followed.", null);
+  if (!answer.ok || !answer.body) throw new ApiError(answer.status, "stream", "It cannot be followed.", null);
   for (const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
     const { value, done } = await reader.read();
     if (done) return !!last?.finished_at;
     text += value;
     for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
       const data = /^data: (.*)$/m.exec(text.slice(0, end));
-      if (data) seen((last = JSON.parse(data[1])));
+      if (data) seen((last = JSON.parse(data[1]) as T));
     }
   }
 }

@@ -72,7 +72,7 @@ export class SwitchPanel extends Page {
     this.following = new AbortController();
     this.current = s;
     const { signal } = this.following;
-    void this.attempt(() => follow(s.id, (now) => this.seen(now), signal));
+    void this.attempt(() => follow<Switch>(`/v1/switches/${s.id}`, (now) => this.seen(now), signal));
   }
 
   private seen(s: Switch): void {
