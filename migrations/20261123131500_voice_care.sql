@@ -425,8 +425,8 @@ begin
 end
 $fn$;
 
--- Look for this agent's voice, soon: a call could not speak with it.
-create or replace function patchbay.voice_doubt(p_config uuid, p_voice text, p_why text) returns integer
+-- Look for the voices of this user's agents, soon: a call could not speak with one; or for p_voice.
+create or replace function patchbay.voice_doubt(p_user uuid, p_voice text, p_why text) returns integer
     language plpgsql set search_path = pg_catalog, pg_temp as $fn$
 declare
     n integer;
@@ -434,7 +434,7 @@ begin
     insert into patchbay.voice_checks as k (voice_id, due_at, why)
     select distinct x.voice, now(), p_why from (
         select patchbay.eleven_voice(c.voice_id) as voice from public.agent_configs c
-        where c.id = p_config and c.active_voice_stack = 'livekit'
+        where c.user_id = p_user and c.active_voice_stack = 'livekit'
         union all select patchbay.eleven_voice(p_voice)
     ) x where x.voice is not null
     on conflict (voice_id) do update set due_at = now(), why = excluded.why, attempts = 0

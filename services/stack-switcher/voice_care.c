@@ -245,9 +245,9 @@ static void on_doubted(int err, const struct pat_db_result *const *results, size
         pat_timer_start(&s->voice_care->timer, SOON_MS);
 }
 
-static void doubt(struct voice_care *c, const char *config, const char *voice, const char *why)
+static void doubt(struct voice_care *c, const char *user, const char *voice, const char *why)
 {
-    const char *params[] = { config, voice, why };
+    const char *params[] = { user, voice, why };
 
     if (pat_db_run1(c->s->d->db, "voice_doubt", "select patchbay.voice_doubt($1::uuid, $2, $3)",
                     params, 3, DB_MS, on_doubted, c->s, NULL))
@@ -257,15 +257,15 @@ static void doubt(struct voice_care *c, const char *config, const char *voice, c
 static void on_failed(const struct pat_msg *m, void *arg)
 {
     PAT_AUTO_JSON j = NULL;
-    const char *config;
+    const char *user;
 
     if (pat_json_parse(&j, m->data, m->len, NULL) ||
         strcmp(pat_json_str_or(j, "data.part", ""), "tts") != 0 ||
         strcmp(pat_json_str_or(j, "data.fault", ""), "voice") != 0)
         return;
-    config = pat_json_str_or(j, "data.agent_config_id", "");
-    if (pat_id_valid(config))
-        doubt(arg, config, NULL, "call");
+    user = pat_json_str_or(j, "data.user_id", "");
+    if (pat_id_valid(user))
+        doubt(arg, user, NULL, "call");
 }
 
 /* The vendor's own word, by webhook; not ours, which stands at the end of a check. */

@@ -92,9 +92,18 @@ static void on_returned(void *arg)
 static void on_provider_failed(const struct provider_failure *f, void *arg)
 {
     struct mouth *m = arg;
+    struct unheard *u = &m->unheard;
 
-    if (m->ev && m->ev->provider_failed)
+    if (m->ev && m->ev->provider_failed) {
         m->ev->provider_failed(f, m->arg);
+        return;
+    }
+    u->there = true;
+    u->f = *f;
+    pat_strcpy(u->model, sizeof u->model, f->model ? f->model : "");
+    pat_strcpy(u->detail, sizeof u->detail, f->detail ? f->detail : "");
+    u->f.model = u->model;
+    u->f.detail = u->detail;
 }
 
 static const struct tts_events tts_events = {
@@ -155,6 +164,10 @@ void mouth_listen(struct mouth *m, const struct mouth_events *ev, void *arg)
 {
     m->ev = ev;
     m->arg = arg;
+    if (ev && ev->provider_failed && m->unheard.there) {
+        m->unheard.there = false;
+        ev->provider_failed(&m->unheard.f, arg);
+    }
 }
 
 char *mouth_key(const struct mouth *m, const char *text)

@@ -41,7 +41,8 @@ struct mouth_opts {
 
 int mouth_new(struct mouth **out, const struct mouth_opts *o) PAT_MUST_CHECK;
 void mouth_free(struct mouth *m);
-/* NULL: nobody for now. */
+/* NULL: nobody for now. A provider that failed while nobody asked for provider_failed is told of
+ * before this returns. */
 void mouth_listen(struct mouth *m, const struct mouth_events *ev, void *arg);
 
 /* A phrase that was said before in this very voice: a reference of yours, or NULL. */

@@ -33,6 +33,13 @@ struct line {
     char text[];
 };
 
+/* A voice may fail while the phone still rings: who listens later is told then. */
+struct unheard {
+    bool there;
+    struct provider_failure f; /* model and detail are those below */
+    char model[64], detail[200];
+};
+
 struct mouth {
     struct tts *tts;
     struct phrases *phrases;
@@ -45,6 +52,7 @@ struct mouth {
     uint32_t last_id;
     struct keep keep;
     bool substituted, any_voice;
+    struct unheard unheard; /* the last one */
     char *scope;
     struct pat_loop *loop;
     struct pat_task task; /* the queue moves on */

@@ -74,7 +74,7 @@ export class Player extends Page {
     return html`<button type="button" class="button play" data-state=${this.state || "quiet"} ?disabled=${this.disabled || this.state === "loading"}
         @click=${() => (playing ? this.stop() : void this.play())}>
         <span aria-hidden="true">${playing ? "■" : "▶"}</span>
-        ${playing ? "Stop" : this.label}<span class="unseen"> ${this.what}</span></button>
+        ${playing ? "Stop" : this.label}${playing ? nothing : html`<span class="unseen"> ${this.what}</span>`}</button>
       ${this.timed && playing
         ? html`<progress max="1" .value=${this.length ? this.at / this.length : 0} aria-label="Played"></progress>
             <span class="timer">${duration(this.at * 1000)} / ${duration(this.length * 1000)}</span>`
