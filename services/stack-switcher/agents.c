@@ -63,7 +63,8 @@ static const char update_sql[] =
 
 struct change {
     struct pat_httpd_req *http;
-    int64_t version; /* that of If-Match; -1: none */
+    char text[DOOR_VERSION_MAX];
+    const char *version; /* that of If-Match; NULL: any */
 };
 
 static void refuse(struct change *c, const struct pat_db_result *now)
@@ -73,9 +74,8 @@ static void refuse(struct change *c, const struct pat_db_result *now)
 
     if (!text || pat_json_parse(&agent, text, strlen(text), NULL))
         pat_httpd_reply_error(c->http, PAT_ENOENT, NULL, "no such thing");
-    else if (c->version >= 0 && pat_json_int_or(agent, "version", 0) != c->version)
-        pat_httpd_reply_error(c->http, PAT_ESTALE, "If-Match",
-                              "somebody else has changed the agent meanwhile");
+    else if (c->version && pat_json_int_or(agent, "version", 0) != strtoll(c->version, NULL, 10))
+        door_stale(c->http);
     else
         pat_httpd_reply_error(c->http, PAT_EINVAL, "voice_id", "no voice of this user");
 }
@@ -100,22 +100,6 @@ static void on_changed(int err, const struct pat_db_result *const *results, size
     free(c);
 }
 
-static int read_version(struct pat_httpd_req *http, int64_t *out)
-{
-    const char *text = pat_httpd_header(http, "if-match");
-    char *end;
-
-    *out = -1;
-    if (!text)
-        return PAT_OK;
-    text += *text == '"';
-    *out = strtoll(text, &end, 10);
-    if (end != text && *out >= 0 && (!*end || !strcmp(end, "\"")))
-        return PAT_OK;
-    pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "the version that was read");
-    return PAT_EINVAL;
-}
-
 /* On failure it has replied. */
 static int read_changes(struct pat_httpd_req *http, struct pat_json **out)
 {
@@ -138,15 +122,13 @@ static int read_changes(struct pat_httpd_req *http, struct pat_json **out)
 static int run_change(struct switcher *s, struct change *c, const struct who *who, const char *user,
                       const char *changes)
 {
-    char version[24];
     const char *params[] = { *who->user ? who->user : NULL, who->admin ? "true" : "false", user,
-                             changes, c->version < 0 ? NULL : version };
+                             changes, c->version };
     const struct pat_db_stmt stmts[] = {
         { "agent_change", update_sql, 5, params },
         { "agent_of", agent_sql, 3, params },
     };
 
-    (void)snprintf(version, sizeof version, "%lld", (long long)c->version);
     return pat_db_run(s->d->db, stmts, 2, DB_MS, on_changed, c, NULL);
 }
 
@@ -156,16 +138,20 @@ static void on_change(struct pat_httpd_req *http, void *arg)
     struct change *c;
     struct who who;
     const char *user;
-    int64_t version;
+    char version[DOOR_VERSION_MAX] = "";
+    const char *match;
     char *text;
 
-    if (door_who(&who, arg, http) || !(user = door_id(http)) || read_version(http, &version) ||
-        door_json(http) || read_changes(http, &changes))
+    if (door_who(&who, arg, http) || !(user = door_id(http)) ||
+        door_match(http, false, version, &match) || door_json(http) || read_changes(http, &changes))
         return;
-    c = malloc(sizeof *c);
+    c = calloc(1, sizeof *c);
     text = pat_json_print(changes);
-    if (c)
-        *c = (struct change){ http, version };
+    if (c) {
+        c->http = http;
+        memcpy(c->text, version, sizeof version);
+        c->version = match ? c->text : NULL;
+    }
     if (!c || !text || run_change(arg, c, &who, user, text)) {
         free(c);
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");

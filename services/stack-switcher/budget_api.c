@@ -49,10 +49,10 @@ static void on_put(struct pat_httpd_req *http, void *arg)
         "patchbay.put_budget($3::uuid, $4::bigint, $5::jsonb, $6::jsonb)", "$6", "budget.set");
     struct who who;
     const char *id, *version, *body;
-    char text[24], *by;
+    char text[DOOR_VERSION_MAX], *by;
 
-    if (door_who(&who, arg, http) || !(id = door_id(http)) || verdict_match(http, text, &version) ||
-        door_json(http) || !(body = read_budget(http)))
+    if (door_who(&who, arg, http) || !(id = door_id(http)) ||
+        door_match(http, true, text, &version) || door_json(http) || !(body = read_budget(http)))
         return;
     by = verdict_by(&who, http);
     if (by)

@@ -111,6 +111,42 @@ const char *door_id(struct pat_httpd_req *http)
     return NULL;
 }
 
+static int refuse_match(struct pat_httpd_req *http, int status, const char *code,
+                        const char *detail)
+{
+    pat_httpd_reply_problem(
+        http, &(struct pat_httpd_problem){
+                  .status = status, .code = code, .field = "If-Match", .detail = detail });
+    return PAT_EINVAL;
+}
+
+void door_stale(struct pat_httpd_req *http)
+{
+    (void)refuse_match(http, 412, "stale", "somebody has changed it meanwhile: read it again");
+}
+
+int door_match(struct pat_httpd_req *http, bool needed, char text[DOOR_VERSION_MAX],
+               const char **version)
+{
+    const char *match = pat_httpd_header(http, "if-match");
+    size_t digits;
+
+    *version = NULL;
+    if (!match && needed)
+        return refuse_match(http, 428, "invalid",
+                            "say which version this replaces: the ETag, or *");
+    if (!match || !strcmp(match, "*"))
+        return PAT_OK;
+    match += *match == '"';
+    digits = strspn(match, "0123456789");
+    if (!digits || digits > 18 || (match[digits] && strcmp(match + digits, "\"")))
+        return refuse_match(http, 400, "invalid", "must be an ETag of this");
+    memcpy(text, match, digits);
+    text[digits] = 0;
+    *version = text;
+    return PAT_OK;
+}
+
 int door_page(struct page *out, struct pat_httpd_req *http, const char *cursor)
 {
     const char *field, *what;

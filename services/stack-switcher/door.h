@@ -11,6 +11,8 @@
 #include "switcher.h"
 #include "who.h"
 
+enum { DOOR_VERSION_MAX = 24 };
+
 /* By its token, which must be good; counted (limit.h), and its answer is not to be stored by
  * anybody. */
 int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http) PAT_MUST_CHECK;
@@ -19,6 +21,11 @@ int door_limit(struct switcher *s, struct pat_httpd_req *http, enum limit_kind k
                const char *who) PAT_MUST_CHECK;
 /* The {id} in its path, a UUID; or NULL. */
 const char *door_id(struct pat_httpd_req *http);
+/* If-Match: "7", or * for any (*version NULL), as nothing is where it is not needed: else 428. */
+int door_match(struct pat_httpd_req *http, bool needed, char text[DOOR_VERSION_MAX],
+               const char **version) PAT_MUST_CHECK;
+/* 412: it is another version by now. */
+void door_stale(struct pat_httpd_req *http);
 /* Of a list: `limit`, and the cursor by its name ("before", "after"). */
 int door_page(struct page *out, struct pat_httpd_req *http, const char *cursor) PAT_MUST_CHECK;
 /* A body has to be JSON by its Content-Type, if it has one: else 415. */

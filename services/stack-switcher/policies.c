@@ -21,14 +21,6 @@ struct visit {
     int64_t started_us;
 };
 
-static void reply_match(struct pat_httpd_req *http, int status, const char *code,
-                        const char *detail)
-{
-    pat_httpd_reply_problem(
-        http, &(struct pat_httpd_problem){
-                  .status = status, .code = code, .field = "If-Match", .detail = detail });
-}
-
 static void reply_policies(struct pat_httpd_req *http, const struct pat_json *policies)
 {
     char etag[32];
@@ -50,7 +42,7 @@ static int reply_row(struct pat_httpd_req *http, const char *text)
     if (policies)
         reply_policies(http, policies);
     else
-        reply_match(http, 412, "stale", "somebody has changed them meanwhile: read them again");
+        door_stale(http);
     return PAT_OK;
 }
 
@@ -107,31 +99,6 @@ static void on_get(struct pat_httpd_req *http, void *arg)
 
 /* ------------------------------------------------------------------ writing */
 
-/* If-Match: "7" or *. False: it has replied. *version: NULL for any. */
-static bool read_match(struct pat_httpd_req *http, bool needed, char text[24], const char **version)
-{
-    const char *match = pat_httpd_header(http, "if-match");
-    size_t digits;
-
-    *version = NULL;
-    if (!match && needed) {
-        reply_match(http, 428, "invalid", "say which version this replaces: the ETag, or *");
-        return false;
-    }
-    if (!match || !strcmp(match, "*"))
-        return true;
-    match += *match == '"';
-    digits = strspn(match, "0123456789");
-    if (!digits || digits > 18 || (match[digits] && strcmp(match + digits, "\""))) {
-        pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "must be an ETag of these policies");
-        return false;
-    }
-    memcpy(text, match, digits);
-    text[digits] = 0;
-    *version = text;
-    return true;
-}
-
 static void write_policies(struct switcher *s, struct pat_httpd_req *http, bool replace)
 {
     static const char sql[] =
@@ -139,13 +106,13 @@ static void write_policies(struct switcher *s, struct pat_httpd_req *http, bool 
         "from public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
     struct who who;
     struct pat_json_err why;
-    char text[24];
+    char text[DOOR_VERSION_MAX];
     const char *id, *version, *body;
     PAT_AUTO_JSON doc = NULL;
     size_t len;
 
     if (door_who(&who, s, http) || !(id = door_id(http)) ||
-        !read_match(http, replace, text, &version) || door_json(http))
+        door_match(http, replace, text, &version) || door_json(http))
         return;
     body = pat_httpd_body(http, &len);
     if (pat_json_parse(&doc, body, len, &why) || policies_check(doc, &why)) {

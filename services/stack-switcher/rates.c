@@ -60,10 +60,10 @@ static void on_patch(struct pat_httpd_req *http, void *arg)
         "patchbay.rate_change($3::uuid, $4::bigint, $5::jsonb, $6::jsonb)", "$6", "rate.change");
     struct who who;
     const char *id, *body, *version;
-    char text[24];
+    char text[DOOR_VERSION_MAX];
 
     if (!door_who(&who, arg, http) && (id = door_id(http)) &&
-        !verdict_match(http, text, &version) && (body = read_rate(http, false)))
+        !door_match(http, true, text, &version) && (body = read_rate(http, false)))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_change", .sql = sql, .params = { id, version, body }, .n = 3 });
@@ -75,9 +75,10 @@ static void on_delete(struct pat_httpd_req *http, void *arg)
         "patchbay.rate_drop($3::uuid, $4::bigint, $5::jsonb)", "$5", "rate.drop");
     struct who who;
     const char *id, *version;
-    char text[24];
+    char text[DOOR_VERSION_MAX];
 
-    if (!door_who(&who, arg, http) && (id = door_id(http)) && !verdict_match(http, text, &version))
+    if (!door_who(&who, arg, http) && (id = door_id(http)) &&
+        !door_match(http, true, text, &version))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_drop", .sql = sql, .params = { id, version }, .n = 2 });

@@ -113,36 +113,3 @@ char *verdict_by(const struct who *who, struct pat_httpd_req *http)
     pat_json_set_str(p, "why", *why && pat_utf8_valid(why, strlen(why)) ? why : NULL);
     return pat_json_print(p);
 }
-
-static int no_match(struct pat_httpd_req *http)
-{
-    pat_httpd_reply_problem(
-        http,
-        &(struct pat_httpd_problem){ .status = 428,
-                                     .code = "invalid",
-                                     .field = "If-Match",
-                                     .detail = "say which version this replaces: the ETag, or *" });
-    return PAT_EINVAL;
-}
-
-int verdict_match(struct pat_httpd_req *http, char text[24], const char **version)
-{
-    const char *match = pat_httpd_header(http, "if-match");
-    size_t digits;
-
-    *version = NULL;
-    if (!match)
-        return no_match(http);
-    if (!strcmp(match, "*"))
-        return PAT_OK;
-    match += *match == '"';
-    digits = strspn(match, "0123456789");
-    if (!digits || digits > 18 || (match[digits] && strcmp(match + digits, "\""))) {
-        pat_httpd_reply_error(http, PAT_EINVAL, "If-Match", "must be an ETag of this");
-        return PAT_EINVAL;
-    }
-    memcpy(text, match, digits);
-    text[digits] = 0;
-    *version = text;
-    return PAT_OK;
-}

@@ -32,7 +32,4 @@ void verdict_ask(struct switcher *s, struct pat_httpd_req *http, const struct wh
 /* {"actor", "actor_id", "peer", "why"} as text, for the audit; why comes from the query. Yours. */
 char *verdict_by(const struct who *who, struct pat_httpd_req *http) PAT_MUST_CHECK;
 
-/* If-Match: "7", or * for any (*version NULL). On failure it has replied. */
-int verdict_match(struct pat_httpd_req *http, char text[24], const char **version) PAT_MUST_CHECK;
-
 #endif

@@ -283,7 +283,7 @@ def test_a_change_needs_the_version_it_was_made_on(stack, tokens):
     status, answer = call(stack, "PATCH", path, tokens["leo"], {"temperature": 0.5}, **{"If-Match": f'"{version}"'})
     assert status == 200 and answer["version"] > version and answer["settings"]["temperature"] == 0.5
     status, answer = call(stack, "PATCH", path, tokens["leo"], {"temperature": 0.6}, **{"If-Match": f'"{version}"'})
-    assert (status, answer["error"]["field"]) == (409, "If-Match")
+    assert (status, answer["error"]["field"]) == (412, "If-Match")
     assert float(stack.setting(LEO, "temperature")) == 0.5
 
 
