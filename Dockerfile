@@ -41,7 +41,7 @@ HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["patc
 FROM runtime AS demo
 USER 0
 RUN apt-get update \
- && apt-get install -y --no-install-recommends curl libflite1 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us \
+ && apt-get install -y --no-install-recommends curl libflite1 libmp3lame0 libpocketsphinx3 libsphinxbase3 pocketsphinx-en-us \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/doubles/ /usr/local/bin/
 COPY --chmod=755 deploy/demo/seed /usr/share/patchbay/demo-seed
