@@ -111,7 +111,7 @@ static int routes(struct pat_httpd *httpd, void *arg)
     static int (*const parts[])(struct switcher *) = {
         api_routes,    agents_routes, users_routes,      policies_routes,    rates_routes,
         budget_routes, voices_routes, switch_api_routes, rollout_api_routes, webhooks_routes,
-        health_routes, usage_routes,  console_routes
+        health_routes, usage_routes,  console_routes,    explain_routes
     };
     int err = PAT_OK;
 

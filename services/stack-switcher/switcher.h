@@ -86,6 +86,8 @@ int api_routes(struct switcher *s) PAT_MUST_CHECK;
 /* agents.c, users.c: the same. */
 int agents_routes(struct switcher *s) PAT_MUST_CHECK;
 int users_routes(struct switcher *s) PAT_MUST_CHECK;
+/* explain_api.c: what a router would do, and which version this is. */
+int explain_routes(struct switcher *s) PAT_MUST_CHECK;
 /* console.c: the web pages. */
 int console_routes(struct switcher *s) PAT_MUST_CHECK;
 /* switch_api.c: requests that switch, and those that look. */

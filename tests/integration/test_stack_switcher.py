@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
 import uuid
 from email.message import Message
+from pathlib import Path
 
 import jwt
 import pytest
@@ -255,6 +257,45 @@ def test_who_asks_too_often_is_told_to_wait(stack, slow):
     assert ask("GET", "/v1/me", other)[0] == 200
     # Files are not counted.
     assert all(ask("GET", "/v1/console", None)[0] == 200 for _ in range(5))
+
+
+def ask_why(stack, bearer, **question):
+    return send(stack, "POST", "/v1/explain", bearer, json.dumps(question).encode(), Content_Type="application/json")
+
+
+def test_an_admin_is_told_what_would_happen_to_a_call(stack):
+    admin = token(stack, LEO.id, app_metadata={"role": "admin"})
+    status, _, told = ask_why(stack, admin, to=LEO.number)
+    assert (status, told["user_id"], told["own_stack"]) == (200, str(LEO.id), "livekit") and told["rules"]
+    assert ask_why(stack, admin, to=LEO.number, **{"from": "anonymous"})[2]["from"] is None
+    assert ask_why(stack, admin, to="+15550199999")[2]["serves"] == "not_in_service"
+    for question, field in (({}, "to"), ({"to": "me"}, "to"), ({"to": 5}, "to"), ({"to": LEO.number, "at": "noon"}, "at")):
+        status, _, problem = ask_why(stack, admin, **question)
+        assert (status, problem["field"]) == (400, field)
+    assert ask_why(stack, token(stack, LEO.id), to=LEO.number)[0] == 403
+    assert send(stack, "GET", "/v1/version")[2]["version"]
+
+
+def paths_in_sources() -> set[str]:
+    folder = Path(__file__).parents[2] / "services/stack-switcher"
+    return {"/openapi.json"} | {p for c in folder.glob("*.c") for p in re.findall(r'"(/v1/[^"\s?]+)"', c.read_text())}
+
+
+def methods_served(stack, path: str) -> set[str]:
+    """What the daemon itself says it takes; empty where it serves nothing (a vendor's path, in the sources)."""
+    request = urllib.request.Request(stack.daemons["stack-switcher"].url + re.sub("[{}]", "", path), method="TRACE")
+    with pytest.raises(urllib.error.HTTPError) as e:
+        urllib.request.urlopen(request, timeout=10)
+    return set(e.value.headers.get("Allow", "").lower().split(", ")) - {"options", ""}
+
+
+def test_every_route_is_described_and_every_description_has_its_route(stack):
+    described = {path: set(methods) for path, methods in Description(stack.daemons["stack-switcher"].url).api["paths"].items()}
+    served = {path: methods for path in paths_in_sources() | set(described) if (methods := methods_served(stack, path))}
+    assert served.keys() == described.keys()
+    for path, methods in served.items():
+        fits = [m for p, m in described.items() if re.fullmatch(re.sub(r"\{[^/]*\}", "[^/]+", p), path)]
+        assert methods == set().union(*fits), path
 
 
 def test_postgres_away_is_said_and_passes(stack):
