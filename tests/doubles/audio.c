@@ -3,6 +3,7 @@
 
 #include "json.h"
 #include "mp3enc.h"
+#include "ulaw.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,19 +33,6 @@ bool audio_format_parse(struct audio_format *f, const char *name)
     return f->rate != 0;
 }
 
-/* ITU-T G.711 mu-law. */
-static uint8_t ulaw(int16_t sample)
-{
-    int s = sample, sign = s < 0 ? 0x80 : 0, exponent = 7;
-
-    if (s < 0)
-        s = -s;
-    s = s > 32635 ? 32635 + 132 : s + 132;
-    for (int mask = 0x4000; exponent > 0 && !(s & mask); mask >>= 1)
-        exponent--;
-    return (uint8_t) ~(sign | exponent << 4 | (s >> (exponent + 3) & 0x0F));
-}
-
 int audio_bytes(struct pat_buf *out, const struct audio_format *f, const int16_t *pcm, size_t n)
 {
     char *to;
@@ -56,7 +44,7 @@ int audio_bytes(struct pat_buf *out, const struct audio_format *f, const int16_t
         return PAT_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         if (f->ulaw) {
-            to[i] = (char)ulaw(pcm[i]);
+            to[i] = (char)ulaw_of(pcm[i]);
             continue;
         }
         to[2 * i] = (char)(pcm[i] & 0xFF);

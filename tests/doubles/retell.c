@@ -1,7 +1,8 @@
 /* retell.c - the Retell double: registers calls, answers their SIP legs, sends signed webhooks.
  *
  * The SIP side is played over HTTP (sip.h of this folder says how): an INVITE names a registered
- * call, or gets 404. A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
+ * call, or gets 404. Its agent speaks all the time where the INVITE says to what address (media.h).
+ * A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
  * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
@@ -17,6 +18,10 @@
 
 #define WEBHOOK_TIMEOUT_MS 10000
 #define WEBHOOK_REPEATS    3
+
+#define RETELL_SAYS                                                                                \
+    "Hello, this is the assistant. We are open from nine to five on every working day, and on "    \
+    "Saturday from ten in the morning. Please tell me what I can do for you today."
 
 struct webhook {
     struct retell *rt;
@@ -203,6 +208,8 @@ void retell_end(struct retell_call *c, const char *reason)
     if (c->ended)
         return;
     c->ended = true;
+    media_stop(c->spoken);
+    c->spoken = NULL;
     pat_timer_stop(&c->timer);
     pat_strcpy(c->reason, sizeof c->reason, reason);
     pat_json_set_str(c->body, "call_status", c->ongoing ? "ended" : "error");
@@ -228,6 +235,7 @@ static void call_free(struct retell_call *c)
 {
     if (c->waiting)
         pat_httpd_reply(c->waiting, 503, NULL, NULL, 0);
+    media_stop(c->spoken);
     pat_timer_fini(&c->timer);
     pat_json_free(c->body);
     free(c);
@@ -382,6 +390,7 @@ struct ringing {
     struct retell *rt;
     struct pat_httpd_req *r;
     char id[RETELL_ID_MAX];
+    char media[MEDIA_TO_MAX];
 };
 
 static void ringing_drop(void *arg)
@@ -402,6 +411,8 @@ static void answer_leg(void *arg)
         pat_json_set_str(c->body, "call_status", "ongoing");
         pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
         pat_timer_stop(&c->timer);
+        if (*g->media && media_start(&c->spoken, g->rt->voice, g->media))
+            pat_log(PAT_WARN, "retell.no_media", PAT_S("to", g->media));
         if (g->rt->call_ms)
             pat_timer_start(&c->timer, g->rt->call_ms);
         retell_webhook(c, "call_started", NULL, g->rt->shuffle_webhooks ? g->rt->call_ms + 60 : 0);
@@ -434,6 +445,7 @@ static void on_invite(struct pat_httpd_req *r, void *arg)
     }
     *g = (struct ringing){ .rt = rt, .r = r };
     pat_strcpy(g->id, sizeof g->id, user);
+    pat_strcpy(g->media, sizeof g->media, pat_json_str_or(body, "media", ""));
     if (dbl_after(rt->d, rt->answer_ms, answer_leg, ringing_drop, g))
         ringing_drop(g);
 }
@@ -549,13 +561,15 @@ static int start(struct dbl *d)
         { "GET", "/sip/dialog/{dialog}", on_wait },
         { "POST", "/sip/dialog/{dialog}/bye", on_bye },
     };
+    static const struct synth_voice voice = { "slt", 1, 1 };
     struct retell *rt = calloc(1, sizeof *rt);
-    int err = PAT_OK;
+    int err;
 
     if (!rt)
         return PAT_ENOMEM;
     rt->d = d;
     d->state = rt;
+    err = media_desk_new(&rt->voice, d->loop, RETELL_SAYS, &voice);
     for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
         err = pat_httpd_route(d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
     if (!err)
@@ -576,6 +590,7 @@ static void stop(struct dbl *d)
         call_free(c);
     }
     retell_agents_free(rt);
+    media_desk_free(rt->voice);
     free(rt);
 }
 

@@ -8,6 +8,7 @@
 #define DOUBLES_RETELL_H
 
 #include "doubles.h"
+#include "media.h"
 
 #define RETELL_ID_MAX 64
 
@@ -45,6 +46,7 @@ struct retell {
     int64_t recording_ms;  /* a recording's address is good for; 0: there is none */
     size_t recording_bytes;
     bool no_ranges; /* a recording only comes whole */
+    struct media_desk *voice;
 };
 
 struct retell_call {
@@ -55,7 +57,8 @@ struct retell_call {
     struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
     bool ongoing, ended;
     char reason[40];
-    double said_s; /* words so far last until */
+    double said_s;        /* words so far last until */
+    struct media *spoken; /* while the caller's carrier takes sound */
     struct retell_call *next;
 };
 

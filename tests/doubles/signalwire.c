@@ -1,7 +1,8 @@
 /* signalwire.c - the SignalWire double: a carrier that places calls to its customer and does what
  * the answer says.
  *
- *   POST /calls {"from","to"}       a caller dials one of the customer's numbers: 201 {"sid"}
+ *   POST /calls {"from","to","media"?}  a caller dials one of the customer's numbers: 201 {"sid"};
+ *                                   media: he hears at this address (media.h)
  *   GET  /calls                     {"calls":[...]}: also the phones that were rung
  *   GET  /calls/{sid}               {"state","story":[...],"from","to","direction"}
  *   POST /calls/{sid}/hangup        the person at this phone hangs up
@@ -20,6 +21,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* For whatever text a Say has: what counts is that somebody speaks, for as long as it takes. */
+#define SW_SAYS "This is the voice of the telephone company, which reads what it was told to read."
+
 struct sw_call *sw_find(const struct sw *sw, const char *sid)
 {
     for (struct sw_call *c = sw->calls; c; c = c->next)
@@ -32,6 +36,7 @@ static void call_free(struct sw_call *c)
 {
     pat_http_cancel(c->sw->d->http, c->http);
     pat_timer_fini(&c->timer);
+    media_stop(c->said);
     cxml_doc_fini(&c->doc);
     pat_json_free(c->vars);
     pat_json_free(c->story);
@@ -80,6 +85,7 @@ static void on_place(struct pat_httpd_req *r, void *arg)
         pat_httpd_reply_error(r, PAT_ENOMEM, NULL, "out of memory");
         return;
     }
+    pat_strcpy(c->media, sizeof c->media, pat_json_str_or(body, "media", ""));
     sw_form_call(&f, c, "ringing");
     c->swml = sw->swml;
     dbl_reply(r, 201, dbl_obj("sid", c->sid.s));
@@ -219,6 +225,7 @@ static void reset(struct dbl *d)
 
 static int start(struct dbl *d)
 {
+    static const struct synth_voice voice = { "rms", 1, 1 };
     struct sw *sw = calloc(1, sizeof *sw);
     int err;
 
@@ -226,7 +233,9 @@ static int start(struct dbl *d)
         return PAT_ENOMEM;
     sw->d = d;
     d->state = sw;
-    err = pat_httpd_route(d->server, "POST", "/calls", 0, on_place, sw);
+    err = media_desk_new(&sw->voice, d->loop, SW_SAYS, &voice);
+    if (!err)
+        err = pat_httpd_route(d->server, "POST", "/calls", 0, on_place, sw);
     if (!err)
         err = pat_httpd_route(d->server, "GET", "/calls", 0, on_list, sw);
     if (!err)
@@ -251,6 +260,7 @@ static void stop(struct dbl *d)
         call_free(c);
     }
     sw_files_free(sw);
+    media_desk_free(sw->voice);
     free(sw);
 }
 

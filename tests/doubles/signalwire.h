@@ -10,6 +10,7 @@
 
 #include "cxml_read.h"
 #include "doubles.h"
+#include "media.h"
 
 #define SW_URL_MAX 2048
 #define SW_HOSTS   8
@@ -57,6 +58,7 @@ struct sw {
     char mute[64];                   /* callbacks that get lost: "status", "recording", both */
     int media_fails;                 /* so many requests for a file are refused yet */
     struct sw_recording *recordings; /* the newest first */
+    struct media_desk *voice;        /* Say's */
 };
 
 enum sw_state { SW_ASKING, SW_PLAYING, SW_DIALING, SW_BRIDGED, SW_RECORDING, SW_RINGING, SW_ENDED };
@@ -96,6 +98,8 @@ struct sw_call {
     int64_t began_at_ms, ended_at_ms; /* unix */
     bool hung_up;                     /* the caller has */
     bool answered;
+    char media[MEDIA_TO_MAX]; /* where the caller hears; "": nowhere, and Say takes no time */
+    struct media *said;
     int sequence;
     pat_http_id http; /* request under way */
     struct pat_timer timer;

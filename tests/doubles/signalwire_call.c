@@ -1,8 +1,8 @@
 /* signalwire_call.c - a call walks through its document: Dial, Say, Record, Redirect, Pause,
  * Reject, Hangup.
  *
- * The end of the document hangs up. Say takes no time here; a Record lasts until control says what
- * was recorded, or five seconds.
+ * The end of the document hangs up. Say takes no time, but where the caller can hear it; a Record
+ * lasts until control says what was recorded, or five seconds.
  */
 #include "signalwire.h"
 
@@ -14,6 +14,7 @@
 
 #define LEG_MAX_MS (4 * 3600 * 1000LL)
 #define RECORD_MS  300
+#define LETTER_MS  70 /* of what is said */
 
 void sw_note(struct sw_call *c, const char *what, struct pat_json *detail)
 {
@@ -67,6 +68,8 @@ void sw_end(struct sw_call *c, const char *status)
     c->state = SW_ENDED;
     c->ended_at_ms = pat_unix_ms();
     pat_timer_stop(&c->timer);
+    media_stop(c->said);
+    c->said = NULL;
     pat_http_cancel(c->sw->d->http, c->http);
     c->http = 0;
     sw_note(c, "ended", dbl_obj("status", status));
@@ -253,6 +256,8 @@ static int invite(struct sw_call *c, const struct cxml_node *sip, const char *fr
     pat_json_set_str(j, "from", from);
     pat_json_set_str(j, "call_id", c->sid.s);
     pat_json_set_take(j, "headers", sip_headers(sip->text));
+    if (*c->media)
+        pat_json_set_str(j, "media", c->media);
     pat_json_set_str(j, "username", cxml_attr(sip, "username"));
     pat_json_set_str(j, "password", cxml_attr(sip, "password"));
     body = pat_json_print(j);
@@ -449,7 +454,9 @@ void sw_on_timer(void *arg)
         gathered(c);
         return;
     }
-    c->at++; /* a Pause is over */
+    media_stop(c->said);
+    c->said = NULL;
+    c->at++; /* a Pause or a Say is over */
     sw_play(c);
 }
 
@@ -461,6 +468,15 @@ static void play_redirect(struct sw_call *c, const struct cxml_node *n)
 
     sw_form_call(&f, c, "in-progress");
     sw_fetch(c, n->text, &f);
+}
+
+/* True: the caller hears it, and the timer says when it is over. */
+static bool heard(struct sw_call *c, const char *text)
+{
+    if (!*c->media || media_start(&c->said, c->sw->voice, c->media))
+        return false;
+    pat_timer_start(&c->timer, LETTER_MS * (int64_t)strlen(text));
+    return true;
 }
 
 /* False: the verb goes on by itself, later. */
@@ -492,7 +508,7 @@ static bool play_verb(struct sw_call *c, const struct cxml_node *n)
         sw_note(c, !strcmp(n->name, "Say") ? "say" : "play", dbl_obj("text", n->text));
         c->answered = true;
         c->answered_ms = c->answered_ms ? c->answered_ms : pat_now_ms();
-        return true;
+        return !heard(c, n->text);
     }
     return false;
 }
@@ -564,6 +580,8 @@ static bool drop_work(struct sw_call *c)
     bool dialed = c->state == SW_DIALING || (c->state == SW_BRIDGED && !c->parent);
 
     pat_timer_stop(&c->timer);
+    media_stop(c->said);
+    c->said = NULL;
     pat_http_cancel(c->sw->d->http, c->http);
     c->http = 0;
     if (c->state == SW_BRIDGED && *c->dialog)

@@ -91,9 +91,12 @@ static int64_t fragment_ms(const char *url, const char *key, int64_t fallback, i
     return fallback;
 }
 
-static void use_fallback(struct sw_call *c, const char *code, const char *url)
+static void use_fallback(struct sw_call *c, const char *code)
 {
     struct sw_form f = { 0 };
+    char failed[SW_URL_MAX]; /* c->url is the fallback's from now on */
+
+    pat_strcpy(failed, sizeof failed, c->url);
 
     sw_note(c, "error", dbl_obj("code", code));
     if (c->fallback_used || !*c->sw->fallback_url) {
@@ -103,7 +106,7 @@ static void use_fallback(struct sw_call *c, const char *code, const char *url)
     c->fallback_used = true;
     sw_form_call(&f, c, "ringing");
     sw_form_add(&f, "ErrorCode", code);
-    sw_form_add(&f, "ErrorUrl", url);
+    sw_form_add(&f, "ErrorUrl", failed);
     sw_fetch(c, c->sw->fallback_url, &f);
 }
 
@@ -172,14 +175,14 @@ static void on_document(int err, const struct pat_http_res *res, void *arg)
         return;
     }
     if (err || res->status / 100 != 2 || !(c->swml ? is_json(res) : is_xml(res))) {
-        use_fallback(c, "11200", c->url);
+        use_fallback(c, "11200");
         return;
     }
     cxml_doc_fini(&c->doc);
     if (c->swml ? sw_swml_read(&c->doc, res->body, res->len)
                 : cxml_read(&c->doc, res->body, res->len)) {
         sw_note(c, "bad_document", dbl_obj("why", c->doc.why));
-        use_fallback(c, "12100", c->url);
+        use_fallback(c, "12100");
         return;
     }
     c->at = 0;

@@ -2,7 +2,7 @@
  * decisions.
  *
  *   POST <host>/sip/invite {"uri","from","call_id","headers":{"X-..":".."},
- *        "username","password"}
+ *        "username","password","media"?: where the caller hears, see media.h}
  *        answered when the callee answered or refused: {"status":200,"dialog":".."} or
  * {"status":404} GET  <host>/sip/dialog/<dialog>       answered when the callee's side has ended:
  * {"reason":".."} POST <host>/sip/dialog/<dialog>/bye   the caller's side hangs up
