@@ -13,6 +13,7 @@
  * one that is stuck (a stopped server keeps its connections), so the other way is tried as well. A
  * registration that comes twice costs nothing: the one nobody dials ends by itself. */
 #define SECOND_WAY_AFTER_MS 1000
+#define AGAIN_MS            150
 
 struct ask {
     struct router *r;
@@ -21,7 +22,9 @@ struct ask {
     pat_bus_id rpc;   /* under way, or 0 */
     pat_http_id http; /* under way, or 0 */
     bool http_used;
+    bool nobody_else;
     struct pat_timer second_way;
+    struct pat_timer again;
     ask_retell_fn *done;
     void *arg;
 };
@@ -33,8 +36,23 @@ static void ask_free(struct ask *a)
     if (a->http)
         pat_http_cancel(a->r->d->http, a->http);
     pat_timer_fini(&a->second_way);
+    pat_timer_fini(&a->again);
     pat_json_free(a->params);
     free(a);
+}
+
+/* The way failed, not the request: the other one may still bring it. */
+static bool is_the_ways(int err)
+{
+    return err == PAT_EUNAVAIL || err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_ECANCELED;
+}
+
+static bool wait_for_provider(struct ask *a, int err)
+{
+    if (!a->nobody_else || !is_the_ways(err) || pat_now_ms() + AGAIN_MS >= a->deadline_ms)
+        return false;
+    pat_timer_start(&a->again, AGAIN_MS);
+    return true;
 }
 
 static void finish(struct ask *a, int err, const char *retell_call)
@@ -43,16 +61,12 @@ static void finish(struct ask *a, int err, const char *retell_call)
     void *arg = a->arg;
     char id[CALLREF_ID_MAX + 1];
 
+    if (wait_for_provider(a, err))
+        return;
     if (!err && (!retell_call || !*retell_call || !pat_strcpy(id, sizeof id, retell_call)))
         err = PAT_EPROTO;
     ask_free(a);
     done(err, err ? NULL : id, arg);
-}
-
-/* The way failed, not the request: the other one may still bring it. */
-static bool is_the_ways(int err)
-{
-    return err == PAT_EUNAVAIL || err == PAT_ETIMEDOUT || err == PAT_ECONN || err == PAT_ECANCELED;
 }
 
 static void on_http(int err, const struct pat_http_res *res, void *arg)
@@ -136,9 +150,11 @@ static struct pat_json *params_of(const struct callref *c)
 
 static int start(struct ask *a)
 {
-    int err = pat_bus_up(a->r->d->bus) ? pat_rpc_call(a->r->d->bus, "retell", "register_call",
-                                                      a->params, ASK_RETELL_MS, on_rpc, a, &a->rpc)
-                                       : PAT_EUNAVAIL;
+    int64_t left = a->deadline_ms - pat_now_ms();
+    int err = pat_bus_up(a->r->d->bus)
+                  ? pat_rpc_call(a->r->d->bus, "retell", "register_call", a->params,
+                                 left > 1 ? left : 1, on_rpc, a, &a->rpc)
+                  : PAT_EUNAVAIL;
 
     if (err)
         return ask_by_http(a);
@@ -146,7 +162,20 @@ static int start(struct ask *a)
     return PAT_OK;
 }
 
-static int ask(struct router *r, struct pat_json *params_take, ask_retell_fn *done, void *arg)
+static void on_again(void *arg)
+{
+    struct ask *a = arg;
+    int err;
+
+    pat_timer_stop(&a->second_way);
+    a->http_used = false;
+    err = start(a);
+    if (err)
+        finish(a, err, NULL);
+}
+
+static int ask(struct router *r, struct pat_json *params_take, bool nobody_else,
+               ask_retell_fn *done, void *arg)
 {
     struct ask *a = calloc(1, sizeof *a);
     int err;
@@ -158,20 +187,22 @@ static int ask(struct router *r, struct pat_json *params_take, ask_retell_fn *do
     a->r = r;
     a->params = params_take;
     a->deadline_ms = pat_now_ms() + ASK_RETELL_MS;
+    a->nobody_else = nobody_else;
     a->done = done;
     a->arg = arg;
     err = pat_timer_init(&a->second_way, r->d->loop, on_second_way, a);
     if (!err)
+        err = pat_timer_init(&a->again, r->d->loop, on_again, a);
+    if (!err)
         err = start(a);
-    if (err) {
-        ask_free(a);
-        return err;
-    }
-    return PAT_OK;
+    if (!err || wait_for_provider(a, err))
+        return PAT_OK;
+    ask_free(a);
+    return err;
 }
 
 int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
-               ask_retell_fn *done, void *arg)
+               bool nobody_else, ask_retell_fn *done, void *arg)
 {
     struct pat_json *p = params_of(c);
 
@@ -180,15 +211,15 @@ int ask_retell(struct router *r, const struct callref *c, const struct retell_ag
         pat_json_set_int(p, "agent_version", agent->version);
     else
         pat_json_set_null(p, "agent_version");
-    return ask(r, p, done, arg);
+    return ask(r, p, nobody_else, done, arg);
 }
 
 int ask_retell_standby(struct router *r, const struct callref *c, const char *settings,
-                       ask_retell_fn *done, void *arg)
+                       bool nobody_else, ask_retell_fn *done, void *arg)
 {
     struct pat_json *p = params_of(c);
 
     pat_json_set_bool(p, "standby", true);
     pat_json_set_text(p, "settings", settings ? settings : "{}");
-    return ask(r, p, done, arg);
+    return ask(r, p, nobody_else, done, arg);
 }

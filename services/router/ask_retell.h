@@ -1,7 +1,9 @@
 /* ask_retell.h - asks the retell-provider to register a call with Retell.
  *
  * By RPC; when nobody answers there (NATS away or stuck, no provider connected) by the provider's
- * inside HTTP port, within the same deadline.
+ * inside HTTP port, within the same deadline. A provider that neither reaches is being started
+ * again, more often than not: where nobody else could speak with the caller it is asked until the
+ * deadline.
  */
 #ifndef ROUTER_ASK_RETELL_H
 #define ROUTER_ASK_RETELL_H
@@ -15,11 +17,11 @@
 /* Runs once, on the loop. retell_call is borrowed, NULL on error. */
 typedef void ask_retell_fn(int err, const char *retell_call, void *arg);
 int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
-               ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
+               bool nobody_else, ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
 /* With the workspace's standby agent, for a user who has none there: settings (a row of
  * patchbay.agent_settings as JSON, borrowed) become its prompt and greeting. PAT_EUNAVAIL: there is
  * none yet; it is being made. */
 int ask_retell_standby(struct router *r, const struct callref *c, const char *settings,
-                       ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
+                       bool nobody_else, ask_retell_fn *done, void *arg) PAT_MUST_CHECK;
 
 #endif

@@ -1,7 +1,9 @@
 /* fallback.c - the end of the line, when another address of ours failed.
  *
  * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
- * call goes on from there, on the next rung of its ladder. Of a new call nothing is looked up: its
+ * call goes on from there, on the next rung of its ladder. A new call whose router could not be
+ * reached is begun here as it would have been there. Of one whose router answered something the
+ * carrier could not use, or that failed in a way we do not know, nothing is looked up: its
  * reference is rebuilt from the request, and a message is taken, whatever else is broken; when the
  * number is known it finds its user.
  */
@@ -11,6 +13,8 @@
 #include "serve.h"
 
 #include <string.h>
+
+#define VOICE_PATH "/v1/signalwire/voice"
 
 /* True: that of a call under way. */
 static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
@@ -42,6 +46,15 @@ static void go_on(struct router *r, const struct carrier_req *c, const struct ca
     serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
 }
 
+/* The carrier got no answer (its errors 112xx) to its very first question. */
+static bool was_away(const struct carrier_req *c)
+{
+    const char *code = carrier_param(c, "ErrorCode"), *url = carrier_param(c, "ErrorUrl");
+    size_t n = url ? strcspn(url, "?#") : 0, len = strlen(VOICE_PATH);
+
+    return code && !strncmp(code, "112", 3) && n >= len && !strncmp(url + n - len, VOICE_PATH, len);
+}
+
 static void take_message(struct router *r, const struct carrier_req *c, const char *from,
                          const struct route *route)
 {
@@ -65,6 +78,7 @@ static void take_message(struct router *r, const struct carrier_req *c, const ch
 static void on_fallback(struct pat_httpd_req *http, void *arg)
 {
     struct router *r = arg;
+    int64_t started_us = pat_now_us();
     char from[NUMBER_MAX], to[NUMBER_MAX];
     const struct route *route;
     struct carrier_req c;
@@ -78,6 +92,8 @@ static void on_fallback(struct pat_httpd_req *http, void *arg)
     else if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
              !route->active)
         callback_hangup(r, http, c.form);
+    else if (was_away(&c))
+        inbound_begin(r, &c, from, route, started_us);
     else
         take_message(r, &c, from, route);
     carrier_fini(&c);

@@ -37,8 +37,8 @@ static void read_passed_on(char out[NUMBER_MAX], const struct carrier_req *c)
     caller_passed_on(out, sent);
 }
 
-static void begin_call(struct router *r, const struct carrier_req *c, const char *from,
-                       const struct route *route, int64_t started_us)
+void inbound_begin(struct router *r, const struct carrier_req *c, const char *from,
+                   const struct route *route, int64_t started_us)
 {
     struct serve s = { .form = c->form, .is_new = true, .started_us = started_us };
     char known[NUMBER_MAX], passed_on_from[NUMBER_MAX];
@@ -84,7 +84,7 @@ static void on_voice(struct pat_httpd_req *http, void *arg)
         say_and_hang_up(r, http, c.form, "The number you have called is not in service.");
         goto out;
     }
-    begin_call(r, &c, from, route, started_us);
+    inbound_begin(r, &c, from, route, started_us);
 out:
     carrier_fini(&c);
 }

@@ -186,6 +186,7 @@ static void read_served(struct leg *leg, const char *data, size_t len)
         return;
     leg->epoch = pat_json_int_or(j, "epoch", 1);
     leg->over = pat_json_bool_or(j, "over", false);
+    pat_strcpy(leg->agent, sizeof leg->agent, pat_json_str_or(j, "agent", ""));
 }
 
 static void read_end(struct search *s, const char *data, size_t len)

@@ -16,14 +16,15 @@
 struct leg {
     struct callref ref; /* ref.call "" when the call is not known; ref.moves = move.n */
     enum carrier_form form;
-    bool row;               /* Postgres has answered, and knows the call */
-    bool ended;             /* the row says so */
-    bool answered;          /* the row says so: somebody speaks, or spoke, with the caller */
-    int64_t epoch;          /* of the present lease; 0: there is none, or it could not be read */
-    bool over;              /* that one has let the call end */
-    struct move move;       /* the last; n 0: none */
-    uint64_t move_revision; /* of its KV record; 0: there is none */
-    bool kv;                /* KV answered: its record may be replaced by revision */
+    bool row;      /* Postgres has answered, and knows the call */
+    bool ended;    /* the row says so */
+    bool answered; /* the row says so: somebody speaks, or spoke, with the caller */
+    int64_t epoch; /* of the present lease; 0: there is none, or it could not be read */
+    bool over;     /* that one has let the call end */
+    char agent[PAT_ID_LEN + 1]; /* who holds it; "": it was given up, or is not known */
+    struct move move;           /* the last; n 0: none */
+    uint64_t move_revision;     /* of its KV record; 0: there is none */
+    bool kv;                    /* KV answered: its record may be replaced by revision */
     /* Why the agent that served last let the call end; it says so before it does. Of owner caller:
      * it saw the caller's leg leave the room, by whoever's will. NULL: it said nothing. */
     const struct pat_end_reason *end;

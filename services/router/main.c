@@ -11,6 +11,7 @@
 #include "repeat.h"
 #include "routes.h"
 #include "static_doc.h"
+#include "team.h"
 #include "transfer.h"
 #include "voicemail.h"
 #include "watch.h"
@@ -183,6 +184,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = watch_new(&r->watches, r);
     if (!err)
+        err = team_new(&r->team, r);
+    if (!err)
         err = repeat_new(&r->repeats);
     if (!err)
         err = actions_new(&r->actions, r);
@@ -215,6 +218,7 @@ static void stop(struct pat_daemon *d, void *arg)
     actions_free(r->actions);
     guard_free(r->guard);
     budget_free(r->budget);
+    team_free(r->team);
     watch_free(r->watches);
     repeat_free(r->repeats);
     moves_free(r->moves);

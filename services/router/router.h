@@ -78,6 +78,7 @@ struct router {
     struct actions *actions;
     struct moves *moves;
     struct watches *watches;
+    struct team *team; /* LiveKit's agents */
     struct repeats *repeats;
     struct health *health; /* of the stacks */
     struct rehearsals *rehearsals;
@@ -91,6 +92,11 @@ struct router {
 
 /* inbound.c: the carrier asks what to do with a new call. */
 int inbound_routes(struct router *r) PAT_MUST_CHECK;
+/* A new call of a number that is in service, whoever was asked first. Replies. */
+struct carrier_req;
+struct route;
+void inbound_begin(struct router *r, const struct carrier_req *c, const char *from,
+                   const struct route *route, int64_t started_us);
 /* dial.c: how a dialled leg ended. */
 int dial_routes(struct router *r) PAT_MUST_CHECK;
 /* status.c: the carrier tells that a call ended. */

@@ -252,10 +252,21 @@ static void note_step(struct attempt *a)
         ref->tried |= LADDER_TRIED_VOICEMAIL;
 }
 
+/* Behind Retell there is only a message to leave. */
+static bool is_last_stack(const struct attempt *a)
+{
+    struct ladder_in in = a->in.ladder;
+
+    in.tried = a->s.ref.tried;
+    return ladder_next(&in).stack == STACK_NONE;
+}
+
 static void begin_retell(struct attempt *a)
 {
-    int err = a->d.standby ? ask_retell_standby(a->r, &a->s.ref, a->settings, on_registered, a)
-                           : ask_retell(a->r, &a->s.ref, &a->retell_agent, on_registered, a);
+    bool last = is_last_stack(a);
+    int err = a->d.standby
+                  ? ask_retell_standby(a->r, &a->s.ref, a->settings, last, on_registered, a)
+                  : ask_retell(a->r, &a->s.ref, &a->retell_agent, last, on_registered, a);
 
     if (err)
         on_registered(err, NULL, a);

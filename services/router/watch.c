@@ -12,6 +12,7 @@
 #include "rest.h"
 #include "routes.h"
 #include "serve.h"
+#include "team.h"
 #include "transfer.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@
 #define SLACK_MS   1500   /* the carrier's own time-out, and its request, come first */
 #define QUEUED_MAX 100000 /* some 60 MB; a router answers fewer within ten seconds */
 #define SWEEP_ROWS "100"
+#define WHY_LEFT   "agents_lost"
 
 struct watched {
     struct watched *next;
@@ -50,6 +52,7 @@ struct look {
     struct router *r;
     struct callref ref;
     bool swept; /* found in Postgres: ref has only the id */
+    bool left;  /* the same, and somebody had served */
     const char *why;
     struct leg leg;
     struct move move;
@@ -160,21 +163,35 @@ static void on_found(const struct leg *leg, void *arg)
     bool over = leg->ended || (leg->end && !leg->ref.redials);
 
     l->leg = *leg;
-    if (over || !knows(l) || went_on(l) || is_served(leg))
+    if (over || !knows(l) || went_on(l) || (l->left ? !team_has_left(l->r, leg) : is_served(leg)))
         free(l);
     else
         give_up(l);
 }
 
-static void look(struct router *r, const struct callref *ref, const char *why, bool swept)
+static void look_for(const struct look *what)
 {
-    struct look *l = calloc(1, sizeof *l);
+    struct look *l = malloc(sizeof *l);
 
     if (!l)
         return;
-    *l = (struct look){ .r = r, .ref = *ref, .why = why, .swept = swept };
-    if (leg_find_whole(r, ref->call.s, FIND_MS, on_found, l))
+    *l = *what;
+    if (leg_find_whole(l->r, l->ref.call.s, FIND_MS, on_found, l))
         free(l);
+}
+
+static void look(struct router *r, const struct callref *ref, const char *why, bool swept)
+{
+    look_for(&(struct look){ .r = r, .ref = *ref, .why = why, .swept = swept });
+}
+
+void watch_left(struct router *r, const struct pat_id *call)
+{
+    look_for(&(struct look){ .r = r,
+                             .ref = { .call = *call, .stack = STACK_LIVEKIT },
+                             .why = WHY_LEFT,
+                             .swept = true,
+                             .left = true });
 }
 
 /* ------------------------------------------------------------------ queues */
@@ -291,7 +308,12 @@ static const char *why_of(struct pat_httpd_req *http)
 {
     const char *why = pat_httpd_query_param(http, "why");
 
-    return why && !strcmp(why, "no_answer") ? "no_answer" : "no_agent";
+    static const char *const known[] = { "no_answer", WHY_LEFT };
+
+    for (size_t i = 0; why && i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(why, known[i]))
+            return known[i];
+    return "no_agent";
 }
 
 static void on_visit_found(const struct leg *leg, void *arg)

@@ -27,6 +27,9 @@ void watch_dialled(struct router *r, const struct callref *ref);
 /* LiveKit has answered that leg. */
 void watch_answered(struct router *r, const struct callref *ref);
 
+/* Is this call's caller alone (team_has_left)? Then he is fetched back. */
+void watch_left(struct router *r, const struct pat_id *call);
+
 /* /v1/signalwire/next/{call}: a redirected caller asks how to go on. */
 int watch_routes(struct router *r) PAT_MUST_CHECK;
 

@@ -45,6 +45,8 @@ def both_stacks(s) -> None:
     agent = s.sql("select retell_agent_id from public.agent_configs where user_id = %s", RITA.id)[0][0]
     s.sql("update public.agent_configs set stack_config = '{\"livekit\": {}}' where user_id = %s", RITA.id)
     s.sql("update public.agent_configs set retell_agent_id = %s where user_id = %s", agent, LEO.id)
+    for user in (RITA, LEO):
+        wait_ladder(s, user)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,7 @@ class Agents:
 
     def __init__(self, watch):
         self.watch, self.serve, self.prepared = watch, True, []
+        self.name, self.beating = "a", None
 
     async def prepare(self, m):
         call = json.loads(m.data)["call_id"]
@@ -76,8 +79,22 @@ class Agents:
             js = self.watch.connection.jetstream()
             epoch = self.prepared.count(call)
             await (await js.key_value("pat_calls")).put(f"{call}.served", json.dumps(
-                {"agent": "a", "epoch": epoch, "room": f"call_{call}"}).encode())
+                {"agent": self.name, "epoch": epoch, "room": f"call_{call}"}).encode())
         await m.respond(b'{"result": {"room": "r"}}')
+
+    def live(self, name: str) -> None:
+        """It beats from now on, until die()."""
+        async def beat():
+            js = self.watch.connection.jetstream()
+            kv = await js.create_key_value(bucket="pat_agents", ttl=60, storage="memory")
+            while True:
+                await kv.put(name, b'{"calls":0,"free":10,"draining":false}')
+                await asyncio.sleep(0.4)
+        self.name, self.beating = name, asyncio.run_coroutine_threadsafe(beat(), self.watch.loop)
+
+    def die(self) -> None:
+        self.beating.cancel()
+        self.name = "a"  # of whom no router has ever heard
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +311,23 @@ def test_killed_between_the_failure_and_the_redirect(stack, watch, team, room, s
     wait(lambda: len(stack.story(sid, "bridged")) == 2, 60, "the caller is in conversation")
     wait_steps(watch, call, [("livekit", "retell", "stack", "no_agent")])
     assert len(stack.story(sid, "redirected")) == 1
+
+
+def test_all_agents_die_in_mid_call_and_the_caller_is_fetched_back(stack, watch, team, room, form, second, long_calls):
+    """LiveKit keeps the leg up, and nobody is in the room: two routers notice, one redirects."""
+    team.live(f"mortal-{form}")
+    try:
+        sid = stack.place_call(LEO.number)
+        call = call_of(stack, sid)
+        stack.wait_story(sid, "bridged")
+        wait(lambda: call in team.prepared, 20, "it is served")
+        stack.sql("select patchbay.put_call(%s)", json.dumps({"id": call, "state": "answered"}))
+    finally:
+        team.die()
+    wait(lambda: len(stack.story(sid, "bridged")) == 2, 60, "the caller is in conversation")
+    wait_steps(watch, call, [("livekit", "retell", "stack", "agents_lost")])
+    assert len(stack.story(sid, "redirected")) == 1 and not watch.of("call.ended", call)
+    waited(stack, sid, "redirected", f"all agents dead, {form}")
 
 
 # ---------------------------------------------------------------------- a leg dies

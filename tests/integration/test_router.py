@@ -489,6 +489,21 @@ def test_the_fallback_url_takes_a_message(stack, carrier, watch):
     assert carrier.send("GET", url, X_SignalWire_Signature=sign_form(NEW_KEY, url, [])).record()
 
 
+@pytest.mark.parametrize("code", ["11200", "11205"])
+def test_the_fallback_url_begins_a_call_whose_router_was_away(stack, carrier, watch, code):
+    """As that router would have; and asked twice it is one call."""
+    form = carrier.form(LEO.number, ErrorCode=code, ErrorUrl="https://other.example.net/v1/signalwire/voice")
+    d = carrier.post("/v1/signalwire/fallback", form).dial()
+    assert d.host == LIVEKIT_SIP_HOST
+    assert watch.wait_for("call.routed", d.call)["data"]["reasons"] == ["own_stack"]
+    assert carrier.post("/v1/signalwire/fallback", form).dial().call == d.call
+
+
+def test_what_a_router_answered_badly_is_not_asked_again(carrier):
+    form = carrier.form(LEO.number, ErrorCode="12100", ErrorUrl="https://other.example.net/v1/signalwire/voice")
+    assert carrier.post("/v1/signalwire/fallback", form).record()
+
+
 @pytest.mark.parametrize("status", ["ringing", "in-progress", "completed", "failed", "nonsense", None])
 def test_the_status_of_an_unknown_call_is_taken(carrier, status):
     form = carrier.form(LEO.number) | {"CallStatus": status or ""}
