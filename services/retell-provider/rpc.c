@@ -5,6 +5,7 @@
 #include "look.h"
 #include "register.h"
 #include "sync.h"
+#include "web_call.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,7 @@ static const struct {
     { "retell", "verify", on_verify },          { "retell", "retire", on_retire },
     { "retell", "voices", on_voices },          { "retell", "look_call", on_look },
     { "retell", "voices", on_voices },          { "retell", "forget", forget_user },
+    { "retell", "web_call", web_call },         { "retell", "stop_call", web_call_stop },
 };
 
 int rpc_serve(struct provider *p)

@@ -260,9 +260,10 @@ static void on_looked(int err, const struct pat_db_result *const *results, size_
 
 static void look(void *arg)
 {
-    static const char calls[] = "select user_id, id from patchbay.calls where state <> 'ended' "
-                                "and offered_at > now() - make_interval(secs => $1::integer) "
-                                "order by offered_at desc limit 65536";
+    static const char calls[] =
+        "select user_id, id from patchbay.calls where state <> 'ended' "
+        "and carrier <> 'web' and offered_at > now() - make_interval(secs => $1::integer) "
+        "order by offered_at desc limit 65536";
     /* A call that is over costs its begun minutes, one that is not at least what was reserved. */
     static const char spent[] =
         "select f.user_id, sum(case when c.state = 'ended' "

@@ -280,6 +280,7 @@ static void on_sweep(void *arg)
 {
     static const char sql[] =
         "select id from patchbay.calls where state = 'routed' and stack = 'livekit' "
+        "and carrier <> 'web' "
         "and offered_at > now() - interval '2 minutes' "
         "and coalesce(routed_at, offered_at) < now() - $1::bigint * interval '1 millisecond' "
         "order by offered_at limit " SWEEP_ROWS;

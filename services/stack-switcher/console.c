@@ -87,9 +87,10 @@ static void set_policy(const struct switcher *s, struct pat_httpd_req *http)
     (void)pat_buf_addf(
         &policy,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "media-src 'self' blob:; connect-src 'self'%s%s; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'",
+        "media-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "connect-src 'self'%s%s",
         supabase ? " " : "", supabase ? supabase : "");
+    (void)talk_hosts(&s->conf->talk, &policy);
     (void)pat_httpd_set_header(http, "Content-Security-Policy", policy.data);
     (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
     (void)pat_httpd_set_header(http, "Referrer-Policy", "no-referrer");
@@ -135,16 +136,19 @@ static void on_settings(struct pat_httpd_req *http, void *arg)
 {
     const struct switcher *s = arg;
     const struct switcher_conf *conf = s->conf;
-    struct pat_json *j = pat_json_obj();
+    struct pat_json *j = pat_json_obj(), *talk = pat_json_obj();
 
     embed_let(s, http);
     (void)pat_httpd_set_header(http, "Cache-Control", "no-cache");
+    pat_json_set_bool(talk, "livekit", given(conf->talk.livekit_key) != NULL);
+    pat_json_set_bool(talk, "retell", given(conf->talk.retell_url) != NULL);
     pat_json_set_str(j, "product", conf->product);
     pat_json_set_take(j, "badges", badges(conf));
     pat_json_set_str(j, "help_url", given(conf->help_url));
     pat_json_set_str(j, "login_url", given(conf->login_url));
     pat_json_set_str(j, "supabase_url", given(conf->supabase_url));
     pat_json_set_str(j, "supabase_anon_key", given(conf->supabase_anon_key));
+    pat_json_set_take(j, "talk", talk);
     pat_json_set_text(j, "demo_logins", given(conf->demo_logins) ? conf->demo_logins : "[]");
     pat_httpd_reply_json(http, 200, j);
     pat_json_free(j);

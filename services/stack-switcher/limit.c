@@ -110,7 +110,7 @@ bool limits_take(struct limits *l, enum limit_kind kind, const char *who, int64_
 
 const char *limit_name(enum limit_kind kind)
 {
-    static const char *const names[LIMIT_KINDS] = { "reads", "writes", "previews" };
+    static const char *const names[LIMIT_KINDS] = { "reads", "writes", "previews", "talks" };
 
     return names[kind];
 }

@@ -10,7 +10,7 @@
 
 struct limits;
 
-enum limit_kind { LIMIT_READS, LIMIT_WRITES, LIMIT_PREVIEWS, LIMIT_KINDS };
+enum limit_kind { LIMIT_READS, LIMIT_WRITES, LIMIT_PREVIEWS, LIMIT_TALKS, LIMIT_KINDS };
 
 struct limit_state {
     int64_t per_min; /* as many at once, and within a minute after that */

@@ -19,7 +19,7 @@ static void test_limit__refills_with_time(void **state)
     struct limits *l;
 
     (void)state;
-    assert_int_equal(limits_new(&l, (int64_t[]){ 1, 2, 1 }), PAT_OK);
+    assert_int_equal(limits_new(&l, (int64_t[LIMIT_KINDS]){ 1, 2, 1 }), PAT_OK);
     assert_true(take(l, "ada", 1000));
     assert_true(take(l, "ada", 1000));
     assert_false(take(l, "ada", 1000));
@@ -40,7 +40,7 @@ static void test_limit__tells_what_is_left(void **state)
     struct limits *l;
 
     (void)state;
-    assert_int_equal(limits_new(&l, (int64_t[]){ 1, 60, 1 }), PAT_OK);
+    assert_int_equal(limits_new(&l, (int64_t[LIMIT_KINDS]){ 1, 60, 1 }), PAT_OK);
     assert_true(take(l, "ada", 0));
     assert_int_equal(got.per_min, 60);
     assert_int_equal(got.left, 59);
@@ -58,7 +58,7 @@ static void test_limit__reads_and_writes_are_counted_apart(void **state)
     struct limits *l;
 
     (void)state;
-    assert_int_equal(limits_new(&l, (int64_t[]){ 1, 1, 1 }), PAT_OK);
+    assert_int_equal(limits_new(&l, (int64_t[LIMIT_KINDS]){ 1, 1, 1 }), PAT_OK);
     assert_true(take(l, "ada", 0));
     assert_false(take(l, "ada", 0));
     assert_true(limits_take(l, LIMIT_READS, "ada", 0, &got));
@@ -72,7 +72,7 @@ static void test_limit__forgets_who_was_quiet_longest(void **state)
     char who[24];
 
     (void)state;
-    assert_int_equal(limits_new(&l, (int64_t[]){ 1, 1, 1 }), PAT_OK);
+    assert_int_equal(limits_new(&l, (int64_t[LIMIT_KINDS]){ 1, 1, 1 }), PAT_OK);
     assert_true(take(l, "first", 0));
     for (int i = 0; i < 4095; i++) {
         snprintf(who, sizeof who, "%d", i);

@@ -4,6 +4,7 @@
 #include "policies.h"
 #include "rates.h"
 #include "switcher.h"
+#include "talk.h"
 #include "usage.h"
 #include "voices.h"
 #include "webhooks.h"
@@ -44,10 +45,21 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_LATENCY_SLOWER_PERCENT", PAT_CONF_INT, slower_percent, "20",
         "LiveKit is told to be slower when its answers come later than Retell's by this much",
         .min = 1, .max = 1000),
+    ROW("PAT_LIVEKIT_API_KEY", PAT_CONF_STR, talk.livekit_key, "",
+        "for calls from a browser; without it there are none on LiveKit"),
+    ROW("PAT_LIVEKIT_API_SECRET", PAT_CONF_SECRET, talk.livekit_secret, "",
+        "signs a browser's token"),
+    ROW("PAT_LIVEKIT_PUBLIC_URL", PAT_CONF_URL, talk.livekit_public_url, "",
+        "LiveKit as browsers reach it; empty: PAT_LIVEKIT_URL", .arg = "ws,wss,http,https"),
+    ROW("PAT_LIVEKIT_URL", PAT_CONF_URL, talk.livekit_url, "ws://127.0.0.1:7880",
+        "LiveKit as we reach it", .arg = "ws,wss,http,https"),
     ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "",
         "speaks previews of OpenAI's voices; without it there are none"),
     ROW("PAT_OPENAI_URL", PAT_CONF_URL, openai_url, "https://api.openai.com/v1",
         "OpenAI's API, or one that is alike", .arg = "http,https"),
+    ROW("PAT_RETELL_WEB_URL", PAT_CONF_URL, talk.retell_url,
+        "wss://retell-ai-4ihahnq7.livekit.cloud", "where Retell's calls from a browser are",
+        .arg = "ws,wss,http,https"),
     ROW("PAT_ROLLOUT_JUDGE", PAT_CONF_MS, judge_ms, "10s",
         "how often a rollout's gates are measured while it waits for them", .min = 50,
         .max = 600000),
@@ -104,14 +116,23 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_SWITCH_WINDOW", PAT_CONF_MS, saga.window_ms, "24h",
         "the old agent is kept this long, and one request goes back to it", .min = 0,
         .max = 90 * DAY_MS),
+    ROW("PAT_TALK_JOIN", PAT_CONF_MS, talk.join_ms, "60s",
+        "a browser that has asked for a call comes within this", .min = 1000, .max = 600000),
+    ROW("PAT_TALK_MAX", PAT_CONF_MS, talk.max_ms, "10m", "of a call from a browser", .min = 15000,
+        .max = 2 * 3600 * 1000),
+    ROW("PAT_TALK_PER_DAY", PAT_CONF_MS, talk.day_ms, "1h",
+        "calls from a browser to a user's agent in 24 hours, together", .min = 0, .max = DAY_MS),
+    ROW("PAT_TALK_PER_MIN", PAT_CONF_INT, talk.per_min, "6",
+        "calls from a browser one person may begin within a minute, at each replica", .min = 1,
+        .max = 100000),
 };
 
 static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(struct switcher *) = {
-        api_routes,    agents_routes, users_routes,      policies_routes,    rates_routes,
-        budget_routes, voices_routes, switch_api_routes, rollout_api_routes, webhooks_routes,
-        health_routes, usage_routes,  console_routes,    explain_routes
+        api_routes,      agents_routes, users_routes,      policies_routes,    rates_routes,
+        budget_routes,   voices_routes, switch_api_routes, rollout_api_routes, talk_routes,
+        webhooks_routes, health_routes, usage_routes,      console_routes,     explain_routes
     };
     int err = PAT_OK;
 
@@ -162,9 +183,12 @@ static int start(struct pat_daemon *d, void *arg)
         err = limits_new(&s->limits,
                          (int64_t[LIMIT_KINDS]){ [LIMIT_READS] = s->conf->reads_per_min,
                                                  [LIMIT_WRITES] = s->conf->writes_per_min,
-                                                 [LIMIT_PREVIEWS] = s->conf->previews_per_min });
+                                                 [LIMIT_PREVIEWS] = s->conf->previews_per_min,
+                                                 [LIMIT_TALKS] = s->conf->talk.per_min });
     if (!err)
         err = feed_new(&s->feed, s);
+    if (!err)
+        err = talk_new(&s->talk, s);
     if (!err)
         err = switch_rpc_serve(s);
     if (!err)
@@ -209,6 +233,7 @@ static void stop(struct pat_daemon *d, void *arg)
     struct switcher *s = arg;
 
     (void)d;
+    talk_free(s->talk);
     voice_care_free(s->voice_care);
     s->voice_care = NULL;
     voices_free(s->voices);

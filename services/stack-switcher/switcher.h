@@ -10,6 +10,7 @@
 
 #include "rollout.h"
 #include "switch.h"
+#include "talk.h"
 
 struct switcher_conf {
     int64_t health_goal; /* of 100,000 calls */
@@ -44,6 +45,7 @@ struct switcher_conf {
     int64_t writes_per_min;
     int64_t judge_ms; /* a rollout's gates are measured this often */
     struct switch_conf saga;
+    struct talk_conf talk;
 };
 
 struct webhooks;
@@ -76,6 +78,7 @@ struct switcher {
     struct voice_care *voice_care;
     int previews; /* under way */
     struct pat_counter *previews_spoken;
+    struct talk *talk;
     struct vendor_ask *vendor;     /* requests under way (voice_vendor.c) */
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */

@@ -6,7 +6,7 @@
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
  * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
- * no_ranges.
+ * no_ranges, web_key, web_secret (retell_web.c).
  */
 #include "retell.h"
 
@@ -228,7 +228,40 @@ static void on_call_timer(void *arg)
 {
     struct retell_call *c = arg;
 
-    retell_end(c, c->ongoing ? "agent_hangup" : "registered_call_timeout");
+    retell_end(c, c->web       ? c->ongoing ? "max_duration_reached" : "error_user_not_joined"
+                  : c->ongoing ? "agent_hangup"
+                               : "registered_call_timeout");
+}
+
+void retell_begin(struct retell_call *c, int64_t longest_ms)
+{
+    c->ongoing = true;
+    pat_json_set_str(c->body, "call_status", "ongoing");
+    pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
+    pat_timer_stop(&c->timer);
+    if (longest_ms)
+        pat_timer_start(&c->timer, longest_ms);
+    retell_webhook(c, "call_started", NULL, c->rt->shuffle_webhooks ? longest_ms + 60 : 0);
+}
+
+struct retell_call *retell_call_new(struct retell *rt, struct pat_json *body, int64_t wait_ms)
+{
+    struct retell_call *c = calloc(1, sizeof *c);
+
+    if (!c || pat_timer_init(&c->timer, rt->d->loop, on_call_timer, c)) {
+        free(c);
+        pat_json_free(body);
+        return NULL;
+    }
+    c->rt = rt;
+    c->body = body;
+    retell_new_id(c->id, "call_");
+    pat_json_set_str(body, "call_id", c->id);
+    pat_json_set_str(body, "call_status", "registered");
+    c->next = rt->calls;
+    rt->calls = c;
+    pat_timer_start(&c->timer, wait_ms);
+    return c;
 }
 
 static void call_free(struct retell_call *c)
@@ -243,15 +276,13 @@ static void call_free(struct retell_call *c)
 
 /* ------------------------------------------------------------------ API */
 
-static struct pat_json *call_body(const struct retell_call *c, const struct pat_json *req)
+static struct pat_json *call_body(const struct pat_json *req)
 {
     static const char *const copied[] = { "agent_id",    "agent_version",
                                           "from_number", "to_number",
                                           "metadata",    "retell_llm_dynamic_variables" };
     struct pat_json *j = dbl_obj("call_type", "phone_call");
 
-    pat_json_set_str(j, "call_id", c->id);
-    pat_json_set_str(j, "call_status", "registered");
     pat_json_set_str(j, "direction", pat_json_str_or(req, "direction", "inbound"));
     pat_json_set_int(j, "agent_version", 0);
     for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++) {
@@ -281,22 +312,14 @@ static void registering_drop(void *arg)
 static void register_now(void *arg)
 {
     struct registering *g = arg;
-    struct retell_call *c = calloc(1, sizeof *c);
-    struct pat_json *entry = pat_json_obj();
+    struct retell_call *c = retell_call_new(g->rt, call_body(g->req), g->rt->register_ms);
+    struct pat_json *entry;
 
-    if (!c || pat_timer_init(&c->timer, g->rt->d->loop, on_call_timer, c)) {
-        free(c);
-        pat_json_free(entry);
+    if (!c) {
         registering_drop(g);
         return;
     }
-    c->rt = g->rt;
-    retell_new_id(c->id, "call_");
-    c->body = call_body(c, g->req);
-    c->next = g->rt->calls;
-    g->rt->calls = c;
-    pat_timer_start(&c->timer, g->rt->register_ms);
-    pat_json_set_str(entry, "call_id", c->id);
+    entry = dbl_obj("call_id", c->id);
     pat_json_set_take(entry, "request", pat_json_dup(g->req));
     dbl_log(g->rt->d, "registered", entry);
     pat_httpd_reply_json(g->r, 201, c->body);
@@ -407,15 +430,9 @@ static void answer_leg(void *arg)
     struct retell_call *c = retell_call(g->rt, g->id);
 
     if (c && !c->ended && !c->ongoing) {
-        c->ongoing = true;
-        pat_json_set_str(c->body, "call_status", "ongoing");
-        pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
-        pat_timer_stop(&c->timer);
         if (*g->media && media_start(&c->spoken, g->rt->voice, g->media))
             pat_log(PAT_WARN, "retell.no_media", PAT_S("to", g->media));
-        if (g->rt->call_ms)
-            pat_timer_start(&c->timer, g->rt->call_ms);
-        retell_webhook(c, "call_started", NULL, g->rt->shuffle_webhooks ? g->rt->call_ms + 60 : 0);
+        retell_begin(c, g->rt->call_ms);
         dbl_reply(g->r, 200, sip_answered(c->id));
     } else {
         dbl_reply(g->r, 200, sip_refused(404));
@@ -527,7 +544,7 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
     else if (!strcmp(key, "no_ranges"))
         rt->no_ranges = dbl_flag(value);
     else
-        return false;
+        return retell_web_control(rt, key, text ? text : "");
     return true;
 }
 
@@ -536,6 +553,7 @@ static void reset(struct dbl *d)
     struct retell *rt = d->state;
 
     rt->webhook_url[0] = rt->webhook_key[0] = rt->gone_voice[0] = 0;
+    rt->web_key[0] = rt->web_secret[0] = 0;
     rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
     rt->mute_webhooks = rt->no_ranges = false;
     rt->concurrency = 100000;

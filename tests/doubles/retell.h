@@ -2,7 +2,7 @@
  *
  * retell.c has the calls (registering, the SIP side, webhooks), retell_agents.c agents and models
  * by version, retell_check.c what of their fields is refused, retell_voices.c voices and
- * concurrency, retell_story.c what calls leave behind.
+ * concurrency, retell_story.c what calls leave behind, retell_web.c calls from a browser.
  */
 #ifndef DOUBLES_RETELL_H
 #define DOUBLES_RETELL_H
@@ -45,7 +45,8 @@ struct retell {
     int64_t concurrency;   /* how many calls at once; 100,000 */
     int64_t recording_ms;  /* a recording's address is good for; 0: there is none */
     size_t recording_bytes;
-    bool no_ranges; /* a recording only comes whole */
+    bool no_ranges;                    /* a recording only comes whole */
+    char web_key[64], web_secret[128]; /* of the LiveKit server its web calls are on */
     struct media_desk *voice;
 };
 
@@ -55,7 +56,7 @@ struct retell_call {
     struct pat_json *body; /* the call object */
     struct pat_timer timer;
     struct pat_httpd_req *waiting; /* the carrier asks to be told of the end */
-    bool ongoing, ended;
+    bool ongoing, ended, web;
     char reason[40];
     double said_s;        /* words so far last until */
     struct media *spoken; /* while the caller's carrier takes sound */
@@ -65,6 +66,10 @@ struct retell_call {
 /* NULL: no such call. */
 struct retell_call *retell_call(const struct retell *rt, const char *id);
 
+/* A call that waits to be begun for so long. body is taken. NULL: no memory. */
+struct retell_call *retell_call_new(struct retell *rt, struct pat_json *body, int64_t wait_ms);
+/* It is under way, with its webhook, and ends by itself after so long (0: when told). */
+void retell_begin(struct retell_call *c, int64_t longest_ms);
 /* It ends, if it has not; with its webhooks. */
 void retell_end(struct retell_call *c, const char *reason);
 /* extra: more fields beside event and call, or NULL. */
@@ -90,6 +95,8 @@ void retell_said(struct retell_call *c, const char *role, const char *content);
 void retell_tool_result(struct retell_call *c, const char *use, const char *content, bool good);
 void retell_finish(struct retell_call *c, int64_t seconds);
 void retell_add_recording(struct retell_call *c); /* under addresses that are good from now on */
+int retell_web_routes(struct retell *rt);
+bool retell_web_control(struct retell *rt, const char *key, const char *text);
 int retell_voices_routes(struct retell *rt);
 bool retell_voice_offered(const struct retell *rt, const char *id);
 /* True: fine. False: what is wrong stands in why. */

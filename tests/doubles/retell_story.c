@@ -279,5 +279,5 @@ int retell_story_routes(struct retell *rt)
 
     for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
         err = pat_httpd_route(rt->d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
-    return err;
+    return err ? err : retell_web_routes(rt);
 }

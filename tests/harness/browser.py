@@ -19,10 +19,15 @@ PHONE, TABLET, DESKTOP = (390, 844), (820, 1180), (1440, 900)
 
 
 class Browser:
+    """microphone: a WAV file that it hears, once, from when a page asks for it; None: beeps."""
+
+    def __init__(self, microphone: Path | None = None):
+        self.args = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+
     def __enter__(self):
         self.playwright = sync_playwright().start()
         self.browser = self.playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream",
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-ui-for-media-stream", *self.args,
                                             "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"])
         return self
 

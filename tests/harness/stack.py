@@ -235,6 +235,10 @@ class Stack:
         return {"PAT_LIVEKIT_URL": self.livekit.url, "PAT_LIVEKIT_API_KEY": self.livekit.key,
                 "PAT_LIVEKIT_API_SECRET": self.livekit.secret}
 
+    def _talk_env(self) -> dict[str, str]:
+        """Calls from a browser; Retell's double has its web calls on the same LiveKit."""
+        return self._livekit_env() | {"PAT_RETELL_WEB_URL": self.livekit.url} if self.with_livekit else {}
+
     def _start_daemons(self, relay_port: int) -> None:
         provider = self._daemon("retell-provider", "PAT_RETELL_PROVIDER_LISTEN", {
             "PAT_RETELL_API_URL": self.double("retell"), "PAT_RETELL_API_KEY": self.retell_key,
@@ -259,7 +263,7 @@ class Stack:
         self._daemon("stack-switcher", "PAT_SWITCHER_LISTEN", {
             "PAT_SUPABASE_JWT_SECRET": self.jwt_secret,
             # Tests ask more often than any person.
-            "PAT_SWITCHER_READS_PER_MIN": "1000000", "PAT_SWITCHER_WRITES_PER_MIN": "1000000"} |
+            "PAT_SWITCHER_READS_PER_MIN": "1000000", "PAT_SWITCHER_WRITES_PER_MIN": "1000000"} | self._talk_env() |
                      ({"PAT_CONSOLE_DEMO_LOGINS": self._demo_logins()} if self.demo else {}))
         if self.with_livekit:
             self._daemon("livekit-agent", None, self._livekit_env() | {

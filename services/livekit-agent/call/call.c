@@ -298,6 +298,8 @@ void call_context(struct call *c, struct context *ctx_take)
     c->ctx = ctx_take;
     pat_timer_stop(&c->ctx_timer);
     if (ctx_take) {
+        if (ctx_take->max_call_ms)
+            call_limits_start(c);
         err = call_open_speech(c);
         if (err) {
             pat_log(PAT_ERROR, "call.speech_failed", PAT_S("call", c->id), PAT_ERR(err));
@@ -373,6 +375,7 @@ void call_end(struct call *c, const char *reason)
     if (!c->yielded) { /* else it is in what we have left */
         report_end(c);
         report_usage(c);
+        report_web_end(c);
     }
     pat_log(PAT_INFO, "call.ended", PAT_S("call", c->id), PAT_S("reason", c->reason),
             PAT_I("duration_ms", call_ms(c)), PAT_I("turns", c->turns),

@@ -219,6 +219,8 @@ void call_reply_over(struct call *c, bool cut);
 void call_tick(void *arg); /* while we speak */
 
 /* call_limits.c */
+/* The daemon's longest, or less where this call was given less. */
+int64_t call_longest_ms(const struct call *c);
 void call_limits_start(struct call *c);
 void call_on_limit(void *call); /* the timer's */
 void call_idle(struct call *c); /* TURN_IDLE */
@@ -300,6 +302,8 @@ void call_usage_speech(struct usage *u, const struct stt *s, const struct mouth 
 void call_used(const char *model, const struct llm_usage *u, void *call); /* reply_events.used */
 /* For the router, before the caller's leg goes: why the call is over. */
 void report_end(const struct call *c);
+/* Where no carrier's leg says so: the call's row is closed by us. */
+void report_web_end(struct call *c);
 void report_usage(struct call *c);
 void call_look_at_cost(struct call *c);                 /* now and then */
 struct pat_json *call_usage_save(const struct call *c); /* a part of the checkpoint */

@@ -13,16 +13,18 @@ enum {
 
 enum { WARN, END, NOW };
 
-static int64_t longest_ms(const struct call *c)
+int64_t call_longest_ms(const struct call *c)
 {
-    return c->env->conf->max_call_ms;
+    int64_t ours = c->env->conf->max_call_ms, given = c->ctx ? c->ctx->max_call_ms : 0;
+
+    return given && given < ours ? given : ours;
 }
 
 void call_limits_start(struct call *c)
 {
     /* Of the call, not of our part in it: it may have been taken over. */
-    int64_t left_ms = longest_ms(c) - call_ms(c);
-    bool warn = longest_ms(c) >= WARN_OVER * WARN_MS && left_ms > WARN_MS;
+    int64_t left_ms = call_longest_ms(c) - call_ms(c);
+    bool warn = call_longest_ms(c) >= WARN_OVER * WARN_MS && left_ms > WARN_MS;
 
     c->limit_step = warn ? WARN : END;
     left_ms -= warn ? WARN_MS : 0;

@@ -55,6 +55,20 @@ static void test_limits__the_end_is_announced(void **state)
     assert_non_null(strstr(fake.tts_said, "Goodbye"));
 }
 
+static void test_limits__a_call_may_be_given_less(void **state)
+{
+    struct rig *r = *state;
+
+    greeted(r);
+    r->call->ctx->max_call_ms = (int64_t)1 << 40;
+    assert_int_equal(call_longest_ms(r->call), r->conf.max_call_ms);
+    r->call->ctx->max_call_ms = 50; /* of a call from a browser */
+    assert_int_equal(call_longest_ms(r->call), 50);
+    call_limits_start(r->call);
+    turn_until(r, is_over, 5000);
+    assert_non_null(strstr(fake.tts_said, "Goodbye"));
+}
+
 static void test_limits__a_goodbye_that_never_ends_is_cut(void **state)
 {
     struct rig *r = *state;
@@ -130,6 +144,7 @@ int main(void)
         CALL_TEST(test_limits__a_silent_caller_is_asked_and_let_go),
         CALL_TEST(test_limits__in_the_agents_language),
         CALL_TEST(test_limits__the_end_is_announced),
+        CALL_TEST(test_limits__a_call_may_be_given_less),
         CALL_TEST(test_limits__a_goodbye_that_never_ends_is_cut),
         CALL_TEST(test_limits__a_call_may_cost_only_so_much),
         CALL_TEST(test_limits__without_prices_there_is_none_in_money),

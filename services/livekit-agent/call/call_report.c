@@ -191,6 +191,31 @@ void report_end(const struct call *c)
         pat_log(PAT_INFO, "call.end_not_noted", PAT_S("call", c->id), PAT_ERR(err));
 }
 
+void report_web_end(struct call *c)
+{
+    /* Whoever asked for the call changed his mind: no fault of anybody's leg. */
+    const char *word = strcmp(c->reason, "no_caller") ? c->reason : "caller_gave_up";
+    const struct pat_end_reason *why = pat_end_reason_find(word);
+    PAT_AUTO_JSON row = NULL;
+    PAT_AUTO_STR text = NULL;
+    const char *params[1];
+    const struct pat_db_stmt stmt = { "put_call", "select patchbay.put_call($1::jsonb)", 1,
+                                      params };
+
+    if (!c->ctx || !c->ctx->web)
+        return;
+    row = pat_json_obj();
+    pat_json_set_str(row, "id", c->id);
+    pat_json_set_str(row, "user_id", c->ctx->user_id);
+    pat_json_set_str(row, "state", "ended");
+    pat_json_set_str(row, "outcome", c->answered ? "answered" : "failed");
+    pat_json_set_str(row, "ended_reason", why ? word : "completed");
+    pat_json_set_str(row, "ended_owner", pat_owner_name(why ? why->owner : PAT_OWNER_CALLER));
+    params[0] = text = pat_json_print(row);
+    if (!text || pat_journal_add(c->env->journal, NULL, NULL, &stmt, 1))
+        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("what", "ended"));
+}
+
 /* null for a stage that did not take place. */
 static void add_ms(struct pat_json *o, const char *name, int64_t from_us, int64_t to_us)
 {

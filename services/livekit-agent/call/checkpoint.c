@@ -324,9 +324,8 @@ void checkpoint_load(struct call *c, const struct pat_json *j)
     if (began_ms > 0 && began_ms <= now_ms) {
         c->began_us = pat_now_us() - (now_ms - began_ms) * 1000;
         c->began_ms = began_ms;
-        pat_timer_start(&c->limit, c->env->conf->max_call_ms > call_ms(c)
-                                       ? c->env->conf->max_call_ms - call_ms(c)
-                                       : 0);
+        pat_timer_start(&c->limit,
+                        call_longest_ms(c) > call_ms(c) ? call_longest_ms(c) - call_ms(c) : 0);
     }
     if (hears_ms >= c->began_ms)
         c->keep.heard_since_us = c->began_us + (hears_ms - c->began_ms) * 1000;

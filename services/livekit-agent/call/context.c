@@ -157,6 +157,8 @@ static int read_all(struct context *c, const struct pat_json *params, struct pat
         (rc = need_id(params, "agent_config_id", c->agent_config_id, err)))
         return rc;
     c->config_version = pat_json_int_or(params, "config_version", 0);
+    c->max_call_ms = (int64_t)within((double)pat_json_int_or(params, "max_call_ms", 0), 0, 1e9);
+    c->web = strcmp(pat_json_str_or(params, "channel", "phone"), "web") == 0;
     if ((from && !(c->from = strdup(from))) || (to && !(c->to = strdup(to))))
         return PAT_ENOMEM;
     if (!settings || pat_json_kind(settings) != PAT_JSON_OBJ)

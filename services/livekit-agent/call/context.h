@@ -47,6 +47,8 @@ struct context {
     char *keyterms[CONTEXT_KEYTERMS + 1]; /* NULL-terminated */
     struct pat_json *tool_settings;       /* of the settings, what tools are made of */
     int64_t max_call_cents;               /* what a call may cost; 0: as the daemon has it */
+    int64_t max_call_ms;                  /* how long it may be; 0: as the daemon has it */
+    bool web;                             /* from a browser: no carrier tells of its end */
     bool record;                          /* the user wants the call recorded */
     bool announced;                       /* the greeting begins with the notice that it is */
     char *params;                         /* what it was made of, for whoever serves it next */

@@ -11,6 +11,8 @@ export interface Config {
   /** Supabase, for logging in here by e-mail and password. */
   supabase_url: string | null;
   supabase_anon_key: string | null;
+  /** On which stacks one may talk to an agent from here. */
+  talk: Record<Stack, boolean>;
   /** A demo lets anybody in. */
   demo_logins: { label: string; token: string }[];
 }

@@ -5,6 +5,7 @@ import { live } from "lit/directives/live.js";
 import { ApiError, get, patch, type Agent, type Settings } from "../api";
 import { settings, type Setting } from "./agent-settings";
 import "./badge";
+import "./talk";
 import "./voice-section";
 import { Page, waiting } from "./page";
 import { toast } from "./toast";
@@ -183,6 +184,7 @@ export class AgentForm extends Page {
       ${this.head(a)}
       <p class="muted">${a.numbers.length ? `Answers ${a.numbers.join(", ")}` : "No number leads here yet."}
         · speaks as ${a.voice.name}${a.voice.cloned ? " (cloned)" : ""}</p>
+      <pb-talk .agent=${a}></pb-talk>
       <pb-voice-section .agent=${a} .run=${this.exclusively}
         @voice=${(e: CustomEvent<string>) => this.change("voice_id", e.detail)}></pb-voice-section>
       ${settings.filter((s) => !s.advanced).map((s) => this.field(s))}
