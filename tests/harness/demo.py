@@ -1,6 +1,6 @@
 """scripts/demo: Patchbay on loopback, with the vendors played, for a person to look at.
 
-    demo.py BUILD_DIR                      runs until Ctrl-C; prints what happens
+    demo.py BUILD_DIR                      the console with people calling; runs until Ctrl-C; prints what happens
     demo.py BUILD_DIR --once [--say TEXT]  one call per stack, a table, build/demo/report.json; exit 0 only if both were served
 """
 
@@ -14,16 +14,20 @@ import sys
 import threading
 import time
 import traceback
+import webbrowser
 from pathlib import Path
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a second, and have nothing to undo
 
 from harness import voice
+from harness.retell_web import RetellWeb
 from harness.sip_leg import Leg, wait
 from harness.stack import CALLER, LEO, RITA, ROOT, Stack
 from harness.watch import Watch, about
 
+CALLS_EVERY_S = 30  # somebody phones
+RETELL_CALL_MS = 12_000  # of those who phone Rita
 REPORT = ROOT / "build/demo/report.json"  # of --once
 DISTRACTORS = 30  # other sentences the recogniser must tell the said one from
 
@@ -237,6 +241,23 @@ def answer_phones(stack: Stack, sentence: str | None) -> None:
                 threading.Thread(target=person, args=(leg,), daemon=True).start()
 
 
+def phone(stack: Stack, every_s: float) -> None:
+    """Somebody always calls, so that there is something to see."""
+    numbers = [LEO.number, RITA.number]
+
+    while True:
+        with contextlib.suppress(OSError):  # the stack is going
+            stack.place_call(numbers[0])
+        numbers.reverse()
+        time.sleep(every_s)
+
+
+def open_console(url: str) -> None:
+    """Where there is a screen, and somebody before it."""
+    if sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
 class Shown(Stack):
     demo = True
 
@@ -247,6 +268,9 @@ def explain(stack: Stack) -> None:
 Patchbay is up. Two users: {RITA.name} on Retell ({RITA.number}), {LEO.name} on LiveKit ({LEO.number}).
 
   the console     {d['stack-switcher'].url}  (as {RITA.name}, as {LEO.name}, or as an admin)
+     talk         as {LEO.name} or {RITA.name}: "Talk to your agent", in English, slowly; all of it stays on this machine
+     switch       as an admin: Users, {RITA.name}, "Switch to LiveKit"; and back
+     calls        somebody phones {LEO.name} or {RITA.name} every now and then: see Calls
   place a call    curl -d '{{"from":"{CALLER}","to":"{LEO.number}"}}' {stack.double('signalwire')}/calls
                   curl -d '{{"from":"{CALLER}","to":"{RITA.number}"}}' {stack.double('signalwire')}/calls
   look at it      curl {stack.double('signalwire')}/calls/SID
@@ -261,11 +285,16 @@ Events follow; Ctrl-C ends everything.
 """, flush=True)
 
 
-def until_stopped(stack: Stack, sentence: str | None) -> None:
-    if sentence:
-        stack.control("deepgram", grammar=candidates(sentence))
-    explain(stack)
-    with Watch(stack.nats.url, on_event=print_event):
+def until_stopped(stack: Stack, sentence: str | None, every_s: float) -> None:
+    # Whoever talks into the browser says what he likes: without a sentence everything is heard, nearly right.
+    chosen = candidates(sentence) if sentence else None
+    stack.control("deepgram", grammar=chosen)
+    stack.control("retell", call_ms=RETELL_CALL_MS)
+    with RetellWeb(stack, chosen), Watch(stack.nats.url, on_event=print_event):
+        explain(stack)
+        open_console(stack.daemons["stack-switcher"].url)
+        if every_s:
+            threading.Thread(target=phone, args=(stack, every_s), daemon=True).start()
         answer_phones(stack, sentence)
 
 
@@ -274,6 +303,8 @@ def main() -> int:
     p.add_argument("build_dir", help=argparse.SUPPRESS)
     p.add_argument("--once", action="store_true", help="one call per stack, then a report and the end")
     p.add_argument("--say", metavar="TEXT", help="what the caller says; otherwise a sentence of its own each time")
+    p.add_argument("--calls-every", metavar="SECONDS", type=float, default=CALLS_EVERY_S,
+                   help=f"somebody phones, again and again; 0: only you ({CALLS_EVERY_S})")
     args = p.parse_args()
     if args.say is not None and not voice.words(args.say):
         p.error("--say: there is no word in it")
@@ -289,7 +320,7 @@ def main() -> int:
                 if args.once:
                     return once(stack, args.say or voice.any_sentence())
                 status = 0
-                until_stopped(stack, args.say)
+                until_stopped(stack, args.say, args.calls_every)
             finally:
                 ending.leaving = True
     except Stop:
