@@ -1,5 +1,6 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
 #include "health.h"
+#include "invoices.h"
 #include "limit.h"
 #include "policies.h"
 #include "rates.h"
@@ -30,12 +31,23 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_CONSOLE_LOGIN_URL", PAT_CONF_URL, login_url, NULL,
         "page that logs people in and comes back with #access_token=", .arg = "http,https"),
     ROW("PAT_CONSOLE_PRODUCT", PAT_CONF_STR, product, "Patchbay", "the console's own name"),
+    ROW("PAT_DEEPGRAM_API_KEY", PAT_CONF_SECRET, deepgram_key, "",
+        "asks what Deepgram billed; the key needs the scope billing:read"),
+    ROW("PAT_DEEPGRAM_API_URL", PAT_CONF_URL, deepgram_url, "https://api.deepgram.com",
+        "Deepgram's API", .arg = "http,https"),
+    ROW("PAT_DEEPGRAM_PROJECT", PAT_CONF_STR, deepgram_project, "",
+        "id of the project there; without it Deepgram is not asked"),
     ROW("PAT_ELEVENLABS_API_KEY", PAT_CONF_SECRET, elevenlabs_key, "",
         "makes users' own voices; without it nobody can"),
     ROW("PAT_ELEVENLABS_API_URL", PAT_CONF_URL, elevenlabs_url, "https://api.elevenlabs.io",
         "the vendor of voices", .arg = "http,https"),
     ROW("PAT_HEALTH_GOAL_PER_100K", PAT_CONF_INT, health_goal, "99900",
         "calls of 100,000 a stack is to serve, for its error budget", .min = 1, .max = 100000),
+    ROW("PAT_INVOICE_LOOK", PAT_CONF_MS, invoice_look_ms, "10m",
+        "how often bills that are due are asked for; 0: vendors are not asked", .min = 0,
+        .max = DAY_MS),
+    ROW("PAT_INVOICE_MARGIN", PAT_CONF_INT, invoice_margin, "5",
+        "percent a vendor's bill of a day may differ before somebody is told", .max = 100),
     ROW("PAT_LATENCY_LOOK", PAT_CONF_MS, slower_every_ms, "10m",
         "how often response times of both stacks are compared", .min = 100, .max = DAY_MS),
     ROW("PAT_LATENCY_SLOWER_CALLS", PAT_CONF_INT, slower_calls, "20",
@@ -53,10 +65,15 @@ static const struct pat_conf_row rows[] = {
         "LiveKit as browsers reach it; empty: PAT_LIVEKIT_URL", .arg = "ws,wss,http,https"),
     ROW("PAT_LIVEKIT_URL", PAT_CONF_URL, talk.livekit_url, "ws://127.0.0.1:7880",
         "LiveKit as we reach it", .arg = "ws,wss,http,https"),
+    ROW("PAT_OPENAI_ADMIN_KEY", PAT_CONF_SECRET, openai_admin_key, "",
+        "asks what OpenAI billed; an admin key, which is none that agents have"),
     ROW("PAT_OPENAI_API_KEY", PAT_CONF_SECRET, openai_key, "",
         "speaks previews of OpenAI's voices; without it there are none"),
     ROW("PAT_OPENAI_URL", PAT_CONF_URL, openai_url, "https://api.openai.com/v1",
         "OpenAI's API, or one that is alike", .arg = "http,https"),
+    ROW("PAT_RETELL_API_KEY", PAT_CONF_SECRET, retell_key, "", "asks what Retell billed"),
+    ROW("PAT_RETELL_API_URL", PAT_CONF_URL, retell_url, "https://api.retellai.com", "Retell's API",
+        .arg = "http,https"),
     ROW("PAT_RETELL_WEB_URL", PAT_CONF_URL, talk.retell_url,
         "wss://retell-ai-4ihahnq7.livekit.cloud", "where Retell's calls from a browser are",
         .arg = "ws,wss,http,https"),
@@ -130,9 +147,10 @@ static const struct pat_conf_row rows[] = {
 static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(struct switcher *) = {
-        api_routes,      agents_routes, users_routes,      policies_routes,    rates_routes,
-        budget_routes,   voices_routes, switch_api_routes, rollout_api_routes, talk_routes,
-        webhooks_routes, health_routes, usage_routes,      console_routes,     explain_routes
+        api_routes,        agents_routes,      users_routes,    policies_routes,
+        rates_routes,      budget_routes,      invoices_routes, voices_routes,
+        switch_api_routes, rollout_api_routes, talk_routes,     webhooks_routes,
+        health_routes,     usage_routes,       console_routes,  explain_routes
     };
     int err = PAT_OK;
 
@@ -203,6 +221,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = rerate_new(&s->rerate, s);
     if (!err)
         err = usage_roll_new(&s->usage_roll, s);
+    if (!err)
+        err = invoices_new(&s->invoices, s);
     if (!err && *s->conf->elevenlabs_key)
         err = voices_new(&s->voices, s);
     if (!err && *s->conf->elevenlabs_key)
@@ -224,6 +244,8 @@ static void drain(struct pat_daemon *d, void *arg)
     s->rerate = NULL;
     usage_roll_free(s->usage_roll);
     s->usage_roll = NULL;
+    invoices_free(s->invoices);
+    s->invoices = NULL;
     feed_close(s->feed);
     pat_daemon_leave(d, s->httpd, NULL);
 }

@@ -41,6 +41,14 @@ struct switcher_conf {
     char *supabase_anon_key;
     char *demo_logins;
     char *jwks_url;
+    int64_t invoice_look_ms; /* these: of invoices.h */
+    int64_t invoice_margin;  /* percent */
+    char *retell_url;
+    char *retell_key;
+    char *openai_admin_key;
+    char *deepgram_url;
+    char *deepgram_key;
+    char *deepgram_project;
     int64_t reads_per_min; /* these: of one person, at each replica */
     int64_t writes_per_min;
     int64_t judge_ms; /* a rollout's gates are measured this often */
@@ -55,6 +63,7 @@ struct feed;
 struct roll;
 struct rerate;
 struct usage_roll;
+struct invoices;
 struct voices;
 struct voice_care;
 struct vendor_ask;
@@ -63,6 +72,7 @@ struct switcher {
     struct roll *roll;
     struct rerate *rerate;
     struct usage_roll *usage_roll;
+    struct invoices *invoices;
     struct pat_daemon *d;
     const struct switcher_conf *conf;
     struct pat_httpd *httpd;

@@ -151,6 +151,8 @@ void dbl_forget(struct dbl *d)
     }
     while (d->first)
         log_drop_first(d);
+    pat_json_free(d->bills);
+    d->bills = NULL;
 }
 
 void dbl_reply(struct pat_httpd_req *r, int status, struct pat_json *body)
@@ -181,6 +183,8 @@ void dbl_defaults(struct dbl *d)
     d->key[0] = '\0';
     d->fail = (struct dbl_fail){ 0 };
     d->cut = (struct dbl_cut){ 0 };
+    pat_json_free(d->bills);
+    d->bills = NULL;
     while (d->first)
         log_drop_first(d);
     if (d->vendor->reset)
@@ -223,7 +227,10 @@ static bool set_common(struct dbl *d, const char *key, const struct pat_json *v)
         set_fail(d, v);
     else if (!strcmp(key, "cut"))
         set_cut(d, v);
-    else
+    else if (!strcmp(key, "bills")) {
+        pat_json_free(d->bills);
+        d->bills = pat_json_dup(v);
+    } else
         return !strcmp(key, "reset");
     return true;
 }

@@ -14,6 +14,7 @@
  * Flux (v2) is in deepgram_v2.c. It does not know diarisation or containers. */
 #include "deepgram.h"
 
+#include "bills.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,7 +446,7 @@ static int deepgram_start(struct dbl *d)
         err = pat_httpd_route_ws(d->server, "/v1/listen", MAX_FRAME, on_upgrade, g);
     if (!err)
         err = dg_v2_route(g);
-    return err;
+    return err ? err : bills_deepgram(d);
 }
 
 const struct dbl_vendor dbl_vendor_deepgram = {

@@ -12,6 +12,7 @@
  *     "latency_ms": 250                  before each answer (what it measures from: the vendor's)
  *     "key": "sk-1"                      the only key taken; null: any that does not start with
  *                                        "bad"
+ *     "bills": [{"day":"2026-11-20", "amount":1.25}]  what that day cost (bills.h)
  *     "fail": {"status":429, "times":1, "after":0, "code":"..", "type":"..", "message":"..",
  *              "retry_after_ms":500, "path":"/part/of/it"}   times -1: until reset; null: none
  *     "cut":  {"times":1, "after":3, "code":1011, "reason":".."}  a stream is broken off after so
@@ -73,6 +74,7 @@ struct dbl {
     char key[100];
     struct dbl_fail fail;
     struct dbl_cut cut;
+    struct pat_json *bills; /* bills.h; NULL: none */
     /* inside */
     struct dbl_entry *first, *last;
     size_t n_entries;

@@ -7,6 +7,7 @@
 #include "elevenlabs.h"
 
 #include "audio.h"
+#include "bills.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,7 +369,7 @@ static int elevenlabs_start(struct dbl *d)
         err = pat_httpd_route(d->server, "GET", "/v1/user/subscription", 0, on_subscription, e);
     if (!err)
         err = pat_httpd_route(d->server, "GET", "/v1/user", 0, on_user, e);
-    return err;
+    return err ? err : bills_elevenlabs(d);
 }
 
 const struct dbl_vendor dbl_vendor_elevenlabs = {

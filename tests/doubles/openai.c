@@ -6,6 +6,7 @@
  * embeddings, images or the Responses API. */
 #include "openai.h"
 
+#include "bills.h"
 #include "mp3enc.h"
 #include "synth.h"
 
@@ -366,7 +367,7 @@ static int openai_start(struct dbl *d)
         err = pat_httpd_route(d->server, "GET", "/v1/models/{id}", 0, on_model, o);
     if (!err)
         err = pat_httpd_route(d->server, "POST", "/v1/audio/speech", 0, on_speech, o);
-    return err;
+    return err ? err : bills_openai(d);
 }
 
 const struct dbl_vendor dbl_vendor_openai = {

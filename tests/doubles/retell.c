@@ -391,19 +391,54 @@ static void on_delete_call(struct pat_httpd_req *r, void *arg)
     pat_httpd_reply(r, 204, NULL, NULL, 0);
 }
 
+/* Of the filters it knows start_timestamp, as a range. */
+static bool in_range(const struct pat_json *call, const struct pat_json *body)
+{
+    const struct pat_json *bounds = pat_json_at(body, "filter_criteria.start_timestamp.value");
+    double at = pat_json_num_or(call, "start_timestamp", 0);
+
+    if (!bounds || pat_json_size(bounds) != 2)
+        return true;
+    return at >= pat_json_value_num(pat_json_item(bounds, 0)) &&
+           at <= pat_json_value_num(pat_json_item(bounds, 1));
+}
+
 static void on_list_calls(struct pat_httpd_req *r, void *arg)
 {
     struct retell *rt = arg;
+    PAT_AUTO_JSON body = NULL;
     struct pat_json *page, *items;
+    const char *text, *after, *last = NULL;
+    bool more = false;
+    int64_t limit;
+    size_t len;
 
     if (!retell_admit(rt, r))
         return;
+    text = pat_httpd_body(r, &len);
+    if (len && pat_json_parse(&body, text, len, NULL)) {
+        retell_error(r, 400, "Bad Request");
+        return;
+    }
+    limit = pat_json_int_or(body, "limit", 50);
+    after = pat_json_str_or(body, "pagination_key", NULL);
     page = pat_json_obj();
     items = pat_json_arr();
-    for (const struct retell_call *c = rt->calls; c; c = c->next)
-        pat_json_add_take(items, pat_json_dup(c->body));
+    for (const struct retell_call *c = rt->calls; c; c = c->next) {
+        if (!after && in_range(c->body, body)) {
+            more = (int64_t)pat_json_size(items) == limit;
+            if (more)
+                break;
+            pat_json_add_take(items, pat_json_dup(c->body));
+            last = c->id;
+        } else if (after && !strcmp(after, c->id)) {
+            after = NULL;
+        }
+    }
     pat_json_set_take(page, "items", items);
-    pat_json_set_bool(page, "has_more", false);
+    pat_json_set_bool(page, "has_more", more);
+    if (more)
+        pat_json_set_str(page, "pagination_key", last);
     dbl_reply(r, 200, page);
 }
 

@@ -51,6 +51,8 @@ EXAMPLES = {
     "turn.partial": CALL_OF | {"turn": 2, "role": "user", "text": "what ti"},
     "usage.budget_reached": {"user_id": USER, "period": "month", "starts": "2026-11-01", "percent": 80, "cap_microusd": 5000000,
                              "spent_microusd": 4000001, "stopped": False},
+    "usage.invoice_differs": {"vendor": "retell", "day": "2026-11-22", "unit": "microusd", "ours": 1200000, "theirs": 1500000,
+                              "percent": -20.0},
     "usage.recorded": CALL_OF | {"leg": "livekit", "component": "stt", "unit": "second", "quantity": 61.2,
                                  "provider": "deepgram", "model": "nova-3"},
     "config.changed": {"user_id": USER, "agent_config_id": None, "version": 8, "table": "agent_configs",

@@ -146,7 +146,7 @@ export const patch = <T>(path: string, body: unknown, headers?: Record<string, s
 export const put = <T>(path: string, body: unknown, headers?: Record<string, string>) => send<T>("PUT", path, body, headers);
 /** An answer that is sound. */
 export const hear = async (path: string, body: unknown): Promise<Blob> => (await ask("POST", path, body)).blob();
-export const del = <T>(path: string) => send<T>("DELETE", path);
+export const del = <T>(path: string, headers?: Record<string, string>) => send<T>("DELETE", path, undefined, headers);
 
 /** A path with its query: what is empty is left out. */
 export function query(path: string, params: Record<string, string | number | null | undefined>): string {

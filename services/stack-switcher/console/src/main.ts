@@ -25,6 +25,8 @@ const admins: Place[] = [
   { path: "/admin/users", label: "Users", icon: "☰" },
   { path: "/admin/switches", label: "Switches", icon: "⇄" },
   { path: "/admin/rollouts", label: "Rollouts", icon: "⇶" },
+  { path: "/admin/rates", label: "Prices", icon: "$" },
+  { path: "/admin/invoices", label: "Invoices", icon: "≟" },
   { path: "/admin/health", label: "Health", icon: "♥" },
 ];
 

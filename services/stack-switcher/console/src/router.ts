@@ -28,6 +28,8 @@ const entries: Entry[] = [
   entry("/admin/switches", "switches", () => import("./pages/switches"), true),
   entry("/admin/rollouts", "rollouts", () => import("./pages/rollouts"), true),
   entry("/admin/rollouts/{id}", "rollout", () => import("./pages/rollout"), true),
+  entry("/admin/invoices", "invoices", () => import("./pages/invoices"), true),
+  entry("/admin/rates", "rates", () => import("./pages/rates"), true),
   entry("/admin/health", "health", () => import("./pages/health"), true),
 ];
 

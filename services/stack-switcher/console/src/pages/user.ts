@@ -4,6 +4,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { get, type Agent } from "../api";
 import "../ui/agent-form";
 import "../ui/badge";
+import "../ui/budget";
 import "../ui/call-list";
 import "../ui/switch-panel";
 import { Page, waiting } from "../ui/page";
@@ -31,6 +32,7 @@ export class UserPage extends Page {
       <div class="two">
         <div>
           <pb-switch-panel .user=${this.params.id} .stack=${this.agent.stack} @switched=${() => void this.load()}></pb-switch-panel>
+          <pb-budget .user=${this.params.id} editable></pb-budget>
           <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
         </div>
         <pb-agent-form .user=${this.params.id} .stack=${this.agent.stack}></pb-agent-form>
