@@ -54,7 +54,7 @@ export class InvoicesPage extends Page {
 
   private table(name: string, rows: Invoice[]) {
     return html`<section class="card"><h2>${vendor(name)}</h2>
-      <div class="scroll"><table class="rates">
+      <div class="scroll" tabindex="0" role="region" aria-label=${vendor(name)}><table class="rates">
         <thead><tr><th>Day (UTC)</th><th class="number">Calls</th><th class="number">Ours</th><th class="number">Theirs</th>
           <th class="number">Difference</th><th>State</th></tr></thead>
         <tbody>${rows.map((r) => this.row(r))}</tbody>

@@ -114,7 +114,7 @@ export class RatesPage extends Page {
 
     if (!rates.length) return html`<p class="muted">No such price.</p>`;
     return providers.map((p) => html`<h3>${vendor(p)}</h3>
-      <div class="scroll"><table class="rates">
+      <div class="scroll" tabindex="0" role="region" aria-label=${vendor(p)}><table class="rates">
         <thead><tr><th>Component</th><th>Model</th><th class="number">Price</th><th>Whose</th><th>From</th><th>Until</th><th>Read at</th><th><span class="unseen">Change</span></th></tr></thead>
         <tbody>${rates.filter((r) => r.provider === p).map((r) => this.row(r))}</tbody>
       </table></div>`);

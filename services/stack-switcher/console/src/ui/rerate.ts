@@ -77,7 +77,7 @@ export class Rerate extends Page {
       <p><strong>${count(n.changed)} of ${count(n.looked)} calls ${n.dry_run ? "would come" : "came"} out otherwise:</strong>
         ${money(n.before_microusd)} → ${money(n.after_microusd)} (${change(n.before_microusd, n.after_microusd)})${n.unpriced_after
           ? html`; ${count(n.unpriced_after)} without a sum, for something in them has no price` : nothing}</p>
-      <div class="scroll"><table>
+      <div class="scroll" tabindex="0" role="region" aria-label="What changes"><table>
         <thead><tr><th>Of these calls</th><th class="number">Before</th><th class="number">After</th><th class="number">Difference</th></tr></thead>
         <tbody>${Object.entries(n.parts).sort().map(([name, p]) => html`<tr><td>${name}</td><td class="number">${money(p.before)}</td>
           <td class="number">${money(p.after)}</td><td class="number">${change(p.before, p.after)}</td></tr>`)}</tbody>
