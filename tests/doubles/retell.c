@@ -74,17 +74,6 @@ struct pat_json *retell_body(struct pat_httpd_req *r)
     return NULL;
 }
 
-void retell_new_id(char out[RETELL_ID_MAX], const char *prefix)
-{
-    struct pat_id id = pat_id_new();
-    size_t at = (size_t)snprintf(out, RETELL_ID_MAX, "%s", prefix);
-
-    for (const char *s = id.s; *s; s++)
-        if (*s != '-')
-            out[at++] = *s;
-    out[at] = 0;
-}
-
 struct retell_call *retell_call(const struct retell *rt, const char *id)
 {
     for (struct retell_call *c = rt->calls; c; c = c->next)
@@ -231,17 +220,6 @@ static void on_call_timer(void *arg)
     retell_end(c, c->web       ? c->ongoing ? "max_duration_reached" : "error_user_not_joined"
                   : c->ongoing ? "agent_hangup"
                                : "registered_call_timeout");
-}
-
-void retell_begin(struct retell_call *c, int64_t longest_ms)
-{
-    c->ongoing = true;
-    pat_json_set_str(c->body, "call_status", "ongoing");
-    pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
-    pat_timer_stop(&c->timer);
-    if (longest_ms)
-        pat_timer_start(&c->timer, longest_ms);
-    retell_webhook(c, "call_started", NULL, c->rt->shuffle_webhooks ? longest_ms + 60 : 0);
 }
 
 struct retell_call *retell_call_new(struct retell *rt, struct pat_json *body, int64_t wait_ms)

@@ -11,6 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+void retell_new_id(char out[RETELL_ID_MAX], const char *prefix)
+{
+    struct pat_id id = pat_id_new();
+    size_t at = (size_t)snprintf(out, RETELL_ID_MAX, "%s", prefix);
+
+    for (const char *s = id.s; *s; s++)
+        if (*s != '-')
+            out[at++] = *s;
+    out[at] = 0;
+}
+
 static struct retell_object *find(struct retell_object *list, const char *id)
 {
     for (; list; list = list->next)

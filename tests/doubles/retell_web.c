@@ -93,6 +93,17 @@ static void on_create(struct pat_httpd_req *r, void *arg)
     pat_httpd_reply_json(r, 201, answer);
 }
 
+void retell_begin(struct retell_call *c, int64_t longest_ms)
+{
+    c->ongoing = true;
+    pat_json_set_str(c->body, "call_status", "ongoing");
+    pat_json_set_int(c->body, "start_timestamp", pat_unix_ms());
+    pat_timer_stop(&c->timer);
+    if (longest_ms)
+        pat_timer_start(&c->timer, longest_ms);
+    retell_webhook(c, "call_started", NULL, c->rt->shuffle_webhooks ? longest_ms + 60 : 0);
+}
+
 static void on_begin(struct pat_httpd_req *r, void *arg)
 {
     struct retell_call *c = retell_call(arg, pat_httpd_param(r, "call"));
