@@ -164,6 +164,7 @@ int console_routes(struct switcher *s)
         { "/agent", on_page },
         { "/calls", on_page },
         { "/calls/{id}", on_page },
+        { "/usage", on_page },
         { "/admin/{page}", on_page },
         { "/admin/{page}/{id}", on_page },
         { "/assets/{file}", on_asset },

@@ -27,6 +27,10 @@ class Switcher(Stack):
     def _script_doubles(self) -> None:
         pass
 
+    @property
+    def url(self) -> str:
+        return self.daemons["stack-switcher"].url
+
 
 def spend(s: Stack, n: int, user, stack: str, ms: int = 900) -> str:
     """A call of two minutes, an hour ago."""

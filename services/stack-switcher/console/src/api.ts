@@ -154,3 +154,16 @@ export function query(path: string, params: Record<string, string | number | nul
 
   return given.length ? `${path}?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : path;
 }
+
+/** A file of the API, saved by the browser. */
+export async function download(path: string, name: string): Promise<void> {
+  const answer = await fetch(path, { headers: session.token ? { Authorization: `Bearer ${session.token}` } : {} }).catch(() => null);
+
+  if (!answer) throw new ApiError(0, "unreachable", "The server cannot be reached.", null);
+  if (!answer.ok) throw problem(answer.status, await answer.text());
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -20,6 +20,7 @@ interface Place {
 const own: Place[] = [
   { path: "/agent", label: "Agent", icon: "☎" },
   { path: "/calls", label: "Calls", icon: "↹" },
+  { path: "/usage", label: "Usage", icon: "$" },
 ];
 const admins: Place[] = [
   { path: "/admin/users", label: "Users", icon: "☰" },
@@ -27,6 +28,7 @@ const admins: Place[] = [
   { path: "/admin/rollouts", label: "Rollouts", icon: "⇶" },
   { path: "/admin/rates", label: "Prices", icon: "$" },
   { path: "/admin/invoices", label: "Invoices", icon: "≟" },
+  { path: "/admin/usage", label: "Usage", icon: "$" },
   { path: "/admin/health", label: "Health", icon: "♥" },
 ];
 

@@ -3,6 +3,7 @@ import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { get, type Call, type CallEvent } from "../api";
 import "../ui/badge";
+import "../ui/call-cost";
 import { outcomeOf } from "../ui/call-list";
 import { dateTime, duration, phone, timeOfDay, words } from "../ui/format";
 import { Page, waiting } from "../ui/page";
@@ -101,6 +102,7 @@ export class CallPage extends Page {
         <section class="card"><h2>Conversation</h2>${this.said()}</section>
         <section class="card"><h2>What happened</h2>${this.story()}</section>
       </div>
+      <pb-call-cost .call=${c.id}></pb-call-cost>
     `;
   }
 }
