@@ -91,8 +91,15 @@ void pat_httpd_reply_json(struct pat_httpd_req *r, int status, const struct pat_
 /* A body in pieces (SSE, long answers): begin, send..., end. send is PAT_EAGAIN when 1 MiB waits
  * unread. */
 int pat_httpd_stream_begin(struct pat_httpd_req *r, int status, const char *content_type);
+/* The same for a body whose length is known: players want Content-Length. An end before the last
+ * byte drops the connection, so that nobody takes a part for the whole. */
+int pat_httpd_stream_begin_len(struct pat_httpd_req *r, int status, const char *content_type,
+                               uint64_t len);
 int pat_httpd_stream_send(struct pat_httpd_req *r, const void *data, size_t len);
 void pat_httpd_stream_end(struct pat_httpd_req *r);
+/* Bytes sent and not yet with the peer's kernel: who reads from elsewhere goes on when it is low.
+ */
+size_t pat_httpd_stream_unsent(const struct pat_httpd_req *r);
 /* Drops the connection without an answer: for doubles that play a broken peer. */
 void pat_httpd_abort(struct pat_httpd_req *r);
 

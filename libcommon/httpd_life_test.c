@@ -111,6 +111,31 @@ static void test_httpd__a_stream_to_a_peer_that_left_says_so(void **state)
     pat_httpd_stream_end(held.req);
 }
 
+static void test_httpd__a_stream_of_known_length_is_whole_or_breaks_off(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, held.req);
+    assert_int_equal(pat_httpd_stream_begin_len(held.req, 206, "audio/ogg", 5), PAT_OK);
+    assert_int_equal(pat_httpd_stream_send(held.req, "abc", 3), PAT_OK);
+    assert_int_equal(pat_httpd_stream_send(held.req, "def", 3), PAT_EINVAL);
+    assert_int_equal(pat_httpd_stream_send(held.req, "de", 2), PAT_OK);
+    pat_httpd_stream_end(held.req);
+    held.req = NULL;
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    loop_until(f->loop, raw_pump(&raw) && held.req);
+    assert_non_null(strstr(raw.in.data, "Content-Length: 5\r\n\r\nabcde"));
+    assert_null(strstr(raw.in.data, "chunked"));
+    assert_int_equal(pat_httpd_stream_begin_len(held.req, 200, "audio/ogg", 5), PAT_OK);
+    assert_int_equal(pat_httpd_stream_send(held.req, "abc", 3), PAT_OK);
+    pat_httpd_stream_end(held.req);
+    raw_until_eof(&raw);
+    raw_close(&raw);
+}
+
 static void test_httpd__a_stream_to_http_1_0_ends_with_the_connection(void **state)
 {
     struct fixture *f = *state;
@@ -220,6 +245,7 @@ int main(void)
         T(test_httpd__a_request_outlives_the_server),
         T(test_httpd__a_streamed_reply_pushes_back_and_ends),
         T(test_httpd__a_stream_to_a_peer_that_left_says_so),
+        T(test_httpd__a_stream_of_known_length_is_whole_or_breaks_off),
         T(test_httpd__a_stream_to_http_1_0_ends_with_the_connection),
         T(test_httpd__drain_waits_for_the_open_request),
         T(test_httpd__drain_gives_up_at_its_deadline),

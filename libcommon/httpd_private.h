@@ -171,7 +171,9 @@ struct pat_httpd_req {
     char *query_text;
     struct pat_buf extra; /* response header lines */
     enum reply_state reply;
-    bool counted; /* in server->n_open and in its list */
+    bool sized;    /* a streamed body of known length, */
+    uint64_t left; /* and what is still to come of it */
+    bool counted;  /* in server->n_open and in its list */
     struct pat_httpd_req *next;
     struct pat_httpd_req **prev;
     char peer[48];

@@ -217,6 +217,7 @@ const char *http_reason(int status)
         { 201, "Created" },
         { 202, "Accepted" },
         { 204, "No Content" },
+        { 206, "Partial Content" },
         { 301, "Moved Permanently" },
         { 302, "Found" },
         { 303, "See Other" },
@@ -236,6 +237,7 @@ const char *http_reason(int status)
         { 412, "Precondition Failed" },
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
+        { 416, "Range Not Satisfiable" },
         { 417, "Expectation Failed" },
         { 422, "Unprocessable Content" },
         { 426, "Upgrade Required" },
@@ -316,7 +318,7 @@ static void finish(struct pat_httpd_req *r)
         conn_replied(c, close_after);
 }
 
-static void add_length(struct pat_buf *out, size_t len)
+static void add_length(struct pat_buf *out, uint64_t len)
 {
     char digits[24], *at = digits + sizeof digits;
 
@@ -365,22 +367,51 @@ void pat_httpd_reply_json(struct pat_httpd_req *r, int status, const struct pat_
 
 /* ---- replies in pieces ---- */
 
-int pat_httpd_stream_begin(struct pat_httpd_req *r, int status, const char *content_type)
+static bool chunks(const struct pat_httpd_req *r)
+{
+    return r->head.minor && !r->sized;
+}
+
+static int stream_begin(struct pat_httpd_req *r, int status, const char *content_type)
 {
     if (r->reply != REPLY_NONE)
         return PAT_EINVAL;
     r->reply = REPLY_STREAMING;
     if (!r->conn)
         return PAT_ECONN;
-    if (r->head.minor == 0)
+    if (r->head.minor == 0 && !r->sized)
         r->conn->close_after = true; /* the end of the connection ends the body */
     add_head(r, status, content_type);
-    add(&r->conn->out, r->head.minor ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+    if (r->sized)
+        add_length(&r->conn->out, r->left);
+    else if (r->head.minor)
+        add(&r->conn->out, "Transfer-Encoding: chunked\r\n");
+    add(&r->conn->out, "\r\n");
     if (r->conn->out.err) {
         conn_free(r->conn);
         return PAT_ENOMEM;
     }
     return conn_flush(r->conn) ? PAT_OK : PAT_ECONN;
+}
+
+int pat_httpd_stream_begin(struct pat_httpd_req *r, int status, const char *content_type)
+{
+    return stream_begin(r, status, content_type);
+}
+
+int pat_httpd_stream_begin_len(struct pat_httpd_req *r, int status, const char *content_type,
+                               uint64_t len)
+{
+    if (r->reply != REPLY_NONE)
+        return PAT_EINVAL;
+    r->sized = true;
+    r->left = len;
+    return stream_begin(r, status, content_type);
+}
+
+size_t pat_httpd_stream_unsent(const struct pat_httpd_req *r)
+{
+    return r->conn ? r->conn->out.len - r->conn->sent : 0;
 }
 
 int pat_httpd_stream_send(struct pat_httpd_req *r, const void *data, size_t len)
@@ -394,22 +425,26 @@ int pat_httpd_stream_send(struct pat_httpd_req *r, const void *data, size_t len)
         return PAT_ECONN;
     if (!len || is_head(r))
         return PAT_OK;
+    if (r->sized && len > r->left)
+        return PAT_EINVAL;
     out = &r->conn->out;
     if (out->len - r->conn->sent > HTTPD_MAX_UNSENT)
         return PAT_EAGAIN;
     pat_buf_drop(out, r->conn->sent);
     r->conn->sent = 0;
     before = out->len;
-    if (r->head.minor)
+    if (chunks(r))
         pat_buf_addf(out, "%zx\r\n", len);
     pat_buf_add(out, data, len);
-    if (r->head.minor)
+    if (chunks(r))
         pat_buf_add(out, "\r\n", 2);
     if (out->err) {
         out->len = before;
         out->err = PAT_OK;
         return PAT_ENOMEM;
     }
+    if (r->sized)
+        r->left -= len;
     return conn_flush(r->conn) ? PAT_OK : PAT_ECONN;
 }
 
@@ -419,9 +454,12 @@ void pat_httpd_stream_end(struct pat_httpd_req *r)
         req_free(r);
         return;
     }
-    if (r->head.minor && !is_head(r))
+    if (chunks(r) && !is_head(r))
         add(&r->conn->out, "0\r\n\r\n");
-    finish(r);
+    if (r->sized && r->left && !is_head(r))
+        pat_httpd_abort(r);
+    else
+        finish(r);
 }
 
 void pat_httpd_abort(struct pat_httpd_req *r)

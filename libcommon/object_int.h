@@ -28,6 +28,8 @@ struct object_ask {
     const char *type;
     const void *data;
     size_t len, max;
+    bool ranged; /* a get of max bytes */
+    uint64_t from;
     size_t seen;
     const char *last;
     const char *upload;

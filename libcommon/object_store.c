@@ -6,6 +6,7 @@
 
 #include "log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,8 @@ struct object_op {
     enum object_verb verb;
     char *folder; /* of a list */
     size_t max;   /* of a get */
+    bool ranged;
+    uint64_t from;
     pat_http_id id;
     pat_store_fn *fn;
     void *arg;
@@ -171,12 +174,31 @@ int object_status_error(int status)
     case 401:
     case 403:
         return PAT_EPERM;
+    case 416:
+        return PAT_EINVAL;
     case 429:
     case 503:
         return PAT_EUNAVAIL;
     default:
         return PAT_EUPSTREAM;
     }
+}
+
+/* "bytes 0-5242879/146515" */
+static int read_range(const struct object_op *op, const struct pat_http_res *res, uint64_t *total)
+{
+    char line[96];
+    unsigned long long from, to, whole;
+
+    *total = res->len;
+    if (res->status == 200)
+        return op->from ? PAT_EPROTO : PAT_OK;
+    if (!pat_http_header(res, "Content-Range", line, sizeof line) ||
+        sscanf(line, "bytes %llu-%llu/%llu", &from, &to, &whole) != 3 || from != op->from ||
+        to < from || to - from + 1 != res->len || to >= whole)
+        return PAT_EPROTO;
+    *total = whole;
+    return PAT_OK;
 }
 
 static void on_done(int err, const struct pat_http_res *res, void *arg)
@@ -196,6 +218,8 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
         err = PAT_OK;
     if (!err && op->verb == OBJECT_GET && res->len > op->max)
         err = PAT_E2BIG;
+    if (!err && op->ranged)
+        err = read_range(op, res, &out.total);
     if (!err && op->verb == OBJECT_LIST) {
         names = calloc(1, sizeof *names);
         err = names ? read_names(op, res, names) : PAT_ENOMEM;
@@ -223,7 +247,12 @@ static int send(struct pat_store *s, const struct object_ask *a, struct object_o
     struct pat_http_req req = { .headers = headers, .timeout_ms = timeout_ms };
     int err =
         s->supabase ? object_supabase_request(s, a, r) : object_s3_request(s, a, pat_unix_ms(), r);
+    char range[64];
 
+    (void)snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)a->from,
+                   (unsigned long long)(a->from + a->max - 1));
+    if (!err && a->ranged)
+        err = object_header(r, "Range", range);
     for (size_t i = 0; !err && i < r->n; i++)
         headers[i] = r->lines[i].data;
     if (err || r->body.err)
@@ -245,9 +274,14 @@ static int start(struct pat_store *s, const struct object_ask *a, int64_t timeou
 
     if (!op)
         return PAT_ENOMEM;
-    *op = (struct object_op){
-        .next = s->ops, .s = s, .verb = a->verb, .max = a->max, .fn = fn, .arg = arg
-    };
+    *op = (struct object_op){ .next = s->ops,
+                              .s = s,
+                              .verb = a->verb,
+                              .max = a->max,
+                              .ranged = a->ranged,
+                              .from = a->from,
+                              .fn = fn,
+                              .arg = arg };
     if (s->ops)
         s->ops->prev = op;
     s->ops = op;
@@ -284,6 +318,16 @@ int pat_store_get(struct pat_store *s, const char *key, size_t max, int64_t time
     const struct object_ask a = { .verb = OBJECT_GET, .key = key, .max = max };
 
     return start(s, &a, timeout_ms, fn, arg);
+}
+
+int pat_store_get_range(struct pat_store *s, const char *key, uint64_t from, size_t len,
+                        int64_t timeout_ms, pat_store_fn *fn, void *arg)
+{
+    const struct object_ask a = {
+        .verb = OBJECT_GET, .key = key, .max = len, .ranged = true, .from = from
+    };
+
+    return len ? start(s, &a, timeout_ms, fn, arg) : PAT_EINVAL;
 }
 
 int pat_store_delete(struct pat_store *s, const char *key, int64_t timeout_ms, pat_store_fn *fn,

@@ -30,6 +30,7 @@ struct pat_store_opts {
 struct pat_store_res {
     const char *data; /* get: the object. part: its tag. begin: the upload's id */
     size_t len;
+    uint64_t total;           /* get_range: length of the whole object */
     const char *const *names; /* list: in order of their names, without the folder */
     size_t n;
     bool more;
@@ -49,6 +50,11 @@ int pat_store_put(struct pat_store *s, const char *key, const char *type, const 
                   size_t len, int64_t timeout_ms, pat_store_fn *fn, void *arg) PAT_MUST_CHECK;
 int pat_store_get(struct pat_store *s, const char *key, size_t max, int64_t timeout_ms,
                   pat_store_fn *fn, void *arg) PAT_MUST_CHECK;
+/* At most len bytes from there (RFC 9110, 14.2): less at the object's end. PAT_EINVAL: it ends
+ * before from. A store that knows no ranges may answer with the whole, if that is no more than len.
+ */
+int pat_store_get_range(struct pat_store *s, const char *key, uint64_t from, size_t len,
+                        int64_t timeout_ms, pat_store_fn *fn, void *arg) PAT_MUST_CHECK;
 /* PAT_OK also when there is none. */
 int pat_store_delete(struct pat_store *s, const char *key, int64_t timeout_ms, pat_store_fn *fn,
                      void *arg) PAT_MUST_CHECK;

@@ -73,6 +73,30 @@ bool storage_put(struct storage *s, const char *key, const char *type, const cha
     return true;
 }
 
+void storage_reply(struct pat_httpd_req *r, const struct stored *o)
+{
+    const char *range = pat_httpd_header(r, "range");
+    unsigned long long from, to;
+    char line[96];
+
+    pat_httpd_set_header(r, "Accept-Ranges", "bytes");
+    if (!range || sscanf(range, "bytes=%llu-%llu", &from, &to) != 2 || to < from) {
+        pat_httpd_reply(r, 200, o->type, o->data, o->len);
+        return;
+    }
+    if (from >= o->len) {
+        (void)snprintf(line, sizeof line, "bytes */%zu", o->len);
+        pat_httpd_set_header(r, "Content-Range", line);
+        pat_httpd_reply(r, 416, NULL, NULL, 0);
+        return;
+    }
+    if (to >= o->len)
+        to = o->len - 1;
+    (void)snprintf(line, sizeof line, "bytes %llu-%llu/%zu", from, to, o->len);
+    pat_httpd_set_header(r, "Content-Range", line);
+    pat_httpd_reply(r, 206, o->type, o->data + from, (size_t)(to - from) + 1);
+}
+
 void storage_log(struct storage *s, const char *kind, const char *key, size_t len)
 {
     struct pat_json *j = dbl_obj("key", key);

@@ -31,6 +31,8 @@ struct stored *storage_find(const struct storage *s, const char *key);
 bool storage_put(struct storage *s, const char *key, const char *type, const char *data, size_t len,
                  char tag[33]);
 bool storage_drop(struct storage *s, const char *key);
+/* The object, or the part of it the request's Range names (RFC 9110, 14.2). */
+void storage_reply(struct pat_httpd_req *r, const struct stored *o);
 void storage_log(struct storage *s, const char *kind, const char *key, size_t len);
 
 /* path: "/bucket/key", decoded. */

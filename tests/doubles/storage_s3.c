@@ -258,7 +258,7 @@ static void get(struct storage *s, struct pat_httpd_req *r, const char *key)
     storage_log(s, "get", key, o->len);
     (void)snprintf(tag, sizeof tag, "\"%s\"", o->tag);
     pat_httpd_set_header(r, "ETag", tag);
-    pat_httpd_reply(r, 200, o->type, o->data, o->len);
+    storage_reply(r, o);
 }
 
 static void put(struct storage *s, struct pat_httpd_req *r, const char *key, const char *kind)

@@ -96,7 +96,7 @@ static void download(struct storage *s, struct pat_httpd_req *r, const char *key
         return;
     }
     storage_log(s, "get", key, o->len);
-    pat_httpd_reply(r, 200, o->type, o->data, o->len);
+    storage_reply(r, o);
 }
 
 static struct pat_json *body_of(struct pat_httpd_req *r)
