@@ -54,7 +54,8 @@ struct action {
     struct move move;
     struct transfer t;
     bool warm;
-    char reason[41]; /* of a hang-up; what an update does */
+    bool by_operator; /* a person's wish: whose lease the call is does not matter */
+    char reason[41];  /* of a hang-up; what an update does */
 };
 
 static void count(struct router *r, enum what what, const char *outcome)
@@ -368,7 +369,7 @@ static void on_leg(const struct leg *leg, void *arg)
         refuse(a, PAT_ENOENT, NULL, "no_leg");
     else if (strcmp(leg->ref.user, a->user))
         refuse(a, PAT_ENOENT, "user_id", "no_leg"); /* somebody else's call is none */
-    else if (stale(a))
+    else if (!a->by_operator && stale(a))
         refuse(a, PAT_ESTALE, "epoch", "stale_epoch");
     else if (a->what == DTMF)
         /* The carrier has no command for keys on a leg that is connected to a stack; <Play digits>
@@ -451,6 +452,7 @@ static const char *read_common(struct action *a, const struct pat_json *p)
         !pat_id_valid(a->user))
         return "user_id";
     a->epoch = pat_json_int_or(p, "epoch", -1);
+    a->by_operator = a->what == HANGUP && pat_json_bool_or(p, "operator", false);
     return a->epoch < 0 ? "epoch" : read_own(a, p);
 }
 
