@@ -487,7 +487,8 @@ static int print_row(const struct route *r, struct pat_buf *out)
         pat_json_quote(out, r->retell_agent.id, strlen(r->retell_agent.id));
         pat_buf_addf(out, ",\"retell_agent_version\":%lld,", (long long)r->retell_agent.version);
     }
-    pat_buf_addf(out, "\"is_active\":%s,\"version\":%lld,\"settings\":", r->active ? "true" : "false",
+    pat_buf_addf(out,
+                 "\"is_active\":%s,\"version\":%lld,\"settings\":", r->active ? "true" : "false",
                  (long long)r->version);
     pat_buf_adds(out, r->settings ? r->settings : "null");
     pat_buf_adds(out, ",\"policies\":");

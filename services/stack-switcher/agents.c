@@ -50,16 +50,27 @@ static void on_agent(struct pat_httpd_req *http, void *arg)
 
 /* ------------------------------------------------------------------ a change */
 
-/* Nobody speaks with another user's clone, whoever knows its id. */
+/* Nobody speaks with another user's clone, whoever knows its id. What differs afterwards is written
+ * down. */
 static const char update_sql[] =
-    "update public.agent_configs c set (" EDITABLE ") = (select " EDITABLE
+    "with was as materialized (select x.id, (select to_jsonb(e) from (select " EDITABLE
+    " from public.agent_configs y where y.id = x.id) e) as j from public.agent_configs x where "
+    "x.user_id = $3::uuid), done as (update public.agent_configs c set (" EDITABLE
+    ") = (select " EDITABLE
     " from jsonb_populate_record(c, $4::jsonb)) where c.user_id = $3::uuid and " ASK_MAY_SEE(
         "c.user_id") " and ($5::bigint is null or $5::bigint = coalesce((select v.version from "
                      "patchbay.config_versions v where v.user_id = c.user_id and "
                      "v.agent_config_id = c.id), 0)) and not exists (select from public.voices o "
                      "where o.is_cloned and o.user_id is distinct from c.user_id and "
                      "patchbay.voice_name(o.voice_id) = patchbay.voice_name($4::jsonb ->> "
-                     "'voice_id'))";
+                     "'voice_id')) returning c.id, c.user_id, to_jsonb(c) as j), noted as (select "
+                     "patchbay.put_audit(x.changes || jsonb_build_object('actor', coalesce($1::uuid::text, "
+                     "'service'), 'actor_id', $1::uuid, 'action', 'agent.change', 'user_id', "
+                     "x.user_id, 'subject', x.id, 'peer', $6::text)) from (select d.id, d.user_id, "
+                     "patchbay.json_changes(w.j, (select jsonb_object_agg(k, d.j -> k) from "
+                     "jsonb_object_keys(w.j) k)) as changes from done d join was w on w.id = d.id) "
+                     "x where x.changes is not null) select d.id, (select count(*) from noted) "
+                     "from done d";
 
 struct change {
     struct pat_httpd_req *http;
@@ -91,7 +102,7 @@ static void on_changed(int err, const struct pat_db_result *const *results, size
         pat_httpd_reply_error(c->http, err == PAT_EINVAL ? err : PAT_EUNAVAIL, NULL,
                               err == PAT_EINVAL ? "the database does not take this value"
                                                 : "the database did not answer, try again");
-    } else if (!pat_db_affected(results[0])) {
+    } else if (!pat_db_rows(results[0])) {
         refuse(c, results[1]);
     } else {
         text = pat_db_value(results[1], 0, 0);
@@ -122,10 +133,12 @@ static int read_changes(struct pat_httpd_req *http, struct pat_json **out)
 static int run_change(struct switcher *s, struct change *c, const struct who *who, const char *user,
                       const char *changes)
 {
-    const char *params[] = { *who->user ? who->user : NULL, who->admin ? "true" : "false", user,
-                             changes, c->version };
+    const char *params[] = {
+        *who->user ? who->user : NULL, who->admin ? "true" : "false", user, changes, c->version,
+        pat_httpd_peer(c->http)
+    };
     const struct pat_db_stmt stmts[] = {
-        { "agent_change", update_sql, 5, params },
+        { "agent_change", update_sql, 6, params },
         { "agent_of", agent_sql, 3, params },
     };
 

@@ -14,19 +14,55 @@ struct asked {
     const char *name;
     ask_shape_fn *shape;
     ask_reply_fn *reply;
-    bool admins_only;
+    bool admins_only, tagged;
     int64_t started_us;
 };
 
-static int shape(struct pat_httpd_req *http, const char *text, ask_shape_fn *fn)
+/* True: the reader has it already, and was told so. */
+static bool known(struct pat_httpd_req *http, const char *text, size_t len)
+{
+    const char *theirs = pat_httpd_header(http, "if-none-match");
+    uint8_t hash[32];
+    struct pat_buf tag;
+    bool same;
+
+    pat_sha256(text, len, hash);
+    pat_buf_init(&tag, 64);
+    pat_buf_adds(&tag, "\"");
+    pat_hex(&tag, hash, 16);
+    pat_buf_adds(&tag, "\"");
+    if (tag.err) {
+        pat_buf_fini(&tag);
+        return false;
+    }
+    (void)pat_httpd_set_header(http, "ETag", tag.data);
+    same = theirs && strstr(theirs, tag.data);
+    pat_buf_fini(&tag);
+    if (same)
+        pat_httpd_reply(http, 304, NULL, NULL, 0);
+    return same;
+}
+
+static void reply(const struct asked *a, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (!a->tagged || !known(a->http, text, len))
+        pat_httpd_reply(a->http, 200, "application/json", text, len);
+}
+
+static int shape(const struct asked *a, const char *text)
 {
     PAT_AUTO_JSON j = NULL;
-    int err = pat_json_parse(&j, text, strlen(text), NULL);
+    PAT_AUTO_STR shaped = NULL;
 
-    if (err)
+    if (pat_json_parse(&j, text, strlen(text), NULL))
         return PAT_EINTERNAL;
-    fn(j);
-    pat_httpd_reply_json(http, 200, j);
+    a->shape(j);
+    shaped = pat_json_print(j);
+    if (!shaped)
+        return PAT_EINTERNAL;
+    reply(a, shaped);
     return PAT_OK;
 }
 
@@ -48,9 +84,9 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
     } else if (!err && text && a->reply) {
         a->reply(a->http, text);
     } else if (!err && text && a->shape) {
-        err = shape(a->http, text, a->shape);
+        err = shape(a, text);
     } else if (!err && text) {
-        pat_httpd_reply(a->http, 200, "application/json", text, strlen(text));
+        reply(a, text);
     } else if (!err) {
         pat_httpd_reply_error(a->http, a->admins_only ? PAT_EPERM : PAT_ENOENT, NULL,
                               a->admins_only ? "for admins only" : "no such thing");
@@ -73,7 +109,8 @@ void ask(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
     int err = PAT_ENOMEM;
 
     if (a) {
-        *a = (struct asked){ s, http, q->name, q->shape, q->reply, q->admins_only, pat_now_us() };
+        *a = (struct asked){ s,        http,           q->name,   q->shape,
+                             q->reply, q->admins_only, q->tagged, pat_now_us() };
         memcpy(params + 2, q->params, (size_t)q->n * sizeof *params);
         err = pat_db_run1(s->d->db, q->name, q->sql, params, 2 + q->n, TIMEOUT_MS, on_row, a, NULL);
     }

@@ -31,6 +31,7 @@ struct question {
     const char *sql;  /* one column, JSON text; no row or NULL: 404 */
     const char *params[ASK_MAX_PARAMS - 2];
     int n;
+    bool tagged;      /* with an ETag: who has this very answer gets 304 (RFC 9110, 13.1.2) */
     bool admins_only; /* no row means 403: the question has ASK_IS_ADMIN as its condition */
     ask_shape_fn *shape;
     ask_reply_fn *reply; /* NULL: as JSON */

@@ -165,6 +165,7 @@ int console_routes(struct switcher *s)
         { "/calls", on_page },
         { "/calls/{id}", on_page },
         { "/usage", on_page },
+        { "/webhooks", on_page },
         { "/admin/{page}", on_page },
         { "/admin/{page}/{id}", on_page },
         { "/assets/{file}", on_asset },

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { TOKEN_MAX = 8192 };
+
 /* ------------------------------------------------------------------ how often */
 
 /* RateLimit-Policy and RateLimit: draft-ietf-httpapi-ratelimit-headers-11. */
@@ -80,14 +82,15 @@ static int refuse(struct switcher *s, struct pat_httpd_req *http, int err, const
     return err;
 }
 
-int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
+static int let_in(struct who *who, struct switcher *s, struct pat_httpd_req *http,
+                  const char *authorization)
 {
     struct who_keys keys = { s->conf->jwt_secret, keys_now(s->keys) };
     const char *why;
     int err;
 
     embed_let(s, http);
-    err = who_read(who, pat_httpd_header(http, "authorization"), &keys, pat_unix_ms() / 1000, &why);
+    err = who_read(who, authorization, &keys, pat_unix_ms() / 1000, &why);
 
     (void)pat_httpd_set_header(http, "Cache-Control", "no-store");
     if (!err)
@@ -97,6 +100,47 @@ int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
         err = PAT_EAUTH;
     }
     return refuse(s, http, err, why);
+}
+
+int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http)
+{
+    return let_in(who, s, http, pat_httpd_header(http, "authorization"));
+}
+
+/* The value of pb_listen in "a=b; pb_listen=..." (RFC 6265, 4.2.1); NULL. */
+static const char *listen_cookie(const char *cookies, size_t *len)
+{
+    static const char name[] = "pb_listen=";
+
+    while (cookies) {
+        cookies += strspn(cookies, " ;");
+        if (!strncmp(cookies, name, sizeof name - 1)) {
+            cookies += sizeof name - 1;
+            *len = strcspn(cookies, "; ");
+            return cookies;
+        }
+        cookies = strchr(cookies, ';');
+    }
+    return NULL;
+}
+
+int door_listener(struct who *who, struct switcher *s, struct pat_httpd_req *http)
+{
+    const char *header = pat_httpd_header(http, "authorization");
+    size_t len = 0;
+    const char *token = header ? NULL : listen_cookie(pat_httpd_header(http, "cookie"), &len);
+    struct pat_buf bearer;
+    int err;
+
+    pat_buf_init(&bearer, TOKEN_MAX);
+    if (token) {
+        pat_buf_adds(&bearer, "Bearer ");
+        pat_buf_add(&bearer, token, len);
+        header = bearer.err ? NULL : bearer.data;
+    }
+    err = let_in(who, s, http, header);
+    pat_buf_fini(&bearer);
+    return err;
 }
 
 /* ------------------------------------------------------------------ what is asked */

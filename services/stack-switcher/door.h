@@ -19,6 +19,9 @@ int door_who(struct who *who, struct switcher *s, struct pat_httpd_req *http) PA
 /* Once more of another kind: for what is dear. */
 int door_limit(struct switcher *s, struct pat_httpd_req *http, enum limit_kind kind,
                const char *who) PAT_MUST_CHECK;
+/* The same as door_who for sound and nothing else: a player sends no header, so cookie pb_listen
+ * will do. */
+int door_listener(struct who *who, struct switcher *s, struct pat_httpd_req *http) PAT_MUST_CHECK;
 /* The {id} in its path, a UUID; or NULL. */
 const char *door_id(struct pat_httpd_req *http);
 /* If-Match: "7", or * for any (*version NULL), as nothing is where it is not needed: else 428. */

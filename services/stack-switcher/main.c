@@ -1,9 +1,12 @@
 /* main.c - the stack-switcher: settings, parts in order up, parts in order down. */
+#include "audit.h"
+#include "calls.h"
 #include "health.h"
 #include "invoices.h"
 #include "limit.h"
 #include "policies.h"
 #include "rates.h"
+#include "recordings.h"
 #include "switcher.h"
 #include "talk.h"
 #include "usage.h"
@@ -80,6 +83,7 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_ROLLOUT_JUDGE", PAT_CONF_MS, judge_ms, "10s",
         "how often a rollout's gates are measured while it waits for them", .min = 50,
         .max = 600000),
+    PAT_STORE_ROWS(struct switcher_conf, recording),
     ROW("PAT_SUPABASE_ANON_KEY", PAT_CONF_STR, supabase_anon_key, NULL,
         "Supabase's public key, for logging in on the console"),
     ROW("PAT_SUPABASE_JWKS_URL", PAT_CONF_URL, jwks_url, NULL,
@@ -147,10 +151,10 @@ static const struct pat_conf_row rows[] = {
 static int routes(struct pat_httpd *httpd, void *arg)
 {
     static int (*const parts[])(struct switcher *) = {
-        api_routes,        agents_routes,      users_routes,    policies_routes,
-        rates_routes,      budget_routes,      invoices_routes, voices_routes,
-        switch_api_routes, rollout_api_routes, talk_routes,     webhooks_routes,
-        health_routes,     usage_routes,       console_routes,  explain_routes
+        api_routes,        audit_routes,       calls_routes,    recordings_routes, agents_routes,
+        users_routes,      policies_routes,    rates_routes,    budget_routes,     voices_routes,
+        switch_api_routes, rollout_api_routes, webhooks_routes, health_routes,     usage_routes,
+        console_routes,    explain_routes,     talk_routes,     invoices_routes
     };
     int err = PAT_OK;
 
@@ -170,6 +174,9 @@ static int check(const void *conf, struct pat_buf *errors)
                            "PAT_SUPABASE_JWT_SECRET: must be set, or PAT_SUPABASE_JWKS_URL\n");
         return PAT_EINVAL;
     }
+    pat_store_conf_check(&c->recording, errors);
+    if (errors->len)
+        return PAT_EINVAL;
     if (!c->demo_logins || !*c->demo_logins ||
         (!pat_json_parse(&logins, c->demo_logins, strlen(c->demo_logins), NULL) &&
          pat_json_kind(logins) == PAT_JSON_ARR))
@@ -207,6 +214,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = feed_new(&s->feed, s);
     if (!err)
         err = talk_new(&s->talk, s);
+    if (!err)
+        err = recordings_new(&s->recordings, s);
     if (!err)
         err = switch_rpc_serve(s);
     if (!err)
@@ -247,6 +256,7 @@ static void drain(struct pat_daemon *d, void *arg)
     invoices_free(s->invoices);
     s->invoices = NULL;
     feed_close(s->feed);
+    recordings_close(s->recordings);
     pat_daemon_leave(d, s->httpd, NULL);
 }
 
@@ -261,6 +271,7 @@ static void stop(struct pat_daemon *d, void *arg)
     voices_free(s->voices);
     s->voices = NULL;
     vendor_stop(s);
+    recordings_free(s->recordings);
     webhooks_free(s->webhooks);
     switch_rpc_stop(s);
     rollout_rpc_stop(s);

@@ -51,7 +51,8 @@ struct switcher_conf {
     char *deepgram_project;
     int64_t reads_per_min; /* these: of one person, at each replica */
     int64_t writes_per_min;
-    int64_t judge_ms; /* a rollout's gates are measured this often */
+    int64_t judge_ms;                /* a rollout's gates are measured this often */
+    struct pat_store_conf recording; /* where recordings are (recordings.h) */
     struct switch_conf saga;
     struct talk_conf talk;
 };
@@ -66,6 +67,7 @@ struct usage_roll;
 struct invoices;
 struct voices;
 struct voice_care;
+struct recordings;
 struct vendor_ask;
 
 struct switcher {
@@ -89,6 +91,7 @@ struct switcher {
     int previews; /* under way */
     struct pat_counter *previews_spoken;
     struct talk *talk;
+    struct recordings *recordings;
     struct vendor_ask *vendor;     /* requests under way (voice_vendor.c) */
     struct pat_counter *refused;   /* requests without a good token */
     struct pat_histogram *reply_s; /* from the request to its answer, Postgres included */

@@ -1,6 +1,7 @@
 /* webhooks.c - /v1/webhooks/...: see webhooks.h. One table of routes, one way through for all. */
 #include "webhooks.h"
 
+#include "audit.h"
 #include "door.h"
 
 #include <stdlib.h>
@@ -16,21 +17,26 @@ static const struct route {
     const char *id; /* what the {id} is to the relay; NULL: there is none */
     bool body;      /* a JSON object; else the query's fields */
     enum shape shape;
+    const char *action; /* in the audit; NULL: it only looks */
 } routes[] = {
-    { "GET", "/v1/webhooks/endpoints", "endpoint_list", NULL, false, AS_IT_IS },
-    { "POST", "/v1/webhooks/endpoints", "endpoint_create", NULL, true, CREATED },
-    { "GET", "/v1/webhooks/endpoints/{id}", "endpoint_list", "endpoint_id", false, FIRST_ENDPOINT },
-    { "PATCH", "/v1/webhooks/endpoints/{id}", "endpoint_update", "endpoint_id", true, AS_IT_IS },
-    { "DELETE", "/v1/webhooks/endpoints/{id}", "endpoint_delete", "endpoint_id", false, AS_IT_IS },
+    { "GET", "/v1/webhooks/endpoints", "endpoint_list", NULL, false, AS_IT_IS, NULL },
+    { "POST", "/v1/webhooks/endpoints", "endpoint_create", NULL, true, CREATED, "webhook.create" },
+    { "GET", "/v1/webhooks/endpoints/{id}", "endpoint_list", "endpoint_id", false, FIRST_ENDPOINT,
+      NULL },
+    { "PATCH", "/v1/webhooks/endpoints/{id}", "endpoint_update", "endpoint_id", true, AS_IT_IS,
+      "webhook.change" },
+    { "DELETE", "/v1/webhooks/endpoints/{id}", "endpoint_delete", "endpoint_id", false, AS_IT_IS,
+      "webhook.delete" },
     { "POST", "/v1/webhooks/endpoints/{id}/rotate", "endpoint_rotate", "endpoint_id", true,
-      AS_IT_IS },
-    { "POST", "/v1/webhooks/endpoints/{id}/test", "endpoint_test", "endpoint_id", true, AS_IT_IS },
+      AS_IT_IS, "webhook.rotate" },
+    { "POST", "/v1/webhooks/endpoints/{id}/test", "endpoint_test", "endpoint_id", true, AS_IT_IS,
+      "webhook.test" },
     { "POST", "/v1/webhooks/endpoints/{id}/replay", "delivery_replay", "endpoint_id", true,
-      AS_IT_IS },
-    { "GET", "/v1/webhooks/deliveries", "deliveries", NULL, false, AS_IT_IS },
-    { "GET", "/v1/webhooks/deliveries/{id}", "delivery", "delivery_id", false, AS_IT_IS },
+      AS_IT_IS, "webhook.replay" },
+    { "GET", "/v1/webhooks/deliveries", "deliveries", NULL, false, AS_IT_IS, NULL },
+    { "GET", "/v1/webhooks/deliveries/{id}", "delivery", "delivery_id", false, AS_IT_IS, NULL },
     { "POST", "/v1/webhooks/deliveries/{id}/replay", "delivery_replay", "delivery_id", true,
-      AS_IT_IS },
+      AS_IT_IS, "webhook.replay" },
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 
@@ -48,6 +54,7 @@ struct asking {
     struct pat_httpd_req *http;
     struct pat_json *params; /* owned */
     int64_t started_us;
+    struct who who;
 };
 
 static void asking_free(struct asking *a)
@@ -60,6 +67,32 @@ static void fail(struct asking *a, int err, const char *field, const char *messa
 {
     pat_httpd_reply_error(a->http, err, field, message);
     asking_free(a);
+}
+
+/* ---- what is written down ---- */
+
+static bool is_secret(const char *key)
+{
+    return !strcmp(key, "secret") || !strcmp(key, "api_key") || !strcmp(key, "user_id");
+}
+
+static void write_down(const struct asking *a, const struct pat_json *result)
+{
+    PAT_AUTO_JSON after = pat_json_obj();
+    const struct route *r = a->v->route;
+
+    if (!r->action)
+        return;
+    PAT_JSON_EACH(m, a->params)
+    if (!is_secret(pat_json_key(m)) && (!r->id || strcmp(pat_json_key(m), r->id) != 0))
+        pat_json_set_take(after, pat_json_key(m), pat_json_dup(m));
+    audit_write(a->v->s, a->http, &a->who,
+                &(struct audit_row){ .action = r->action,
+                                     .user_id = pat_json_str_or(a->params, "user_id", NULL),
+                                     .subject = r->id
+                                                    ? pat_json_str_or(a->params, r->id, NULL)
+                                                    : pat_json_str_or(result, "endpoint.id", NULL),
+                                     .after = pat_json_size(after) ? after : NULL });
 }
 
 /* ---- the relay's answer ---- */
@@ -78,6 +111,7 @@ static void on_answer(int err, const struct pat_json *result, const char *messag
              message);
         return;
     }
+    write_down(a, result);
     if (a->v->route->shape == FIRST_ENDPOINT)
         shown = pat_json_at(result, "endpoints[0]");
     if (shown)
@@ -180,7 +214,7 @@ static void on_request(struct pat_httpd_req *http, void *arg)
         pat_httpd_reply_error(http, PAT_ENOMEM, NULL, NULL);
         return;
     }
-    *a = (struct asking){ v, http, params, pat_now_us() };
+    *a = (struct asking){ v, http, params, pat_now_us(), who };
     if (user && strcmp(user, who.user) != 0 && !who.admin)
         ask_whether_admin(a, who.user);
     else
