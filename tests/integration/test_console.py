@@ -185,7 +185,7 @@ def test_a_call_is_told_from_its_events(stack, browser, tokens):
     with browser.page(f"{stack.url}/calls", tokens["leo"]) as page:
         page.locator(f"a[href='/calls/{call_id(1)}']").click()
         page.get_by_role("heading", name="Call from +15550109999").wait_for()
-        page.get_by_text("Failed over").click()
+        page.get_by_text("All of it about: Leaves LiveKit, goes to Retell").click()
         page.get_by_text('"to": "retell"').wait_for()
 
 

@@ -61,6 +61,35 @@ export interface Call {
   ended_owner: string | null;
   duration_ms: number | null;
   greeting_ms: number | null;
+  /** In lists. */
+  user_name?: string | null;
+  recorded?: boolean;
+}
+
+export interface Recording {
+  state: "recording" | "joining" | "fetching" | "stored" | "failed";
+  began_at: string;
+  duration_ms: number | null;
+  filled_ms: number | null;
+  bytes: number | null;
+}
+
+export interface Leg {
+  kind: "caller" | "stack" | "transfer" | "consult";
+  stack: Stack | null;
+  state: string;
+  began_at: string;
+  answered_at: string | null;
+  ended_at: string | null;
+  end_reason: string | null;
+  sip_code: number | null;
+}
+
+/** One call, with all that is known of it. */
+export interface WholeCall extends Call {
+  ended_means: string | null;
+  recording: Recording | null;
+  legs: Leg[];
 }
 
 export interface Calls {
@@ -73,6 +102,7 @@ export interface CallEvent {
   type: string;
   time: string;
   data: Record<string, unknown>;
+  means?: string;
 }
 
 export interface StackHealth {

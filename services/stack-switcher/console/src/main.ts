@@ -21,14 +21,18 @@ const own: Place[] = [
   { path: "/agent", label: "Agent", icon: "☎" },
   { path: "/calls", label: "Calls", icon: "↹" },
   { path: "/usage", label: "Usage", icon: "$" },
+  { path: "/webhooks", label: "Webhooks", icon: "⇥" },
 ];
 const admins: Place[] = [
   { path: "/admin/users", label: "Users", icon: "☰" },
+  { path: "/admin/calls", label: "Calls", icon: "↹" },
   { path: "/admin/switches", label: "Switches", icon: "⇄" },
   { path: "/admin/rollouts", label: "Rollouts", icon: "⇶" },
   { path: "/admin/rates", label: "Prices", icon: "$" },
   { path: "/admin/invoices", label: "Invoices", icon: "≟" },
   { path: "/admin/usage", label: "Usage", icon: "$" },
+  { path: "/admin/webhooks", label: "Webhooks", icon: "⇥" },
+  { path: "/admin/audit", label: "Audit", icon: "✎" },
   { path: "/admin/health", label: "Health", icon: "♥" },
 ];
 

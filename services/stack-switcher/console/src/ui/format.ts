@@ -6,6 +6,8 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const dateTime = (iso: string | null): string => (iso ? when.format(new Date(iso)) : "–");
 export const timeOfDay = (iso: string): string => clock.format(new Date(iso));
+/** Where in something: 1:05.3 */
+export const position = (s: number): string => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 export const count = (n: number): string => counts.format(n);
 
 export function ago(iso: string | null, now = Date.now()): string {
