@@ -166,6 +166,7 @@ int console_routes(struct switcher *s)
         { "/calls/{id}", on_page },
         { "/usage", on_page },
         { "/webhooks", on_page },
+        { "/admin", on_page },
         { "/admin/{page}", on_page },
         { "/admin/{page}/{id}", on_page },
         { "/assets/{file}", on_asset },

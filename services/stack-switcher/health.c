@@ -48,9 +48,40 @@ static void on_health(struct pat_httpd_req *http, void *arg)
             &(struct question){ .name = "health_stacks", .sql = SQL, .params = { goal }, .n = 1 });
 }
 
+/* How it has been, hour by hour, and the calls of the last day that a stack did not serve. */
+static const char history_sql[] =
+    "select jsonb_build_object('stacks', (select jsonb_object_agg(s.stack, coalesce((select "
+    "jsonb_agg(jsonb_build_object('hour', h.hour, 'attempts', h.attempts, 'failed', h.failed) order "
+    "by h.hour) from patchbay.stack_hours h where h.stack = s.stack and h.hour >= "
+    "date_trunc('hour', now()) - interval '7 days'), '[]')) from "
+    "unnest(enum_range(null::public.voice_ai_stack)) as s(stack)), 'errors', coalesce((select "
+    "jsonb_agg(jsonb_build_object('call_id', c.id, 'user_id', c.user_id, 'user_name', c.name, 'at', "
+    "coalesce(f.occurred_at, c.offered_at), 'from', coalesce(f.data ->> 'from', c.stack::text), "
+    "'reason', coalesce(f.data ->> 'reason', c.ended_reason)) order by c.offered_at desc) from "
+    "(select x.id, x.user_id, u.name, x.offered_at, x.stack, x.ended_reason from patchbay.calls x "
+    "left join public.users u on u.id = x.user_id where not x.rehearsal and (x.fallback or "
+    "(x.outcome = 'failed' and x.ended_owner is distinct from 'caller')) and x.offered_at > now() - "
+    "interval '1 day' order by x.offered_at desc limit 20) c left join lateral (select e.* from "
+    "patchbay.call_events e where e.call_id = c.id and e.type = 'pat.call.v1.failed_over' order by "
+    "e.occurred_at limit 1) f on true), '[]')) where " ASK_IS_ADMIN;
+
+static void on_history(struct pat_httpd_req *http, void *arg)
+{
+    struct who who;
+
+    if (!door_who(&who, arg, http))
+        ask(arg, http, &who,
+            &(struct question){ .name = "health_history",
+                                .sql = history_sql,
+                                .tagged = true,
+                                .admins_only = true });
+}
+
 int health_routes(struct switcher *s)
 {
-    return pat_httpd_route(s->httpd, "GET", "/v1/health/stacks", 0, on_health, s);
+    int err = pat_httpd_route(s->httpd, "GET", "/v1/health/stacks", 0, on_health, s);
+
+    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/health/history", 0, on_history, s);
 }
 
 /* ------------------------------------------------------------------ the roll-up */

@@ -303,7 +303,8 @@ def test_webhooks_are_written_down_without_their_secrets(stack, admin):
     with Responder(stack.nats.url) as relay:
         relay.on("relay", "endpoint_create", lambda p: {"endpoint": {"id": endpoint}, "secrets": [{"scheme": "v1", "secret": "whsec_new"}]})
         relay.on("relay", "endpoint_delete", lambda p: {"deleted": True})
-        fetch(stack, "/v1/webhooks/endpoints", token(stack, LEO.id), "POST", {"url": "https://example.com/h", "secret": "whsec_x"})
+        fetch(stack, "/v1/webhooks/endpoints", token(stack, LEO.id), "POST", {"url": "https://example.com/h", "secret": "whsec_x"},
+              **{"Content-Type": "application/json"})
         fetch(stack, f"/v1/webhooks/endpoints/{endpoint}?user_id={LEO.id}", admin, "DELETE")
     rows = wait(lambda: len(found := entries(stack, admin, "action=webhook")) == 2 and found, 10, "both are written down")
     assert [(r["action"], r["actor"], r["subject"]) for r in rows] == [

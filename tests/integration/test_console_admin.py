@@ -271,7 +271,7 @@ def test_a_change_is_in_the_audit_with_before_and_after(stack, browser, tokens):
 # ---------------------------------------------------------------------- quality
 
 PAGES = [("/admin/calls", "admin"), (f"/calls/{call_id(1)}", "leo"), ("/webhooks", "leo"), (f"/admin/webhooks?user_id={LEO.id}", "admin"),
-         ("/admin/audit", "admin")]
+         ("/admin/audit", "admin"), ("/admin", "admin"), ("/admin/health", "admin"), ("/admin/switches", "admin")]
 
 
 @pytest.mark.parametrize("size, dark", [(PHONE, False), (TABLET, True), (DESKTOP, False)], ids=["phone", "tablet-dark", "desktop"])
@@ -285,3 +285,57 @@ def test_every_page_is_accessible_on_every_width(stack, browser, tokens, relay, 
         if SCREENS:
             page.screenshot(path=f"{SCREENS}/{path.split('?')[0].strip('/').replace('/', '-')}-{size[0]}.png", full_page=True)
         assert wide <= 0, f"{wide} pixels wider than the window"
+
+
+# ---------------------------------------------------------------------- overview, health
+
+
+def test_the_overview_says_what_is_going_on(stack, browser, tokens):
+    with browser.page(f"{stack.url}/", tokens["admin"]) as page:
+        page.get_by_role("heading", name="Overview").wait_for()
+        page.get_by_role("link", name="+15550109999 → Leo").wait_for()
+        page.get_by_text("Nobody is being moved.").wait_for()
+
+
+def test_health_shows_a_week_and_what_went_wrong(stack, browser, tokens):
+    stack.sql("insert into patchbay.stack_hours values (date_trunc('hour', now()) - interval '2 days', 'livekit', 1000, 333) "
+              "on conflict (hour, stack) do update set attempts = 1000, failed = 333")
+    stack.sql("insert into patchbay.calls (id, user_id, from_number, to_number, stack, state, outcome, ended_owner, ended_reason, ended_at) values "
+              "(%s, %s, '+15550107777', %s, 'retell', 'ended', 'failed', 'provider', 'no_answer', now()) on conflict do nothing",
+              call_id(78), RITA.id, RITA.number)
+    stack.sql("insert into patchbay.stack_states values ('livekit', 'degraded', '[\"slow_answers\"]', now()) on conflict do nothing")
+    with browser.page(f"{stack.url}/admin/health", tokens["admin"]) as page:
+        page.get_by_role("img", name=re.compile("Seven days: 1,0.. calls, 33. not served")).wait_for()
+        page.get_by_text("Slow answers").wait_for()
+        page.get_by_role("region", name="Calls that went wrong").get_by_text("Nobody answered.").wait_for()
+    stack.sql("delete from patchbay.stack_states")
+    stack.sql("delete from patchbay.calls where id = %s", call_id(78))
+
+
+ADMIN_PAGES = ["/admin", "/admin/calls", "/admin/switches", "/admin/webhooks", "/admin/audit", "/admin/health", "/admin/users"]
+
+
+def test_other_roles_are_refused_everywhere(stack, browser, tokens):
+    """Two tenants side by side: Leo sees his own, nothing of Rita's, and no admin's page."""
+    with browser.page(f"{stack.url}/agent", tokens["leo"]) as page:
+        page.get_by_label("Greeting").wait_for()
+        for path in ADMIN_PAGES + [f"/admin/users/{RITA.id}"]:
+            page.evaluate("p => { history.pushState(null, '', p); dispatchEvent(new PopStateEvent('popstate')); }", path)
+            wait(lambda: page.evaluate("location.pathname") == "/agent", 30, f"back home from {path}")
+        assert page.get_by_text("Rita").count() == 0
+    with browser.page(f"{stack.url}/calls", tokens["rita"]) as page:
+        wait(lambda: page.locator("tbody tr").count() == 1, 30, "her one call")
+        assert page.get_by_text("Leo").count() == 0
+
+
+@pytest.mark.parametrize("path, who", [("/admin/calls", "admin"), (f"/calls/{call_id(1)}", "leo"), ("/admin/audit", "admin"), ("/admin", "admin"),
+                                       ("/admin/health", "admin"), ("/agent", "leo")])
+def test_nothing_jumps_while_a_page_loads(stack, browser, tokens, recorded, path, who):
+    with browser.page(stack.url + path, tokens[who]) as page:
+        page.locator("h1").first.wait_for()
+        wait(lambda: page.locator("[aria-busy=true]").count() == 0, 30, "all is there")
+        shift = page.evaluate("""() => new Promise(done => { let n = 0;
+            new PerformanceObserver(list => { n += list.getEntries().filter(e => !e.hadRecentInput).reduce((a, e) => a + e.value, 0); })
+                .observe({type: 'layout-shift', buffered: true});
+            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(n), 100))); })""")
+        assert shift < 0.1, f"{path} jumps by {shift:.3f}"

@@ -106,11 +106,20 @@ export interface CallEvent {
 }
 
 export interface StackHealth {
+  state: "up" | "degraded" | "down";
+  reasons: string[];
+  changed_at: string | null;
+  month: { days: number; attempts: number; failed: number; availability: number; goal: number; budget_left: number };
   routed: number;
   answered: number;
   live: number;
   failed_over: number;
   last_error: { reason: string; at: string } | null;
+}
+
+export interface HealthHistory {
+  stacks: Record<Stack, { hour: string; attempts: number; failed: number }[]>;
+  errors: { call_id: string; user_id: string; user_name: string | null; at: string; from: string | null; reason: string | null }[];
 }
 
 /** What the server says is wrong, and which field: a problem by RFC 9457. */

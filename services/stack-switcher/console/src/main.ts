@@ -24,6 +24,7 @@ const own: Place[] = [
   { path: "/webhooks", label: "Webhooks", icon: "⇥" },
 ];
 const admins: Place[] = [
+  { path: "/admin", label: "Overview", icon: "⌂" },
   { path: "/admin/users", label: "Users", icon: "☰" },
   { path: "/admin/calls", label: "Calls", icon: "↹" },
   { path: "/admin/switches", label: "Switches", icon: "⇄" },
@@ -69,7 +70,7 @@ export class App extends Page {
   }
 
   private home(): string {
-    return this.me!.has_agent ? "/agent" : this.me!.admin ? "/admin/users" : "/calls";
+    return this.me!.has_agent ? "/agent" : this.me!.admin ? "/admin" : "/calls";
   }
 
   private async show(): Promise<void> {
@@ -89,7 +90,7 @@ export class App extends Page {
   }
 
   private place(p: Place) {
-    const here = location.pathname.startsWith(p.path);
+    const here = p.path === "/admin" ? location.pathname === p.path : location.pathname.startsWith(p.path);
 
     return html`<a href=${p.path} class="place" aria-current=${here ? "page" : nothing}>
       <span class="icon" aria-hidden="true">${p.icon}</span><span>${p.label}</span>

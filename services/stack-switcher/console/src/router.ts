@@ -25,6 +25,7 @@ const entries: Entry[] = [
   entry("/calls/{id}", "call", () => import("./pages/call")),
   entry("/usage", "usage", () => import("./pages/usage")),
   entry("/admin/usage", "usage-all", () => import("./pages/usage"), true),
+  entry("/admin", "overview", () => import("./pages/overview"), true),
   entry("/admin/users", "users", () => import("./pages/users"), true),
   entry("/admin/users/{id}", "user", () => import("./pages/user"), true),
   entry("/admin/calls", "all-calls", () => import("./pages/all-calls"), true),

@@ -1,11 +1,12 @@
 /** One user, as an admin sees him: his agent, his calls, and which stack answers them. */
-import { html, type PropertyValues } from "lit";
+import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { get, type Agent } from "../api";
 import "../ui/agent-form";
 import "../ui/badge";
 import "../ui/budget";
 import "../ui/call-list";
+import "../ui/policies-form";
 import "../ui/switch-panel";
 import { Page, waiting } from "../ui/page";
 
@@ -13,6 +14,7 @@ import { Page, waiting } from "../ui/page";
 export class UserPage extends Page {
   @property({ attribute: false }) params!: { id: string };
   @state() private agent: Agent | null = null;
+  @state() private there = false;
 
   willUpdate(p: PropertyValues<this>): void {
     if (p.has("params")) void this.load();
@@ -35,7 +37,10 @@ export class UserPage extends Page {
           <pb-budget .user=${this.params.id} editable></pb-budget>
           <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
         </div>
-        <pb-agent-form .user=${this.params.id} .stack=${this.agent.stack}></pb-agent-form>
+        <div>
+          <pb-agent-form .user=${this.params.id} .stack=${this.agent.stack} @there=${() => (this.there = true)}></pb-agent-form>
+          ${this.there ? html`<pb-policies-form admin .user=${this.params.id} .number=${this.agent.numbers[0] ?? ""}></pb-policies-form>` : nothing}
+        </div>
       </div>
     `;
   }

@@ -37,6 +37,7 @@ export class AgentForm extends Page {
   private load(): Promise<void> {
     return this.attempt(async () => {
       this.agent = await get<Agent>(`/v1/users/${this.user}/agent`);
+      void this.updateComplete.then(() => this.dispatchEvent(new CustomEvent("there")));
     });
   }
 
