@@ -13,6 +13,7 @@ RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
  && cmake --build build/release --target daemons patchbay-doubles -j "$(nproc)" \
  && mkdir -p /out/daemons /out/doubles \
  && install -s build/release/bin/* /out/daemons/ \
+ && cp -r build/release/share /out/share \
  && mv /out/daemons/patchbay-doubles /out/doubles/
 
 # What the daemons stand on, and the migration runner (scripts/migrate, which is psql).
@@ -33,8 +34,9 @@ WORKDIR /var/lib/patchbay
 
 FROM base AS runtime
 COPY --from=build /out/daemons/ /usr/local/bin/
+COPY --from=build /out/share/ /usr/local/share/
 # A library that is missing here shows when the image is made, not when a call comes in.
-RUN for f in /usr/local/bin/patchbay-*; do ldd "$f" 2>/dev/null; done >/tmp/libraries; ! grep 'not found' /tmp/libraries
+RUN for f in /usr/local/bin/patchbay*; do ldd "$f" 2>/dev/null; done >/tmp/libraries; ! grep 'not found' /tmp/libraries
 ENV PAT_ADMIN_LISTEN=0.0.0.0:9100 PAT_LOG_FORMAT=json
 HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["patchbay-healthcheck"]
 
