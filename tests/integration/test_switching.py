@@ -232,12 +232,13 @@ def plan_of(p: Person, to: str) -> dict:
 
 
 def test_a_plan_changes_nothing_and_tells_all(stack, others, ada):
-    stack.sql("insert into public.voices (user_id, voice_id, voice_name, is_cloned) values (%s, %s, 'Mine', true)", ada.id, CLONE)
-    ada.change(voice_id=CLONE, max_tokens=99)
+    clone = uuid.uuid4().hex[:20]  # nobody else's
+    stack.sql("insert into public.voices (user_id, voice_id, voice_name, is_cloned) values (%s, %s, 'Mine', true)", ada.id, clone)
+    ada.change(voice_id=clone, max_tokens=99)
     before = ada.columns()
     plan = plan_of(ada, "retell")
     fields = {f["field"]: f for f in plan["fields"]}
-    assert fields["voice_id"]["grade"] == "lossy" and fields["voice_id"]["value"] == CLONE
+    assert fields["voice_id"]["grade"] == "lossy" and fields["voice_id"]["value"] == clone
     assert fields["voice_id"]["becomes"] == fields["voice_id"]["spoken_by"] == "11labs-Kate"
     assert fields["stability"]["grade"] == "parked" and fields["max_tokens"]["grade"] == "lossy"
     assert fields["system_prompt"] == {"field": "system_prompt", "grade": "exact", "note": None, "value": "Be kind.", "becomes": "Be kind."}
