@@ -6,7 +6,7 @@ import "../ui/badge";
 import "../ui/call-cost";
 import { outcomeOf } from "../ui/call-list";
 import { confirm } from "../ui/confirm";
-import { dateTime, duration, phone, position, timeOfDay, words } from "../ui/format";
+import { caller, dateTime, duration, position, timeOfDay, words } from "../ui/format";
 import { Page, waiting } from "../ui/page";
 import "../ui/recording";
 import type { RecordingPlayer } from "../ui/recording";
@@ -161,8 +161,8 @@ export class CallPage extends Page {
   private facts(c: WholeCall) {
     const rows: [string, unknown][] = [
       ["Whose", this.me?.admin ? html`<a href=${`/admin/users/${c.user_id}`}>${c.user_name ?? c.user_id}</a>` : c.user_name ?? "–"],
-      ["From", phone(c.from)],
-      ["To", phone(c.to)],
+      ["From", caller(c)],
+      ["To", c.to ?? "the agent"],
       ["Began", dateTime(c.offered_at)],
       ["Length", duration(c.duration_ms)],
       ["Outcome", outcomeOf(c)],
@@ -179,7 +179,7 @@ export class CallPage extends Page {
     const c = this.call;
 
     return html`
-      <h1>Call from ${phone(c.from)} <pb-badge short .stack=${c.stack}></pb-badge>
+      <h1>Call from ${caller(c)} <pb-badge short .stack=${c.stack}></pb-badge>
         ${c.state === "ended" ? nothing : html`<span class="badge live">live</span>`}
         ${c.state !== "ended" && this.me?.admin ? html`<button class="button danger small" @click=${() => void this.hangUp()}>End the call</button>` : nothing}</h1>
       <section class="card">${this.facts(c)}</section>

@@ -3,7 +3,7 @@ import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { get, query, type Call, type Calls } from "../api";
 import "./badge";
-import { dateTime, duration, phone, words } from "./format";
+import { caller, dateTime, duration, words } from "./format";
 import { Page, waiting } from "./page";
 
 export const outcomeOf = (c: Call): string =>
@@ -34,7 +34,7 @@ export class CallList extends Page {
   private row(c: Call) {
     return html`<tr>
       <td><a href=${`/calls/${c.id}`}>${dateTime(c.offered_at)}</a></td>
-      <td>${phone(c.from)}</td>
+      <td>${caller(c)}</td>
       <td><pb-badge short .stack=${c.stack}></pb-badge>${c.fallback ? html` <span class="badge warn">fallback</span>` : nothing}</td>
       <td>${outcomeOf(c)}</td>
       <td class="number">${duration(c.duration_ms)}</td>

@@ -27,5 +27,7 @@ export function duration(ms: number | null): string {
 }
 
 export const phone = (number: string | null): string => number ?? "withheld";
+/** Who calls. Only a talk in a browser has no number that was called. */
+export const caller = (c: { from: string | null; to: string | null }): string => (c.to ? phone(c.from) : "a browser");
 /** name-and-purpose: Name and purpose */
 export const words = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1).replaceAll(/[-_]/g, " ");

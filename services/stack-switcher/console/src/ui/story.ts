@@ -38,7 +38,9 @@ function to(e: CallEvent): string {
 type Teller = (e: CallEvent) => Partial<Line> & { title: string };
 
 const tellers: Record<string, Teller> = {
-  "call.offered": (e) => ({ title: `${text(e, "from") || "A withheld number"} calls ${text(e, "to")}` }),
+  "call.offered": (e) => ({
+    title: text(e, "to") ? `${text(e, "from") || "A withheld number"} calls ${text(e, "to")}` : "Somebody talks to the agent in a browser",
+  }),
   "call.routed": (e) => ({
     title: `Goes to ${to(e)}${e.data.is_fallback ? ", not the user's own choice" : ""}`,
     because: list(e, "reasons").map(why),
