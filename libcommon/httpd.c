@@ -91,31 +91,56 @@ static bool method_fits(const struct route *route, const struct http_head *h)
            (!strcmp(h->method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
+static void allow_method(struct pat_buf *allow, const char *method)
+{
+    if (!allow->len || !strstr(allow->data, method)) /* no method is part of another's name */
+        pat_buf_addf(allow, "%s%s", allow->len ? ", " : "", method);
+}
+
+static int choose(struct pat_httpd_req *r, const struct route *route,
+                  const struct route_param *params, size_t n)
+{
+    const char *version = http_head_find(&r->head, "Sec-WebSocket-Version");
+
+    if (!route->method && (!version || strcmp(version, "13")))
+        return 426;
+    r->route = route;
+    r->body.max = route->max_body;
+    return set_params(r, params, n);
+}
+
+/* One path is one resource: where it stands literally, patterns that would fit it are not it. */
 int httpd_find_route(struct pat_httpd *s, struct pat_httpd_req *r, struct pat_buf *allow)
 {
-    struct route_param params[HTTPD_MAX_PARAMS];
-    size_t n;
-    bool ws_only = false;
+    struct route_param found[HTTPD_MAX_PARAMS], params[HTTPD_MAX_PARAMS];
+    const struct route *fits = NULL;
+    size_t n, n_params = 0;
+    bool ws_only = false, literal = false;
 
     for (size_t i = 0; i < s->n_routes; i++) {
         const struct route *route = &s->routes[i];
 
-        if (!route_match(route->pattern, r->head.path, params, &n))
+        if (!route_match(route->pattern, r->head.path, found, &n) || (literal && n))
             continue;
-        if (method_fits(route, &r->head)) {
-            const char *version = http_head_find(&r->head, "Sec-WebSocket-Version");
-
-            if (!route->method && (!version || strcmp(version, "13")))
-                return 426;
-            r->route = route;
-            r->body.max = route->max_body;
-            return set_params(r, params, n);
+        if (!n && !literal) {
+            literal = true;
+            fits = NULL;
+            ws_only = false;
+            pat_buf_reset(allow);
         }
-        if (!route->method)
-            ws_only = true;
-        else
-            pat_buf_addf(allow, "%s%s", allow->len ? ", " : "", route->method);
+        if (!method_fits(route, &r->head)) {
+            if (route->method)
+                allow_method(allow, route->method);
+            else
+                ws_only = true;
+        } else if (!fits) {
+            fits = route;
+            n_params = n;
+            memcpy(params, found, n * sizeof *found);
+        }
     }
+    if (fits)
+        return choose(r, fits, params, n_params);
     if (allow->len)
         return 405;
     return ws_only ? 426 : 404;

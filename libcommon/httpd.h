@@ -1,9 +1,10 @@
 /* httpd.h - HTTP and WebSocket server: routes in, replies out.
  *
- * Routes are tried in the order added; a pattern's {name} matches one path segment. Unknown path:
- * 404, known path with another method: 405 with Allow. Bodies are collected whole, up to the
- * route's limit (else 413). Life: pat_httpd_new -> routes -> pat_httpd_listen -> pat_httpd_drain
- * (no new connections, requests finish) -> gone with its pat_net. Thread: the loop's.
+ * A pattern's {name} matches one path segment; a path that stands literally goes before patterns,
+ * else the first added wins. Unknown path: 404, known path with another method: 405 with Allow.
+ * Bodies are collected whole, up to the route's limit (else 413). Life: pat_httpd_new -> routes ->
+ * pat_httpd_listen -> pat_httpd_drain (no new connections, requests finish) -> gone with its
+ * pat_net. Thread: the loop's.
  */
 #ifndef PAT_HTTPD_H
 #define PAT_HTTPD_H

@@ -90,6 +90,8 @@ static inline void routes(struct pat_httpd *s)
     assert_int_equal(pat_httpd_route(s, "PUT", "/echo", 0, on_echo, NULL), PAT_OK);
     assert_int_equal(pat_httpd_route(s, "POST", "/big", 1 << 20, on_echo, NULL), PAT_OK);
     assert_int_equal(pat_httpd_route(s, "GET", "/hello/{name}", 0, on_hello, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "DELETE", "/hello/{name}", 0, on_hello, NULL), PAT_OK);
+    assert_int_equal(pat_httpd_route(s, "POST", "/hello/all", 0, on_echo, NULL), PAT_OK);
     assert_int_equal(pat_httpd_route(s, "GET", "/files/{name*}", 0, on_hello, NULL), PAT_OK);
     assert_int_equal(pat_httpd_route(s, "GET", "/hold", 0, on_hold, &held), PAT_OK);
     assert_int_equal(pat_httpd_route(s, "POST", "/form", 0, on_form, NULL), PAT_OK);
