@@ -207,14 +207,14 @@ def memory(stack) -> int:
 def test_who_does_not_read_costs_nothing_and_disturbs_nobody(stack, recorded, s3):
     put(stack, s3, 1, b"z" * 8_000_000, "ogg")
     lazy, before = [], memory(stack)
-    for _ in range(10):
+    for _ in range(20):
         c = socket.create_connection(("127.0.0.1", stack.daemons["stack-switcher"].port))
         c.sendall(f"GET /v1/calls/{call_id(1)}/recording HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token(stack, LEO.id)}\r\n\r\n".encode())
         lazy.append(c)
     for c in lazy:
         assert c.recv(12) == b"HTTP/1.1 200"
     assert fetch(stack, f"/v1/calls/{call_id(1)}/recording", token(stack, LEO.id), Range="bytes=7999999-")[2] == b"z"
-    assert memory(stack) - before < 40_000_000, "not 80 MB of recordings in memory"
+    assert memory(stack) - before < 110_000_000, "not 160 MB of recordings in memory, also where freed memory is kept to find errors"
     for c in lazy:
         c.close()
     wait(lambda: fetch(stack, "/v1/me", token(stack, LEO.id))[0] == 200, 10, "it answers")
