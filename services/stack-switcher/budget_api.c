@@ -30,29 +30,17 @@ static void on_get(struct pat_httpd_req *http, void *arg)
                                        .etag = true });
 }
 
-static const char *read_budget(struct pat_httpd_req *http)
-{
-    PAT_AUTO_JSON doc = NULL;
-    struct pat_json_err why = { { 0 }, { 0 } };
-    size_t len;
-    const char *body = pat_httpd_body(http, &len);
-
-    if (!pat_json_parse(&doc, body, len, &why) && !budget_check(doc, &why))
-        return body;
-    pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
-    return NULL;
-}
-
 static void on_put(struct pat_httpd_req *http, void *arg)
 {
     static const char sql[] = VERDICT_FOR_ADMINS(
         "patchbay.put_budget($3::uuid, $4::bigint, $5::jsonb, $6::jsonb)", "$6", "budget.set");
     struct who who;
-    const char *id, *version, *body;
+    const char *id, *version;
+    PAT_AUTO_STR body = NULL;
     char text[DOOR_VERSION_MAX], *by;
 
     if (door_who(&who, arg, http) || !(id = door_id(http)) ||
-        door_match(http, true, text, &version) || door_json(http) || !(body = read_budget(http)))
+        door_match(http, true, text, &version) || !(body = door_text(http, budget_check)))
         return;
     by = verdict_by(&who, http);
     if (by)

@@ -231,6 +231,26 @@ int door_form(struct pat_httpd_req *http)
                : refuse_type(http, "must be multipart/form-data");
 }
 
+char *door_text(struct pat_httpd_req *http, door_check_fn *check)
+{
+    PAT_AUTO_JSON doc = NULL;
+    struct pat_json_err why = { { 0 }, { 0 } };
+    size_t len;
+    const char *body = pat_httpd_body(http, &len);
+    char *text;
+
+    if (door_json(http))
+        return NULL;
+    if (pat_json_parse(&doc, body, len, &why) || check(doc, &why)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
+        return NULL;
+    }
+    text = pat_json_print(doc);
+    if (!text)
+        pat_httpd_reply_error(http, PAT_ENOMEM, NULL, NULL);
+    return text;
+}
+
 struct pat_json *door_body(struct pat_httpd_req *http)
 {
     struct pat_json_err why = { { 0 }, { 0 } };

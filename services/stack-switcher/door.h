@@ -35,6 +35,10 @@ int door_page(struct page *out, struct pat_httpd_req *http, const char *cursor) 
 int door_json(struct pat_httpd_req *http) PAT_MUST_CHECK;
 /* The body, a JSON object, yours; {} where there is none. NULL: it is something else. */
 struct pat_json *door_body(struct pat_httpd_req *http);
+/* A body that has to pass check, as text for Postgres: printed by us, so that 5.0 is 5 and an
+ * integer there, too. Yours; NULL: it is not JSON, or not right. */
+typedef int door_check_fn(const struct pat_json *doc, struct pat_json_err *why);
+char *door_text(struct pat_httpd_req *http, door_check_fn *check);
 /* A body has to be multipart/form-data: else 415. */
 int door_form(struct pat_httpd_req *http) PAT_MUST_CHECK;
 

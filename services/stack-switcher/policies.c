@@ -105,20 +105,13 @@ static void write_policies(struct switcher *s, struct pat_httpd_req *http, bool 
         "select patchbay.put_policies(u.id, $4::jsonb, $5::boolean, $6::bigint, $1::uuid) "
         "from public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
     struct who who;
-    struct pat_json_err why;
     char text[DOOR_VERSION_MAX];
-    const char *id, *version, *body;
-    PAT_AUTO_JSON doc = NULL;
-    size_t len;
+    const char *id, *version;
+    PAT_AUTO_STR body = NULL;
 
     if (door_who(&who, s, http) || !(id = door_id(http)) ||
-        door_match(http, replace, text, &version) || door_json(http))
+        door_match(http, replace, text, &version) || !(body = door_text(http, policies_check)))
         return;
-    body = pat_httpd_body(http, &len);
-    if (pat_json_parse(&doc, body, len, &why) || policies_check(doc, &why)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
-        return;
-    }
     ask_postgres(s, http, "put_policies", sql,
                  (const char *[]){ *who.user ? who.user : NULL, who.admin ? "true" : "false", id,
                                    body, replace ? "true" : "false", version },

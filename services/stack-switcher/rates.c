@@ -10,20 +10,14 @@
 
 #define BODY_MAX ((size_t)16 << 10)
 
-/* On failure it has replied. Borrowed: the request's. */
-static const char *read_rate(struct pat_httpd_req *http, bool whole)
+static int check_new(const struct pat_json *doc, struct pat_json_err *why)
 {
-    PAT_AUTO_JSON doc = NULL;
-    struct pat_json_err why = { { 0 }, { 0 } };
-    size_t len;
-    const char *body = pat_httpd_body(http, &len);
+    return rates_check(doc, true, why);
+}
 
-    if (door_json(http))
-        return NULL;
-    if (!pat_json_parse(&doc, body, len, &why) && !rates_check(doc, whole, &why))
-        return body;
-    pat_httpd_reply_error(http, PAT_EINVAL, *why.path ? why.path : "body", why.what);
-    return NULL;
+static int check_change(const struct pat_json *doc, struct pat_json_err *why)
+{
+    return rates_check(doc, false, why);
 }
 
 static void judge(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
@@ -46,9 +40,9 @@ static void on_post(struct pat_httpd_req *http, void *arg)
     static const char sql[] =
         VERDICT_FOR_ADMINS("patchbay.rate_add($3::jsonb, $4::jsonb)", "$4", "rate.add");
     struct who who;
-    const char *body;
+    PAT_AUTO_STR body = NULL;
 
-    if (!door_who(&who, arg, http) && (body = read_rate(http, true)))
+    if (!door_who(&who, arg, http) && (body = door_text(http, check_new)))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_add", .sql = sql, .params = { body }, .n = 1, .status = 201 });
@@ -59,11 +53,12 @@ static void on_patch(struct pat_httpd_req *http, void *arg)
     static const char sql[] = VERDICT_FOR_ADMINS(
         "patchbay.rate_change($3::uuid, $4::bigint, $5::jsonb, $6::jsonb)", "$6", "rate.change");
     struct who who;
-    const char *id, *body, *version;
+    const char *id, *version;
+    PAT_AUTO_STR body = NULL;
     char text[DOOR_VERSION_MAX];
 
     if (!door_who(&who, arg, http) && (id = door_id(http)) &&
-        !door_match(http, true, text, &version) && (body = read_rate(http, false)))
+        !door_match(http, true, text, &version) && (body = door_text(http, check_change)))
         judge(arg, http, &who,
               &(struct verdict){
                   .name = "rate_change", .sql = sql, .params = { id, version, body }, .n = 3 });

@@ -113,6 +113,10 @@ def test_what_is_wrong_is_named(api, body, field):
     assert api("GET")[2]["version"] == 0
 
 
+def test_a_whole_number_may_be_written_with_a_point(api):
+    assert api("PATCH", b'{"max_concurrent": 5.0}')[2]["max_concurrent"] == 5
+
+
 def test_only_the_owner_and_admins_may(stack, api):
     for method, body, match in (("GET", None, None), ("PATCH", {"withheld": "busy"}, None), ("PUT", {}, "*")):
         assert api(method, body, bearer=token(stack, RITA.id), match=match)[0] == 404

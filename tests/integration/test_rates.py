@@ -166,6 +166,11 @@ def test_what_is_wrong_is_named(api, stack, body, named):
     assert stack.sql("select count(*) from patchbay.rates")[0][0] == 0
 
 
+def test_a_whole_number_may_be_written_with_a_point(api):
+    status, _, told = api("POST", "/v1/rates", json.dumps(RATE | {"price_microusd": 0}).replace('_microusd": 0', '_microusd": 5.0').encode())
+    assert (status, told["price_microusd"]) == (201, 5)
+
+
 def test_a_list_goes_page_by_page(api):
     seen, after = [], ""
     while True:
