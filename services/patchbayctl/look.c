@@ -78,6 +78,11 @@ int cmd_calls(struct ctl *c, const struct args *a)
                                              { NULL, NULL, 0 } };
     char user[PAT_ID_LEN + 1];
     const char *const query[][2] = { { "user_id", user },
+                                     { "all", args_get(a, "all") ? "true" : NULL },
+                                     { "state", args_get(a, "live") ? "live" : NULL },
+                                     { "stack", args_get(a, "stack") },
+                                     { "number", args_get(a, "number") },
+                                     { "since", args_get(a, "since") },
                                      { "limit", args_get(a, "limit") },
                                      { "before", args_get(a, "before") },
                                      { NULL, NULL } };

@@ -134,8 +134,9 @@ static char *read_filter(struct pat_httpd_req *http)
 
 static void on_list(struct pat_httpd_req *http, void *arg)
 {
-    static const char sql[] =
-        "select patchbay.rate_list($3::jsonb, $4::integer, $5::uuid) where " ASK_IS_ADMIN;
+    static const char sql[] = "select " ASK_PAGE(
+        "after", "$5::uuid", "select where patchbay.rate_json($5::uuid) is not null",
+        "patchbay.rate_list($3::jsonb, $4::integer, $5::uuid)") " where " ASK_IS_ADMIN;
     struct who who;
     struct page page;
     char *filter;

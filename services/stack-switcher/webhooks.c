@@ -103,6 +103,10 @@ static void on_answer(int err, const struct pat_json *result, const char *messag
     const struct pat_json *shown = result;
 
     pat_histogram_observe(a->v->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
+    if (err == PAT_ENOENT && pat_json_at(a->params, "before")) {
+        fail(a, PAT_EINVAL, "before", "names nothing: begin again without it");
+        return;
+    }
     if (err) {
         const char *field = result ? pat_json_str_or(result, "field", NULL) : NULL;
 

@@ -48,9 +48,12 @@ static void deliveries(struct pat_rpc_req *req, const struct pat_json *params, v
         "and ($4::text is null or d.type = $4) and ($5::uuid is null or (d.created_at, d.id) < "
         "(select b.created_at, b.id from patchbay.webhook_deliveries b where b.id = $5::uuid and "
         "b.user_id = $1::uuid)) order by d.created_at desc, d.id desc limit $6::integer) "
-        "select jsonb_build_object('deliveries', coalesce(jsonb_agg(" DELIVERY_JSON
+        /* Nothing: $5 names no delivery of his. */
+        "select case when $5::uuid is null or exists (select from patchbay.webhook_deliveries b "
+        "where b.id = $5::uuid and b.user_id = $1::uuid) then "
+        "jsonb_build_object('deliveries', coalesce(jsonb_agg(" DELIVERY_JSON
         " order by d.created_at desc, d.id desc), '[]'), 'next', case when count(*) = $6::integer "
-        "then (array_agg(d.id order by d.created_at, d.id))[1] end) from page d";
+        "then (array_agg(d.id order by d.created_at, d.id))[1] end) end from page d";
     struct out_deliveries *s = arg;
     const char *state = pat_json_str_or(params, "state", NULL);
     int64_t limit = pat_json_int_or(params, "limit", LIMIT);

@@ -216,6 +216,10 @@ def test_looking(stack, ada):
     ada.calls(2, "livekit")
     assert len(asked(stack, "calls", "--user", ada.id)["calls"]) == 2
     assert run(stack, "calls", "--user", ada.id).stdout.count("livekit") == 2
+    live, = ada.calls(1, "livekit", state="answered")
+    stack.sql("update patchbay.calls set ended_at = null where id = %s", live)
+    for whose in (["--user", ada.id], ["--all"]):
+        assert [c["id"] for c in asked(stack, "calls", "--live", *whose)["calls"]] == [str(live)]
     assert asked(stack, "version")["version"] in run(stack, "version").stdout
     why = run(stack, "explain", ada.number, "--from", "anonymous").stdout
     assert "livekit" in why and "withheld" in why and "VERDICT" in why

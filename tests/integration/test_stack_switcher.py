@@ -202,7 +202,23 @@ def test_a_problem_says_all_there_is_to_say(stack):
     assert headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path,cursor", [("/v1/calls", "before"), ("/v1/switches", "before"), ("/v1/users", "after")])
+LISTS = [("/v1/audit", "before"), ("/v1/calls", "before"), ("/v1/rates", "after"), ("/v1/rates/rerate", "before"),
+         ("/v1/rollouts", "before"), ("/v1/switches", "before"), ("/v1/users", "after"), ("/v1/webhooks/deliveries", "before")]
+
+
+def test_every_list_takes_a_limit_and_a_cursor_and_tells_the_next(stack):
+    described = Description(stack.daemons["stack-switcher"].url).api["paths"]
+    lists = {}
+    for path, methods in described.items():
+        names = [p.get("name") for p in methods.get("get", {}).get("parameters", [])]
+        if "limit" in names and "{" not in path:
+            lists[path] = next(n for n in names if n in ("before", "after"))
+            answer = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            assert "next" in answer["required"], path
+    assert lists == dict(LISTS)
+
+
+@pytest.mark.parametrize("path,cursor", LISTS)
 def test_a_cursor_that_names_nothing_is_wrong(stack, path, cursor):
     admin = token(stack, LEO.id, app_metadata={"role": "admin"})
     for value in (NOBODY, "yesterday", ""):
