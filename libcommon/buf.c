@@ -139,8 +139,11 @@ char *pat_buf_take(struct pat_buf *b)
 {
     char *text;
 
-    if (grow(b, 0))
+    if (grow(b, 0)) {
+        free(b->data); /* who takes does not fini */
+        *b = (struct pat_buf){ .max = b->max, .err = b->err };
         return NULL;
+    }
     text = b->data;
     text[b->len] = '\0'; /* who wrote into a reserve did not have to */
     *b = (struct pat_buf){ .max = b->max };

@@ -35,7 +35,7 @@ char *pat_buf_reserve(struct pat_buf *b, size_t len);
 /* Drops n bytes from the front, all when there are fewer. */
 void pat_buf_drop(struct pat_buf *b, size_t n);
 /* The text ("" when nothing was added), yours to free(); the buffer is empty after. NULL when the
- * buffer is in error. */
+ * buffer is in error: then it is empty too, and stays in error. */
 char *pat_buf_take(struct pat_buf *b);
 
 /* strlcpy where glibc has none: always terminates; false when it had to cut. */

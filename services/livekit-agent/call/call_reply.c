@@ -226,18 +226,20 @@ static void on_prepared(struct phrase *p, void *arg)
     }
 }
 
-/* In the call's own voice when it is at hand or nothing else is; else as said at start-up. */
+/* In the call's own voice when it is at hand or nothing else is; else as said at start-up; else,
+ * when that could not be said either, now, in the voice for all. */
 void call_say(struct call *c, enum prompt_phrase which)
 {
     const char *language = c->ctx ? c->ctx->language : "en";
     const char *text = prompt_phrase(which, language);
     struct phrase *known = c->mouth ? mouth_known(c->mouth, text) : NULL;
-    struct reply_opts o = begin(c);
+    struct reply_opts o;
 
     if (!known && (!c->mouth || c->voice_down))
         known = phrase_ref(c->env->canned[which]);
-    if (known && !c->mouth)
-        o.mouth = NULL;
+    if (!known && !c->mouth && env_mouth(&c->mouth, c->env, c->ctx) == PAT_OK)
+        mouth_listen(c->mouth, &call_mouth_events, c);
+    o = begin(c);
     cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "say");
     phrase_unref(known);
 }

@@ -330,6 +330,19 @@ static void test_call__without_a_context_it_apologises_and_hangs_up(void **state
     assert_int_equal(fake.tts_texts, 0);
 }
 
+static void test_call__what_was_not_said_at_start_up_is_said_in_the_voice_for_all(void **state)
+{
+    struct rig *r = *state;
+
+    begin(r, NULL);
+    come_in(r);
+    call_context(r->call, NULL);
+    turn_until(r, is_speaking, 1000);
+    assert_int_equal(fake.tts_texts, 1);
+    assert_ptr_equal(strstr(fake.tts_said, prompt_phrase(PROMPT_OUT_OF_ORDER, "en")),
+                     fake.tts_said);
+}
+
 static void test_call__a_voice_that_fails_is_replaced_by_the_kept_phrase(void **state)
 {
     struct rig *r = *state;
@@ -417,6 +430,7 @@ int main(void)
         CALL_TEST(test_call__hears_what_was_said_before_the_context_came),
         CALL_TEST(test_call__shows_the_headers_of_the_leg_once),
         CALL_TEST(test_call__without_a_context_it_apologises_and_hangs_up),
+        CALL_TEST(test_call__what_was_not_said_at_start_up_is_said_in_the_voice_for_all),
         CALL_TEST(test_call__a_voice_that_fails_is_replaced_by_the_kept_phrase),
         CALL_TEST(test_call__a_deaf_recogniser_ends_the_call),
         CALL_TEST(test_call__the_longest_call_ends_with_a_goodbye),
