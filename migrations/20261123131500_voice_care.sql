@@ -3,11 +3,13 @@
 
 -- ------------------------------------------------------------------ whose it is
 
--- Is this voice another user's own? Presets are everybody's. Definer: row level security hides other users' rows from
--- whoever writes, and an answer that hides nothing but a yes is all that is given.
+-- Is this voice another user's own? Presets are everybody's, by whatever name a row has them: public.voices calls a row
+-- cloned that says nothing, so a clone is only what looks like an id of ElevenLabs. Definer: row level security hides
+-- other users' rows from whoever writes, and an answer that hides nothing but a yes is all that is given.
 create or replace function patchbay.voice_is_foreign(p_user uuid, p_voice text) returns boolean
     language sql stable security definer set search_path = pg_catalog, pg_temp as $fn$
-    select not exists (select from patchbay.voice_presets p where p.voice_id = n.name or p.voice_id = p_voice)
+    select n.name ~ '^[A-Za-z0-9]{15,25}$'
+       and not exists (select from patchbay.voice_presets p where p.voice_id = n.name or p.voice_id = p_voice)
        and (exists (select from patchbay.voice_clones k where k.voice_id = n.name and k.user_id <> p_user)
             or exists (select from public.voices v where v.voice_id in (n.name, '11labs-' || n.name) and v.is_cloned
                        and v.user_id <> p_user)
