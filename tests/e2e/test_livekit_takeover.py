@@ -105,9 +105,11 @@ def test_killed_while_listening_it_stays_silent_and_knows_what_was_said(stack, w
     wait(stack.all_idle, 30, "the call is over")
     wait(lambda: {"llm_out", "stt", "tts_chars"} <= {e["data"]["component"] for e in watch.of("usage.recorded", leg.call)},
          20, "its usage is told")
-    usage = {e["data"]["component"]: e["data"]["quantity"] for e in watch.of("usage.recorded", leg.call)}
-    assert usage["llm_out"] > 0 and usage["stt"] > 0 and usage["tts_chars"] > 0
-    assert len(watch.of("usage.recorded", leg.call)) == len(usage), "told once"
+    # Where a vendor was slow its other model has a line of its own.
+    told = [e["data"] for e in watch.of("usage.recorded", leg.call)]
+    usage = {(d["component"], d["provider"], d.get("account"), d["model"], d.get("segment")): d["quantity"] for d in told}
+    assert all(any(k[0] == part and n > 0 for k, n in usage.items()) for part in ("llm_out", "stt", "tts_chars"))
+    assert len(told) == len(usage), "told once"
     assert len(watch.of("call.answered", leg.call)) == 1
 
 
