@@ -138,10 +138,11 @@ void pat_buf_drop(struct pat_buf *b, size_t n)
 char *pat_buf_take(struct pat_buf *b)
 {
     char *text;
+    int err = grow(b, 0);
 
-    if (grow(b, 0)) {
-        free(b->data); /* who takes does not fini */
-        *b = (struct pat_buf){ .max = b->max, .err = b->err };
+    if (err) {
+        pat_buf_fini(b); /* who takes does not */
+        b->err = err;
         return NULL;
     }
     text = b->data;

@@ -167,6 +167,15 @@ static int open_stt(struct call *c)
     return err;
 }
 
+int call_open_mouth(struct call *c)
+{
+    int err = c->mouth ? PAT_OK : env_mouth(&c->mouth, c->env, c->ctx);
+
+    if (!err)
+        mouth_listen(c->mouth, &call_mouth_events, c);
+    return err;
+}
+
 /* With the context known: instructions, recogniser, voice. */
 int call_open_speech(struct call *c)
 {
@@ -182,10 +191,8 @@ int call_open_speech(struct call *c)
     call_turn_opts(c);
     if (!err)
         err = open_stt(c);
-    if (!err && !c->mouth)
-        err = env_mouth(&c->mouth, c->env, c->ctx);
     if (!err)
-        mouth_listen(c->mouth, &call_mouth_events, c);
+        err = call_open_mouth(c);
     if (!err)
         call_sound_settings(c);
     return err ? err : call_resume_load(c);

@@ -172,6 +172,8 @@ struct call {
 void call_end(struct call *c, const char *reason);
 void call_left(struct call *c); /* the room is behind us: tell whoever owns the call */
 int call_open_speech(struct call *c);
+/* The voice: what preparing has left, else its own, without a context the one for all. */
+int call_open_mouth(struct call *c);
 int64_t call_ms(const struct call *c); /* since it began */
 
 /* call_sound.c */

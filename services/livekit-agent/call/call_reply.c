@@ -237,8 +237,8 @@ void call_say(struct call *c, enum prompt_phrase which)
 
     if (!known && (!c->mouth || c->voice_down))
         known = phrase_ref(c->env->canned[which]);
-    if (!known && !c->mouth && env_mouth(&c->mouth, c->env, c->ctx) == PAT_OK)
-        mouth_listen(c->mouth, &call_mouth_events, c);
+    if (!known && !c->mouth)
+        (void)call_open_mouth(c); /* in vain: the reply says so */
     o = begin(c);
     cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "say");
     phrase_unref(known);
