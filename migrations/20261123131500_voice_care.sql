@@ -3,12 +3,18 @@
 
 -- ------------------------------------------------------------------ whose it is
 
+-- Does it look like an id of ElevenLabs? Names of presets do not.
+create or replace function patchbay.is_eleven_id(p_voice text) returns boolean
+    language sql immutable set search_path = pg_catalog, pg_temp as $fn$
+    select p_voice ~ '^[A-Za-z0-9]{15,25}$'
+$fn$;
+
 -- Is this voice another user's own? Presets are everybody's, by whatever name a row has them: public.voices calls a row
 -- cloned that says nothing, so a clone is only what looks like an id of ElevenLabs. Definer: row level security hides
 -- other users' rows from whoever writes, and an answer that hides nothing but a yes is all that is given.
 create or replace function patchbay.voice_is_foreign(p_user uuid, p_voice text) returns boolean
     language sql stable security definer set search_path = pg_catalog, pg_temp as $fn$
-    select n.name ~ '^[A-Za-z0-9]{15,25}$'
+    select patchbay.is_eleven_id(n.name)
        and not exists (select from patchbay.voice_presets p where p.voice_id = n.name or p.voice_id = p_voice)
        and (exists (select from patchbay.voice_clones k where k.voice_id = n.name and k.user_id <> p_user)
             or exists (select from public.voices v where v.voice_id in (n.name, '11labs-' || n.name) and v.is_cloned
@@ -163,7 +169,7 @@ $rights$;
 create or replace function patchbay.eleven_voice(p_voice text) returns text
     language sql stable set search_path = pg_catalog, pg_temp as $fn$
     select case when p_voice ~* '^\s*openai-' then null
-                when n.name ~ '^[A-Za-z0-9]{15,25}$' then n.name
+                when patchbay.is_eleven_id(n.name) then n.name
                 else coalesce((select p.voice_id from patchbay.voice_presets p
                                where p.stack = 'livekit' and p.provider = 'elevenlabs' and lower(p.name) = lower(n.name) limit 1),
                               (select m.to_voice from patchbay.voice_matches m
@@ -507,7 +513,7 @@ begin
             select patchbay.eleven_voice(c.voice_id) as voice from public.agent_configs c where c.active_voice_stack = 'livekit'
             union all select k.voice_id from patchbay.voice_clones k where k.state = 'ready'
             union all select patchbay.voice_name(v.voice_id) from public.voices v where v.is_cloned
-                and patchbay.voice_name(v.voice_id) ~ '^[A-Za-z0-9]{15,25}$'
+                and patchbay.is_eleven_id(patchbay.voice_name(v.voice_id))
         ) x where x.voice is not null
         on conflict (voice_id) do update set due_at = now(), why = 'round', attempts = 0
             where k.checked_at is null or k.checked_at < began;
@@ -587,7 +593,8 @@ do $rights$
 declare
     f text;
 begin
-    foreach f in array array['voice_is_foreign(uuid, text)', 'eleven_voice(text)', 'voice_takes(public.voice_ai_stack, text)',
+    foreach f in array array['is_eleven_id(text)', 'voice_is_foreign(uuid, text)', 'eleven_voice(text)',
+            'voice_takes(public.voice_ai_stack, text)',
             'voice_row(uuid, text)', 'voice_values(public.voices)', 'voices_of(uuid)', 'voice_of(uuid, text)',
             'voice_change(uuid, text, text, jsonb)', 'preview_of(uuid, text, text, jsonb, text)',
             'preview_keep(text, uuid, text, text, bigint)', 'put_retell_previews(jsonb)', 'voice_instead(text, text)',
