@@ -23,6 +23,7 @@ def mia(stack) -> str:
     """On LiveKit; she has nothing at Retell."""
     user = str(uuid.uuid4())
     with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+        c.execute("delete from public.service_numbers where phone_number = %s", (NUMBER,))  # of the run this one repeats
         add_user(c, user, f"{user}@example.com", "Mia", NUMBER)
         c.execute("update public.agent_configs set active_voice_stack = 'livekit', retell_agent_id = null, retell_llm_id = null, "
                   "greeting_template = 'Hello, this is the assistant of {name}. How can I help you?', "

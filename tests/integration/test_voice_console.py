@@ -4,6 +4,7 @@ import http.server
 import io
 import json
 import os
+import re
 import threading
 import wave
 from contextlib import contextmanager
@@ -166,15 +167,25 @@ def test_a_recording_stops_by_itself_and_can_be_made_again(clean, browser):
         page.goto(f"{clean.url}/agent")
         page.get_by_role("button", name="Record", exact=True).click()
         page.get_by_role("meter", name="Level").wait_for()
+        wait(lambda: page.locator(".timer").inner_text() >= "0:01", 30, "a second")
         page.clock.fast_forward(113_000)
         page.get_by_text("It stops by itself in").wait_for()
         page.clock.fast_forward(8_000)
-        page.get_by_text("at least 10 are needed").wait_for()
-        assert page.get_by_role("button", name="Make my voice").is_disabled()
+        judged(page)
         page.get_by_role("button", name="Record again").click()
-        wait(lambda: page.locator(".timer").inner_text().startswith("0:02"), 30, "two seconds")
+        wait(lambda: page.locator(".timer").inner_text() >= "0:02", 30, "two seconds")
         page.get_by_role("button", name="Stop", exact=True).click()
-        page.get_by_text("at least 10 are needed").wait_for()
+        judged(page)
+
+
+def judged(page):
+    """The browser's clock was moved, the microphone's cannot be: what it took is as long as the machine was slow."""
+    shown = page.locator(".recording .help").filter(has_text=re.compile(r"^\d+:\d\d long$"))
+    shown.wait_for()
+    minutes, seconds = shown.inner_text().split()[0].split(":")
+    short = int(minutes) * 60 + int(seconds) < 10
+    assert page.get_by_text("at least 10 are needed").is_visible() == short
+    assert not short or page.get_by_role("button", name="Make my voice").is_disabled()
 
 
 def test_a_user_is_told_that_his_voice_is_gone(clean, browser):
