@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -279,3 +280,22 @@ def test_monitoring__rules_and_dashboard_are_the_files_of_deploy():
     docs = {d["kind"]: d for d in render(FULL) if component(d) == "monitoring"}
     assert docs["PrometheusRule"]["spec"] == yaml.safe_load((ROOT / "deploy/prometheus/patchbay.rules.yaml").read_text())
     assert docs["ConfigMap"]["data"]["patchbay.json"].strip() == (ROOT / "deploy/grafana/patchbay.json").read_text().strip()
+
+
+def doc_blocks(kind: str) -> list[str]:
+    return re.findall(rf"^ *```{kind}\n(.*?)^ *```$", (ROOT / "docs/kubernetes.md").read_text(), flags=re.M | re.S)
+
+
+def test_docs__the_values_shown_are_values_of_the_chart(tmp_path):
+    blocks = [textwrap.dedent(b).split("# values of this chart")[-1] for b in doc_blocks("yaml")]
+    assert len(blocks) >= 4
+    for i, block in enumerate(blocks):
+        (tmp_path / f"{i}.yaml").write_text(block)
+        done = helm("template", "try", CHART, "-f", MINIMAL, "-f", tmp_path / f"{i}.yaml")
+        assert done.returncode == 0, block + done.stderr
+
+
+def test_docs__the_secret_shown_has_the_keys_the_chart_reads():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    keys = {k for k in values["secrets"]["keys"].values() if k} | {values["migrations"]["databaseUrl"]}
+    assert {k for b in doc_blocks("sh") for k in re.findall(r"--from-literal=([a-z-]+)=", b)} == keys
