@@ -1,7 +1,8 @@
 #!/bin/bash
 # containers.sh - proves Dockerfile and docker-compose.yml with a real engine: installs it, checks the files, builds
-# every image, brings the whole suite up healthy, places a call, takes it down. A section of .ci/run; alone:
-# `deploy/ci/containers.sh`. Its engine and images stay in $PAT_CACHE/docker (cold four minutes, then less).
+# every image, brings the whole suite up healthy, places a call, takes it down, starts the Helm chart's pods one by one.
+# A section of .ci/run; alone: `deploy/ci/containers.sh`. Its engine and images stay in $PAT_CACHE/docker (cold four
+# minutes, then less).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/env
@@ -67,3 +68,5 @@ PATH=$tools/bin:$PATH
 step files check_files
 step images deploy/ci/with-docker.sh build deploy/ci/build-images.sh
 step stack deploy/ci/with-docker.sh run deploy/ci/compose-test.sh
+# helm comes with scripts/setup for amd64 only.
+[ "$(uname -m)" != x86_64 ] || step pods deploy/ci/with-docker.sh run deploy/ci/pods-test.sh
