@@ -18,7 +18,9 @@
 {{- end -}}
 metadata:
   labels:
-    {{- include "patchbay.labels" . | nindent 4 }}
+    {{- include "patchbay.selector" . | nindent 4 }}
+    # Not the chart's own version: a new chart alone is no reason to end pods.
+    app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | trimAll "-_." | quote }}
     {{- with merge (dict) (get $v.pod "labels" | default dict) $all.labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
