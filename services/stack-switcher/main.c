@@ -236,6 +236,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = voices_new(&s->voices, s);
     if (!err && *s->conf->elevenlabs_key)
         err = voice_care_new(&s->voice_care, s);
+    if (!err && *s->conf->elevenlabs_key)
+        err = voice_forget_new(&s->voice_forget, s);
     return err ? err
                : pat_daemon_open(
                      d, &s->httpd, "http",
@@ -268,6 +270,8 @@ static void stop(struct pat_daemon *d, void *arg)
     talk_free(s->talk);
     voice_care_free(s->voice_care);
     s->voice_care = NULL;
+    voice_forget_free(s->voice_forget);
+    s->voice_forget = NULL;
     voices_free(s->voices);
     s->voices = NULL;
     vendor_stop(s);

@@ -67,6 +67,7 @@ struct usage_roll;
 struct invoices;
 struct voices;
 struct voice_care;
+struct voice_forget;
 struct recordings;
 struct vendor_ask;
 
@@ -88,6 +89,7 @@ struct switcher {
     struct pat_sub *rollout_rpc[8];
     struct voices *voices;
     struct voice_care *voice_care;
+    struct voice_forget *voice_forget;
     int previews; /* under way */
     struct pat_counter *previews_spoken;
     struct talk *talk;

@@ -3,6 +3,7 @@
  */
 #include "ask.h"
 #include "door.h"
+#include "verdict.h"
 #include "voices.h"
 
 #include <stdlib.h>
@@ -85,11 +86,12 @@ static int read_edit(struct pat_httpd_req *http, const char **name, const struct
 static void on_edit(struct pat_httpd_req *http, void *arg)
 {
     static const char sql[] =
-        "select patchbay.voice_change(u.id, $4, $5, $6::jsonb) from public.users u where u.id = "
-        "$3::uuid and " ASK_MAY_SEE("u.id");
+        "select patchbay.voice_change(u.id, $4, $5, $6::jsonb, $7::jsonb) from public.users u "
+        "where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
     struct switcher *s = arg;
     PAT_AUTO_JSON tree = NULL;
     PAT_AUTO_STR text = NULL;
+    PAT_AUTO_STR by = NULL;
     const struct pat_json *set;
     struct editing *e;
     struct who who;
@@ -100,17 +102,19 @@ static void on_edit(struct pat_httpd_req *http, void *arg)
         return;
     e = malloc(sizeof *e);
     text = set ? pat_json_print(set) : NULL;
-    err = e && (text || !set) ? PAT_OK : PAT_ENOMEM;
+    by = verdict_by(&who, http);
+    err = e && by && (text || !set) ? PAT_OK : PAT_ENOMEM;
     if (!err) {
         const char *params[] = { *who.user ? who.user : NULL,
                                  who.admin ? "true" : "false",
                                  user,
                                  pat_httpd_param(http, "voice"),
                                  name,
-                                 text };
+                                 text,
+                                 by };
 
         *e = (struct editing){ s, http };
-        err = pat_db_run1(s->d->db, "voice_change", sql, params, 6, DB_MS, on_edited, e, NULL);
+        err = pat_db_run1(s->d->db, "voice_change", sql, params, 7, DB_MS, on_edited, e, NULL);
     }
     if (!err)
         return;

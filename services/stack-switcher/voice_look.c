@@ -12,7 +12,7 @@
 enum { SHORT_MS = 15000, FORM_MAX = 4096, PAGE_MAX = 8 << 20 };
 
 /* ElevenLabs API reference, "Errors": voice_not_found comes with 404 or 400. */
-static bool says_not_found(const struct pat_http_res *res)
+bool vendor_says_gone(const struct pat_http_res *res)
 {
     PAT_AUTO_JSON j = NULL;
 
@@ -28,7 +28,7 @@ static bool says_not_found(const struct pat_http_res *res)
 static void on_look(int err, const struct pat_http_res *res, void *arg)
 {
     struct vendor_ask *a = arg;
-    bool gone = !err && says_not_found(res);
+    bool gone = !err && vendor_says_gone(res);
 
     if (!err && !gone && res->status != 200)
         err = PAT_EUPSTREAM;
@@ -67,7 +67,7 @@ static void on_renamed(int err, const struct pat_http_res *res, void *arg)
 {
     struct vendor_ask *a = arg;
 
-    if (!err && says_not_found(res))
+    if (!err && vendor_says_gone(res))
         err = PAT_ENOENT;
     else if (!err && res->status / 100 != 2)
         err = PAT_EUPSTREAM;

@@ -158,7 +158,7 @@ static void on_deleted(int err, const struct pat_http_res *res, void *arg)
 {
     struct vendor_ask *a = arg;
 
-    if (!err && res->status != 404 && res->status / 100 != 2)
+    if (!err && !vendor_says_gone(res) && res->status != 404 && res->status / 100 != 2)
         err = PAT_EUPSTREAM;
     a->then.done(err, a->arg);
     vendor_end(a);

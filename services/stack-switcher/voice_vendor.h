@@ -42,6 +42,8 @@ int vendor_start(struct switcher *s, const struct vendor_call *c, pat_http_done_
 void vendor_end(struct vendor_ask *a);
 /* One part of a form. Values are texts of one line. */
 void vendor_form_field(struct pat_buf *b, const char *mark, const char *name, const char *value);
+/* Whether the answer says that there is no such voice. */
+bool vendor_says_gone(const struct pat_http_res *res);
 /* {"detail": {"status", "message"}}, or detail a text or a list. */
 const char *vendor_said(const struct pat_json *j, const char *fallback);
 

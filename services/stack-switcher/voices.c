@@ -2,8 +2,9 @@
  *
  * Leaving: deleted there, however often it takes. Renamed: told there, likewise. Asked for a
  * quarter of an hour ago and never answered: whoever asked was told that it failed, so what was
- * made of it all the same goes. One row at a time, locked by no more than its own next look; two
- * replicas doing the same is harmless.
+ * made of it all the same goes. So does what deleted rows left there (patchbay.voice_orphans). One
+ * row at a time, locked by no more than its own next look; two replicas doing the same is
+ * harmless.
  */
 #include "voices.h"
 
@@ -50,25 +51,20 @@ static void on_postponed(int err, const struct pat_db_result *const *results, si
 
 static void settle(struct voices *v)
 {
-    static const char sql[] =
-        "update patchbay.voice_clones set state = case state when 'leaving' then 'gone' else "
-        "'failed' end, error = case state when 'asked' then 'the vendor never answered' else error "
-        "end, changed_at = now() where id = $1::uuid and state in ('leaving', 'asked')";
     const char *params[] = { v->id };
 
-    if (pat_db_run1(v->s->d->db, "clone_settle", sql, params, 1, DB_MS, on_settled, v, &v->query))
+    if (pat_db_run1(v->s->d->db, "clone_settled", "select patchbay.clone_settled($1::uuid)", params,
+                    1, DB_MS, on_settled, v, &v->query))
         again(v, LOOK_MS);
 }
 
 /* The others first. */
 static void postpone(struct voices *v)
 {
-    static const char sql[] =
-        "update patchbay.voice_clones set changed_at = now() where id = $1::uuid";
     const char *params[] = { v->id };
 
-    if (pat_db_run1(v->s->d->db, "clone_postpone", sql, params, 1, DB_MS, on_postponed, v,
-                    &v->query))
+    if (pat_db_run1(v->s->d->db, "clone_postponed", "select patchbay.clone_postponed($1::uuid)",
+                    params, 1, DB_MS, on_postponed, v, &v->query))
         again(v, LOOK_MS);
 }
 
@@ -140,10 +136,7 @@ static void on_next(int err, const struct pat_db_result *const *results, size_t 
 
 static void look(void *arg)
 {
-    static const char sql[] =
-        "select id, voice_id, state, name from patchbay.voice_clones where state = 'leaving' or "
-        "(state = 'asked' and changed_at < now() - interval '15 minutes') or (state = 'ready' and "
-        "rename_at is not null) order by changed_at limit 1";
+    static const char sql[] = "select id, voice_id, state, name from patchbay.clone_next()";
     struct voices *v = arg;
 
     if (v->query || v->busy)

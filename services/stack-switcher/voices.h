@@ -33,6 +33,11 @@ struct voice_care;
 int voice_care_new(struct voice_care **out, struct switcher *s) PAT_MUST_CHECK;
 void voice_care_free(struct voice_care *c);
 
+/* voice_forget.c: the voices of users who are erased go at the vendor, by RPC voices.forget. */
+struct voice_forget;
+int voice_forget_new(struct voice_forget **out, struct switcher *s) PAT_MUST_CHECK;
+void voice_forget_free(struct voice_forget *f);
+
 /* ---- the vendor (voice_vendor.c); ElevenLabs API reference, "Voices" and "Text to speech" ---- */
 
 struct vendor_clone {

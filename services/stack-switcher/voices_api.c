@@ -7,6 +7,7 @@
 #include "ask.h"
 #include "door.h"
 #include "sample.h"
+#include "verdict.h"
 #include "voices.h"
 
 #include <stdio.h>
@@ -52,12 +53,19 @@ struct cloning {
     char id[PAT_ID_LEN + 1];
     char name[NAME_MAX + 1];
     bool denoise, use;
+    char *by; /* who asks, for the audit */
 };
+
+static void cloning_free(struct cloning *c)
+{
+    free(c->by);
+    free(c);
+}
 
 static void refuse(struct cloning *c, int err, const char *field, const char *why)
 {
     pat_httpd_reply_error(c->http, err, field, why);
-    free(c);
+    cloning_free(c);
 }
 
 static void on_made(int err, const struct pat_db_result *const *results, size_t n, void *arg)
@@ -71,7 +79,7 @@ static void on_made(int err, const struct pat_db_result *const *results, size_t 
     }
     pat_log(PAT_INFO, "voice.cloned", PAT_S("clone", c->id));
     pat_httpd_reply(c->http, 201, "application/json", text, strlen(text));
-    free(c);
+    cloning_free(c);
 }
 
 static void on_failure_noted(int err, const struct pat_db_result *const *results, size_t n,
@@ -97,7 +105,7 @@ static void note_failure(struct cloning *c, const char *why)
 static void on_vendor(int err, const char *voice, const char *why, void *arg)
 {
     struct cloning *c = arg;
-    const char *params[] = { c->id, voice, c->use ? "true" : "false" };
+    const char *params[] = { c->id, voice, c->use ? "true" : "false", c->by };
 
     if (err) {
         pat_log(PAT_WARN, "voice.not_cloned", PAT_S("clone", c->id), PAT_ERR(err));
@@ -109,8 +117,8 @@ static void on_vendor(int err, const char *voice, const char *why, void *arg)
             refuse(c, err == PAT_EINVAL ? err : PAT_EUPSTREAM, err == PAT_EINVAL ? "audio" : NULL,
                    why);
     } else if (pat_db_run1(c->s->d->db, "clone_made",
-                           "select patchbay.clone_made($1::uuid, $2, $3::boolean)", params, 3,
-                           DB_MS, on_made, c, NULL)) {
+                           "select patchbay.clone_made($1::uuid, $2, $3::boolean, $4::jsonb)",
+                           params, 4, DB_MS, on_made, c, NULL)) {
         refuse(c, PAT_EUNAVAIL, NULL, "too much to do, try again");
     }
 }
@@ -262,9 +270,10 @@ static void on_clone(struct pat_httpd_req *http, void *arg)
     c->s = s;
     c->http = http;
     (void)pat_strcpy(c->id, sizeof c->id, pat_id_new().s);
+    c->by = verdict_by(&who, http);
     if (read_form(c, consent))
-        free(c);
-    else if (begin(c, &who, user, consent))
+        cloning_free(c);
+    else if (!c->by || begin(c, &who, user, consent))
         refuse(c, PAT_EUNAVAIL, NULL, "too much to do, try again");
 }
 
@@ -273,17 +282,24 @@ static void on_clone(struct pat_httpd_req *http, void *arg)
 static void on_delete(struct pat_httpd_req *http, void *arg)
 {
     struct switcher *s = arg;
+    PAT_AUTO_STR by = NULL;
     struct who who;
     const char *user;
 
-    if (!door_who(&who, s, http) && (user = door_id(http)))
-        ask(s, http, &who,
-            &(struct question){
-                .name = "voice_leave",
-                .sql = "select patchbay.voice_leave(u.id, $4, $5, 'asked for') from "
-                       "public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id"),
-                .params = { user, pat_httpd_param(http, "voice"), s->conf->voice_fallback },
-                .n = 3 });
+    if (door_who(&who, s, http) || !(user = door_id(http)))
+        return;
+    by = verdict_by(&who, http);
+    if (!by) {
+        pat_httpd_reply_error(http, PAT_ENOMEM, NULL, NULL);
+        return;
+    }
+    ask(s, http, &who,
+        &(struct question){
+            .name = "voice_leave",
+            .sql = "select patchbay.voice_leave(u.id, $4, $5, 'asked for', $6::jsonb) from "
+                   "public.users u where u.id = $3::uuid and " ASK_MAY_SEE("u.id"),
+            .params = { user, pat_httpd_param(http, "voice"), s->conf->voice_fallback, by },
+            .n = 4 });
 }
 
 int voices_routes(struct switcher *s)

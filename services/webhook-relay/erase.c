@@ -52,7 +52,7 @@ static void finish(struct erase *e, int err, const char *what);
 
 /* "<name>.forget" deletes what a vendor keeps of a user: {"user_id"} -> {"deleted", "left"}; name
  * is also the key in patchbay.at_vendors, which says how much that is. */
-static const char *const vendors[] = { "retell" };
+static const char *const vendors[] = { "retell", "voices" };
 enum { VENDORS = sizeof vendors / sizeof vendors[0] };
 
 static void ask_vendors(struct erase *e);

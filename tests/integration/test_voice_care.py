@@ -80,6 +80,7 @@ def clean(stack):
     before = {u: stack.speaks_with(u) for u in (RITA, LEO)}
     yield stack
     stack.control("elevenlabs", reset=True)
+    stack.sql("update patchbay.voice_clones set state = 'gone'")  # else they are deleted at the vendor behind our back
     for table in ("voice_clones", "voice_previews", "voice_checks", "voice_notices", "voice_strays"):
         stack.sql(f"delete from patchbay.{table}")
     stack.sql("delete from public.voices")
