@@ -208,8 +208,8 @@ static void print_usage(const struct pat_json *j)
     columns[n++] = (struct column){ "COST", "cost_microusd", COL_USD };
     columns[n++] = (struct column){ NULL, NULL, 0 };
     print_table(columns, pat_json_at(j, "rows"));
-    printf("%s to %s: %lld calls, %.1f minutes, $%.4f%s\n", str(j, "from"), str(j, "to"),
-           num(j, "total.calls"), pat_json_num_or(j, "total.minutes", 0),
+    printf("%s to %s (%s): %lld calls, %.1f minutes, $%.4f%s\n", str(j, "from"), str(j, "to"),
+           str(j, "timezone"), num(j, "total.calls"), pat_json_num_or(j, "total.minutes", 0),
            pat_json_num_or(j, "total.cost_microusd", 0) / 1e6,
            pat_json_bool_or(j, "total.complete", true) ? "" : ", not all of it has a price yet");
 }
@@ -230,6 +230,7 @@ int cmd_usage(struct ctl *c, const struct args *a)
     ctl_query(&path, "from", args_get(a, "from"));
     ctl_query(&path, "to", args_get(a, "to"));
     ctl_query(&path, "group_by", args_get(a, "by"));
+    ctl_query(&path, "tz", args_get(a, "tz"));
     ctl_query(&path, "format", csv ? "csv" : NULL);
     status = ctl_ask(c, "GET", path.data, NULL, NULL, &got);
     pat_buf_fini(&path);

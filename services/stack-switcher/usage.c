@@ -13,8 +13,10 @@
 
 #define NOBODY   "'00000000-0000-0000-0000-000000000000'::uuid"
 #define ROWS_MAX "20000"
-#define DAY_S    86400
-#define TOO_MANY '!' /* instead of an answer: no JSON and no header begins so */
+/* Instead of an answer: no JSON and no header begins so. */
+#define TOO_MANY '!'
+#define NO_ZONE  '~'
+#define WRONG(j) "case when " j " ->> 'error' = 'tz' then '~' when " j " ? 'error' then '!' else "
 
 /* One row, whose id is the nil uuid for everybody. No row: not his business, or no such user. */
 #define OF_WHOM                                                                                    \
@@ -24,7 +26,7 @@
         "$3::uuid") " and exists (select from public.users u where u.id = $3::uuid))"
 
 #define REPORT                                                                                     \
-    "patchbay.usage_report(x.id, $4::date, $5::date, string_to_array($6, ','), " ROWS_MAX ")"
+    "patchbay.usage_report(x.id, $4::date, $5::date, string_to_array($6, ','), " ROWS_MAX ", $7)"
 
 /* False: it has replied. *user: NULL where none is named. */
 static bool read_query(struct pat_httpd_req *http, struct usage_query *q, const char **user)
@@ -36,33 +38,38 @@ static bool read_query(struct pat_httpd_req *http, struct usage_query *q, const 
         pat_httpd_reply_error(http, PAT_EINVAL, "user_id", "must be the id of a user");
         return false;
     }
-    if (usage_query_read(q, pat_httpd_query_param(http, "from"), pat_httpd_query_param(http, "to"),
-                         pat_httpd_query_param(http, "group_by"),
-                         pat_httpd_query_param(http, "format"), pat_unix_ms() / 1000 / DAY_S,
-                         &field, &what)) {
+    if (usage_query_read(q,
+                         &(struct usage_asked){ .from = pat_httpd_query_param(http, "from"),
+                                                .to = pat_httpd_query_param(http, "to"),
+                                                .by = pat_httpd_query_param(http, "group_by"),
+                                                .format = pat_httpd_query_param(http, "format"),
+                                                .tz = pat_httpd_query_param(http, "tz") },
+                         pat_unix_ms() / 1000, &field, &what)) {
         pat_httpd_reply_error(http, PAT_EINVAL, field, what);
         return false;
     }
     return true;
 }
 
-static bool too_many(struct pat_httpd_req *http, const char *text)
+static bool refused(struct pat_httpd_req *http, const char *text)
 {
     if (*text == TOO_MANY)
         pat_httpd_reply_error(http, PAT_EINVAL, "group_by",
                               "more than " ROWS_MAX " rows: a shorter time or fewer groups");
-    return *text == TOO_MANY;
+    if (*text == NO_ZONE) /* it is in the system's files, and not in the database's */
+        pat_httpd_reply_error(http, PAT_EINVAL, "tz", "the database does not know this time zone");
+    return *text == TOO_MANY || *text == NO_ZONE;
 }
 
 static void reply_json(struct pat_httpd_req *http, const char *text)
 {
-    if (!too_many(http, text))
+    if (!refused(http, text))
         pat_httpd_reply(http, 200, "application/json", text, strlen(text));
 }
 
 static void reply_csv(struct pat_httpd_req *http, const char *text)
 {
-    if (too_many(http, text))
+    if (refused(http, text))
         return;
     (void)pat_httpd_set_header(http, "Content-Disposition", "attachment; filename=\"usage.csv\"");
     (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
@@ -78,15 +85,16 @@ static void on_usage(struct pat_httpd_req *http, void *arg)
     if (door_who(&who, arg, http) || !read_query(http, &q, &user))
         return;
     ask(arg, http, &who,
-        &(struct question){
-            .name = q.csv ? "usage_csv" : "usage",
-            .sql = q.csv ? "select case when r ? 'error' then '!' else patchbay.usage_csv(r) end "
-                           "from (select " REPORT " as r " OF_WHOM " offset 0) y"
-                         : "select case when r ? 'error' then '!' else r::text end "
-                           "from (select " REPORT " as r " OF_WHOM " offset 0) y",
-            .params = { user, q.from, q.to, q.by },
-            .n = 4,
-            .reply = q.csv ? reply_csv : reply_json });
+        &(struct question){ .name = q.csv ? "usage_csv" : "usage",
+                            .sql = q.csv ? "select " WRONG("r") "patchbay.usage_csv(r) end "
+                                                                "from (select " REPORT
+                                                                " as r " OF_WHOM " offset 0) y"
+                                         : "select " WRONG("r") "r::text end "
+                                                                "from (select " REPORT
+                                                                " as r " OF_WHOM " offset 0) y",
+                            .params = { user, q.from, q.to, q.by, q.tz },
+                            .n = 5,
+                            .reply = q.csv ? reply_csv : reply_json });
 }
 
 static void on_summary(struct pat_httpd_req *http, void *arg)
@@ -98,11 +106,13 @@ static void on_summary(struct pat_httpd_req *http, void *arg)
     if (door_who(&who, arg, http) || !read_query(http, &q, &user))
         return;
     ask(arg, http, &who,
-        &(struct question){ .name = "usage_summary",
-                            .sql =
-                                "select patchbay.usage_summary(x.id, $4::date, $5::date) " OF_WHOM,
-                            .params = { user, q.from, q.to },
-                            .n = 3 });
+        &(struct question){
+            .name = "usage_summary",
+            .sql = "select " WRONG("r") "r::text end from (select patchbay.usage_summary(x.id, "
+                                        "$4::date, $5::date, $6) as r " OF_WHOM " offset 0) y",
+            .params = { user, q.from, q.to, q.tz },
+            .n = 4,
+            .reply = reply_json });
 }
 
 static void on_call_cost(struct pat_httpd_req *http, void *arg)

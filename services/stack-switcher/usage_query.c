@@ -68,26 +68,43 @@ static int read_groups(char out[64], const char *by)
     return PAT_OK;
 }
 
-int usage_query_read(struct usage_query *out, const char *from, const char *to, const char *by,
-                     const char *format, int64_t today, const char **field, const char **what)
+/* The zone and which day it is there. */
+static int read_zone(char out[USAGE_TZ_MAX], int64_t *today, const char *tz, int64_t now_s)
 {
-    struct usage_query q = { .csv = format && !strcmp(format, "csv") };
-    int64_t first, last = today;
+    struct pat_tz *zone;
 
+    if (!pat_strcpy(out, USAGE_TZ_MAX, tz ? tz : "UTC") || pat_tz_load(&zone, out))
+        return PAT_EINVAL;
+    *today = (now_s + pat_tz_offset(zone, now_s)) / DAY_S;
+    pat_tz_free(zone);
+    return PAT_OK;
+}
+
+int usage_query_read(struct usage_query *out, const struct usage_asked *asked, int64_t now_s,
+                     const char **field, const char **what)
+{
+    const char *format = asked->format;
+    struct usage_query q = { .csv = format && !strcmp(format, "csv") };
+    int64_t first, last;
+
+    *what = "must be a time zone like Europe/Berlin";
+    *field = "tz";
+    if (read_zone(q.tz, &last, asked->tz, now_s))
+        return PAT_EINVAL;
     *what = "must be a day like 2026-11-23";
     *field = "to";
-    if (to && read_day(&last, to))
+    if (asked->to && read_day(&last, asked->to))
         return PAT_EINVAL;
     first = last - USAGE_DAYS_DEFAULT + 1;
     *field = "from";
-    if (from && read_day(&first, from))
+    if (asked->from && read_day(&first, asked->from))
         return PAT_EINVAL;
     *what = "must not be after \"to\", nor more than 400 days before it";
     if (first > last || last - first >= USAGE_DAYS_MAX)
         return PAT_EINVAL;
     *field = "group_by";
     *what = "any of day, stack, component, user, account, model, with commas in between";
-    if (read_groups(q.by, by ? by : "day"))
+    if (read_groups(q.by, asked->by ? asked->by : "day"))
         return PAT_EINVAL;
     *field = "format";
     *what = "json or csv";

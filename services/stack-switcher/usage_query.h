@@ -1,6 +1,7 @@
-/* usage_query.h - what a question about usage may say: from, to, group_by, format.
+/* usage_query.h - what a question about usage may say: from, to, group_by, format, tz.
  *
- * Pure: today is an argument, in days since 1970-01-01. Values are as Postgres gets them: texts.
+ * Pure but for the zone's file (tz.h): the time is an argument. Values are as Postgres gets them:
+ * texts.
  */
 #ifndef SWITCHER_USAGE_QUERY_H
 #define SWITCHER_USAGE_QUERY_H
@@ -9,17 +10,22 @@
 
 #define USAGE_DAYS_DEFAULT 30
 #define USAGE_DAYS_MAX     400
+#define USAGE_TZ_MAX       40
 
 struct usage_query {
-    char from[12], to[12]; /* days of UTC, both included: "2026-11-23" */
+    char from[12], to[12]; /* days, both included: "2026-11-23" */
     char by[64];           /* "day,stack"; "": one sum */
+    char tz[USAGE_TZ_MAX]; /* whose days: "UTC", "Europe/Berlin" */
     bool csv;
 };
 
-/* Arguments are NULL where absent: then the last 30 days, by day, as JSON. PAT_EINVAL with the
- * field and, for people, what it must be. */
-int usage_query_read(struct usage_query *out, const char *from, const char *to, const char *by,
-                     const char *format, int64_t today, const char **field,
-                     const char **what) PAT_MUST_CHECK;
+/* As they were sent; NULL where absent: then the last 30 days of UTC, by day, as JSON. */
+struct usage_asked {
+    const char *from, *to, *by, *format, *tz;
+};
+
+/* PAT_EINVAL with the field and, for people, what it must be. */
+int usage_query_read(struct usage_query *out, const struct usage_asked *asked, int64_t now_s,
+                     const char **field, const char **what) PAT_MUST_CHECK;
 
 #endif

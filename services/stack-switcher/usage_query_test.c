@@ -7,14 +7,16 @@
 
 #include <cmocka.h>
 
-#define TODAY 20780 /* 2026-11-23 */
+#define NOW (20780LL * 86400 + 22 * 3600 + 45 * 60) /* 2026-11-23 22:45, of UTC */
 
 static int read_it(struct usage_query *q, const char *from, const char *to, const char *by,
                    const char *format, const char **field)
 {
     const char *what;
 
-    return usage_query_read(q, from, to, by, format, TODAY, field, &what);
+    return usage_query_read(
+        q, &(struct usage_asked){ .from = from, .to = to, .by = by, .format = format }, NOW, field,
+        &what);
 }
 
 static void test_usage_query__is_of_the_last_thirty_days_by_day(void **state)
@@ -27,6 +29,7 @@ static void test_usage_query__is_of_the_last_thirty_days_by_day(void **state)
     assert_string_equal(q.from, "2026-10-25");
     assert_string_equal(q.to, "2026-11-23");
     assert_string_equal(q.by, "day");
+    assert_string_equal(q.tz, "UTC");
     assert_false(q.csv);
     assert_int_equal(read_it(&q, NULL, "2024-03-01", "", "csv", &field), PAT_OK);
     assert_string_equal(q.from, "2024-02-01");
@@ -81,6 +84,36 @@ static void test_usage_query__refuses_and_names_the_field(void **state)
     assert_int_equal(read_it(&q, "2025-10-20", NULL, NULL, NULL, &field), PAT_OK); /* 400 days */
 }
 
+static void test_usage_query__is_of_the_days_of_a_zone(void **state)
+{
+    static const struct {
+        const char *tz, *today; /* NULL: there is no such zone */
+    } rows[] = {
+        { "UTC", "2026-11-23" },
+        { "Europe/Berlin", "2026-11-23" },
+        { "Asia/Kolkata", "2026-11-24" },
+        { "America/Los_Angeles", "2026-11-23" },
+        { "Asia/Tokyo", "2026-11-24" },
+        { "Mars", NULL },
+        { "", NULL },
+        { "../../etc/passwd", NULL },
+        { "+01:00", NULL },
+        { "A/very/long/name/that/no/time/zone/would/ever/have", NULL },
+    };
+    struct usage_query q;
+    const char *field, *what;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int err =
+            usage_query_read(&q, &(struct usage_asked){ .tz = rows[i].tz }, NOW, &field, &what);
+
+        assert_int_equal(err, rows[i].today ? PAT_OK : PAT_EINVAL);
+        assert_string_equal(err ? field : q.to, err ? "tz" : rows[i].today);
+        assert_string_equal(err ? "" : q.tz, err ? "" : rows[i].tz);
+    }
+}
+
 static void test_usage_query__knows_the_calendar(void **state)
 {
     static const char *const days[] = { "1970-01-01", "1999-12-31", "2000-02-29", "2000-03-01",
@@ -102,6 +135,7 @@ int main(void)
         cmocka_unit_test(test_usage_query__is_of_the_last_thirty_days_by_day),
         cmocka_unit_test(test_usage_query__brings_groups_into_one_order),
         cmocka_unit_test(test_usage_query__refuses_and_names_the_field),
+        cmocka_unit_test(test_usage_query__is_of_the_days_of_a_zone),
         cmocka_unit_test(test_usage_query__knows_the_calendar),
     };
 

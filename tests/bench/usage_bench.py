@@ -84,6 +84,10 @@ def count(su: psycopg.Connection, calls: int) -> None:
     su.execute("truncate patchbay.usage_days, patchbay.usage_stack_days, patchbay.answer_days")
     timed(f"the sums of {len(days)} days (usage_add)", lambda: [su.execute(
         "select patchbay.usage_add(array_agg(call_id), 1) from patchbay.call_costs where day = %s", [d]) for d in days])
+    day = days[len(days) // 2]
+    n = su.execute("select count(*) from patchbay.call_costs where day = %s", [day]).fetchone()[0]
+    su.execute("analyze patchbay.usage_days; analyze patchbay.usage_stack_days; analyze patchbay.answer_days")
+    timed(f"a day of {n:,} calls counted again", lambda: su.execute("select patchbay.usage_recount(%s, true)", [day]))
     su.execute("vacuum analyze patchbay.usage_days")
     su.execute("vacuum analyze patchbay.usage_stack_days")
     su.execute("vacuum analyze patchbay.answer_days")
@@ -119,6 +123,9 @@ def ask(c: psycopg.Connection) -> bool:
             for by in ["day,stack", "stack,component", "component,account,model", "day,component"]:
                 questions.append((f"by {by}, {name}, {span}", report.format(days), [who, by], days))
         questions.append((f"by user, everybody, {span}", report.format(days), [ALL, "user"], days))
+        if days == 30:  # for days of another zone the calls of some hours are looked at
+            at = "select patchbay.usage_report(%s, current_date - 29, current_date, array['day', 'stack'], 20000, 'Europe/Berlin')"
+            questions += [(f"by day,stack of a zone, {name}, {span}", at, [who], 0) for who, name in [(one, "a user"), (ALL, "everybody")]]
         if days == 30:  # of a year it is what a file is made of: no page asks for it
             questions.append((f"by stack,user, everybody, {span}", report.format(days), [ALL, "stack,user"], days))
     questions.append(("latency_look, 30 days", "select patchbay.latency_look(30, 20, 20)", [], 30))

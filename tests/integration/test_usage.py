@@ -56,6 +56,31 @@ def summary(db, user=ALL, day=DAY):
     return db.one("select patchbay.usage_summary(%s, %s, %s)", user, day, day)
 
 
+def same_days(db) -> None:
+    """The days of other zones have the same calls, each in its own: 26 hours lie between the first and the last of these."""
+    first, last = db.owner.execute("select min(day) - 2, max(day) + 2 from patchbay.usage_stack_days").fetchone()
+    users = [u for u, in db.owner.execute("select distinct user_id from patchbay.usage_stack_days where user_id <> %s", [ERASED])]
+    one = "select patchbay.usage_report(%s, %s, %s, string_to_array(%s, ','), 10000, %s) - 'timezone'"
+    gone = db.one("select coalesce(sum(calls), 0) from patchbay.usage_stack_days where user_id = %s", ERASED)
+    for user in users:
+        everybody = str(user) == ALL
+        for zone in ("Pacific/Kiritimati", "America/Los_Angeles", "Pacific/Pago_Pago"):
+            for by in ["stack", "component,account,model"] + (["user", "component,user"] if everybody else []):
+                assert db.one(one, user, first, last, by, zone) == db.one(one, user, first, last, by, "UTC"), (zone, by)
+            mine, kept = (db.one("select patchbay.usage_summary(%s, %s, %s, %s) - 'timezone'", user, first, last, z) for z in (zone, "UTC"))
+            assert mine | {"assumptions": 0} == kept | {"assumptions": 0}
+            if not gone:
+                days = dict(db.owner.execute("select (c.offered_at at time zone %s)::date::text, count(*) from patchbay.call_costs k "
+                                             "join patchbay.calls c on c.id = k.call_id where %s or c.user_id = %s group by 1", [zone, everybody, user]))
+                money = dict(db.owner.execute("select (c.offered_at at time zone %s)::date::text, sum(k.known_microusd) from patchbay.call_costs k "
+                                              "join patchbay.calls c on c.id = k.call_id where %s or c.user_id = %s group by 1", [zone, everybody, user]))
+                rows = db.one(one, user, first, last, "day", zone)["rows"]
+                assert {r["day"]: (r["calls"], r["cost_microusd"]) for r in rows} == {d: (days[d], money[d]) for d in days}
+                for by in ("day,component", "day,stack"):
+                    rows = db.one(one, user, first, last, by, zone)["rows"]
+                    assert {d: sum(r["cost_microusd"] for r in rows if r["day"] == d) for d in days} == money
+
+
 def cost(call):
     return call.db.one("select patchbay.call_costs_json(%s)", call.id)
 
@@ -67,6 +92,7 @@ def sound(db) -> None:
     assert db.one("select (patchbay.usage_rebuild(null, null, null, null, 10000, false)).different") == 0, "calls stand as they are"
     days = [d for d, in db.owner.execute("select distinct day from patchbay.usage_stack_days")]
     assert {d: n for d in days if (n := db.one("select patchbay.usage_recount(%s, false)", d))} == {}
+    same_days(db)
     for by in ["stack", "component", "user", "day,stack,component,account,model"]:
         assert sum(r["cost_microusd"] for r in report(db, by)["rows"]) == report(db)["total"]["cost_microusd"]
 
@@ -453,6 +479,24 @@ def test_too_few_calls_say_nothing_any_more(db):
 
 
 # ---------------------------------------------------------------------- as a file
+
+
+def test_a_call_belongs_to_the_day_of_the_zone_when_it_was_offered(db):
+    """On the night the clocks of Berlin go back, and around it: a day of 25 hours, of which UTC knows nothing."""
+    utc = datetime.timezone.utc
+    days = {}
+    for when, day in [((2025, 10, 25, 21, 59), 25), ((2025, 10, 25, 22, 1), 26), ((2025, 10, 26, 0, 30), 26), ((2025, 10, 26, 1, 30), 26),
+                      ((2025, 10, 26, 22, 59), 26), ((2025, 10, 26, 23, 1), 27)]:
+        call = Call(db, stack="livekit")
+        used(call, "agent", "livekit", "", 60, unit="second")
+        ended(call)
+        db.owner.execute("update patchbay.calls set offered_at = %s where id = %s", [datetime.datetime(*when, tzinfo=utc), call.id])
+        days[day] = days.get(day, 0) + 1
+    work(db)
+    rows = db.one("select patchbay.usage_report(%s, '2025-10-20', '2025-10-31', array['day'], 100, 'Europe/Berlin')", ALL)["rows"]
+    assert {int(r["day"][-2:]): r["calls"] for r in rows} == days == {25: 1, 26: 4, 27: 1}
+    assert db.one("select patchbay.usage_report(%s, '2025-10-26', '2025-10-26', array['component'], 100, 'Europe/Berlin')", ALL)["total"]["calls"] == 4
+    assert db.one("select patchbay.usage_report(%s, '2025-10-26', '2025-10-26', array['day'], 100, 'Mars')", ALL) == {"error": "tz"}
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula(db):

@@ -102,10 +102,30 @@ def test_sums_by_whatever_is_asked_for(stack, tokens):
 
 
 @pytest.mark.parametrize("question, field", [("from=2026-02-30", "from"), ("to=x", "to"), ("group_by=hour", "group_by"), ("format=xml", "format"),
-                                             ("from=2020-01-01", "from"), ("user_id=me", "user_id")])
+                                             ("from=2020-01-01", "from"), ("user_id=me", "user_id"), ("tz=Mars", "tz"), ("tz=", "tz"),
+                                             ("tz=../UTC", "tz"), ("tz=%2B01:00", "tz")])
 def test_what_is_asked_wrongly_names_the_field(stack, tokens, question, field):
-    status, body = get(stack, f"/v1/usage?{question}", tokens["admin"])
-    assert status == 400 and body.get("error", body).get("field", body.get("field")) == field
+    for path in ["/v1/usage"] + (["/v1/usage/summary"] if field not in ("group_by", "format") else []):
+        status, body = get(stack, f"{path}?{question}", tokens["admin"])
+        assert status == 400 and body["field"] == field
+
+
+def test_days_are_those_of_whatever_zone_is_asked_for(stack, tokens):
+    day = stack.sql("select (offered_at at time zone 'Pacific/Kiritimati')::date::text, (offered_at at time zone 'Pacific/Pago_Pago')::date::text, "
+                    "(offered_at at time zone 'UTC')::date::text from patchbay.calls where id = %s", call_id(1))[0]
+    assert day[0] > day[1], "they are 25 hours apart"
+    for zone, d in zip(("Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"), day):
+        for who, total in (("leo", 3 * LIVEKIT), ("admin", 3 * LIVEKIT + 2 * RETELL)):
+            _, body = get(stack, f"/v1/usage?group_by=day&tz={zone}", tokens[who])
+            assert (body["timezone"], [(r["day"], r["cost_microusd"]) for r in body["rows"]]) == (zone, [(d, total)])
+            _, body = get(stack, f"/v1/usage/summary?tz={zone}&from={d}&to={d}", tokens[who])
+            assert (body["timezone"], body["total"]["cost_microusd"], body["stacks"]["livekit"]["latency"]["answers"]) == (zone, total, 6)
+    request = urllib.request.Request(stack.url + f"/v1/usage?group_by=day,stack&tz=Pacific/Kiritimati&format=csv&from={day[0]}&to={day[0]}",
+                                     headers={"Authorization": f"Bearer {tokens['leo']}"})
+    with urllib.request.urlopen(request, timeout=10) as r:
+        assert [(x["day"], x["calls"]) for x in csv.DictReader(io.StringIO(r.read().decode(), newline=""))] == [(day[0], "3")]
+    _, body = get(stack, f"/v1/usage?group_by=user&tz=Pacific/Kiritimati&from={day[0]}&to={day[0]}", tokens["admin"])
+    assert [(r["user_name"], r["calls"]) for r in body["rows"]] == [("Rita", 2), ("Leo", 3)]
 
 
 def test_a_file_for_a_spreadsheet(stack, tokens):

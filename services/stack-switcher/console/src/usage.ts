@@ -1,4 +1,4 @@
-/** What calls used and cost, as /v1/usage and its kin say it. Money is in millionths of a dollar, a day is one of UTC. */
+/** What calls used and cost, as /v1/usage and its kin say it. Money is in millionths of a dollar. */
 import type { Stack } from "./api";
 
 export interface Missing {

@@ -17,6 +17,16 @@ const PARTS = 6; // the dearest have a colour of their own
 const stacks: (Stack | null)[] = ["livekit", "retell", null];
 const colours: Record<string, string> = { livekit: "--chart-1", retell: "--chart-2", null: "--chart-7" };
 const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+/** Which day it is there; sv-SE writes it as ISO 8601 does. */
+const todayIn = (zone: string) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone }).format();
+const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const isZone = (name: string | null): name is string => {
+  try {
+    return !!name && !!new Intl.DateTimeFormat("en", { timeZone: name });
+  } catch {
+    return false;
+  }
+};
 const isUser = (id: string | null): id is string => !!id && /^[0-9a-f-]{36}$/.test(id);
 
 interface Found {
@@ -33,6 +43,7 @@ export class UsagePage extends Page {
   @state() private parts = false;
   @state() private from = "";
   @state() private to = "";
+  @state() private tz = "UTC";
   @state() protected user: string | null = null;
   private asked = 0;
 
@@ -40,7 +51,8 @@ export class UsagePage extends Page {
     super.connectedCallback();
     const asked = new URLSearchParams(location.search);
 
-    this.to = asked.get("to") ?? dayOf(Date.now());
+    this.tz = isZone(asked.get("tz")) ? asked.get("tz")! : "UTC";
+    this.to = asked.get("to") ?? todayIn(this.tz);
     this.from = asked.get("from") ?? dayOf(Date.parse(this.to) - 29 * DAY_MS);
     this.user = this.whose(asked.get("user_id"));
     void this.load();
@@ -55,7 +67,11 @@ export class UsagePage extends Page {
   }
 
   private ask = <T>(path: string, by?: string): Promise<T> =>
-    get<T>(query(path, { user_id: this.user, from: this.from, to: this.to, group_by: by }));
+    get<T>(query(path, { user_id: this.user, from: this.from, to: this.to, group_by: by, ...this.zone() }));
+
+  private zone() {
+    return this.tz === "UTC" ? {} : { tz: this.tz };
+  }
 
   private load(): Promise<void> {
     const mine = ++this.asked;
@@ -76,13 +92,13 @@ export class UsagePage extends Page {
     this.from = from;
     this.to = to;
     this.user = user;
-    history.replaceState(null, "", query(location.pathname, { from, to, user_id: this.everybody ? user : null }));
+    history.replaceState(null, "", query(location.pathname, { from, to, ...this.zone(), user_id: this.everybody ? user : null }));
     void this.load();
   }
 
   private save(): Promise<void> {
     return this.attempt(() => download(query("/v1/usage", {
-      user_id: this.user, from: this.from, to: this.to, group_by: this.everybody && !this.user ? "day,stack,user" : "day,stack,component,model", format: "csv",
+      user_id: this.user, from: this.from, to: this.to, group_by: this.everybody && !this.user ? "day,stack,user" : "day,stack,component,model", format: "csv", ...this.zone(),
     }), `usage-${this.from}-${this.to}.csv`));
   }
 
@@ -123,7 +139,8 @@ export class UsagePage extends Page {
   // ------------------------------------------------------------------ parts of the page
 
   private filters() {
-    const today = dayOf(Date.now());
+    const today = todayIn(this.tz);
+    const zones = [...new Set(["UTC", mine, this.tz])].filter(isZone);
     const last = (n: number) => this.choose(dayOf(Date.parse(today) - (n - 1) * DAY_MS), today);
 
     return html`<div class="filters usage-filters">
@@ -131,6 +148,10 @@ export class UsagePage extends Page {
         @change=${(e: Event) => this.choose((e.target as HTMLInputElement).value, this.to)}></label>
       <label class="field"><span>To</span><input type="date" .value=${this.to} min=${this.from} max=${today}
         @change=${(e: Event) => this.choose(this.from, (e.target as HTMLInputElement).value)}></label>
+      ${zones.length > 1 ? html`<label class="field"><span>Days of</span><select @change=${(e: Event) => {
+        this.tz = (e.target as HTMLSelectElement).value;
+        this.choose(this.from, this.to);
+      }}>${zones.map((z) => html`<option value=${z} ?selected=${z === this.tz}>${z === mine && z !== "UTC" ? `${z} (here)` : z}</option>`)}</select></label>` : nothing}
       <div class="field quick">${[7, 30, 90].map((n) => html`<button class="button" @click=${() => last(n)}>${n} days</button>`)}
         <button class="button" @click=${() => void this.save()}>Download CSV</button></div>
     </div>`;
@@ -158,7 +179,7 @@ export class UsagePage extends Page {
       <div class="scroll" tabindex="0" role="region" aria-label="By user"><table>
         <thead><tr><th>User</th><th class="number">Calls</th><th class="number">Minutes</th><th class="number">Cost</th><th class="number">A minute</th></tr></thead>
         <tbody>${u.rows.slice(0, SHOWN_USERS).map((r) => html`<tr>
-          <td>${r.user_id ? html`<a href=${query("/admin/usage", { from: this.from, to: this.to, user_id: r.user_id })}>${r.user_name ?? r.user_email ?? "Gone"}</a>` : "Erased users"}</td>
+          <td>${r.user_id ? html`<a href=${query("/admin/usage", { from: this.from, to: this.to, ...this.zone(), user_id: r.user_id })}>${r.user_name ?? r.user_email ?? "Gone"}</a>` : "Erased users"}</td>
           <td class="number">${count(r.calls ?? 0)}</td><td class="number">${count(r.minutes ?? 0)}</td>
           <td class="number">${money(r.cost_microusd)}${r.complete ? nothing : html` <span title="without what has no price">*</span>`}</td>
           <td class="number">${money(r.cost_per_minute_microusd)}</td></tr>`)}</tbody>
@@ -182,7 +203,7 @@ export class UsagePage extends Page {
       </div>
       <section class="card"><h2>The two stacks compared</h2>${saving(f.summary)}</section>
       ${f.byUser ? this.people(f.byUser) : nothing}
-      <p class="muted">Days are those of UTC.${f.summary.waiting ? " Some calls are still being counted." : ""}</p>`;
+      <p class="muted">Days are those of ${this.tz}.${f.summary.waiting ? " Some calls are still being counted." : ""}</p>`;
   }
 
   protected head() {
