@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import uuid
 
 import pytest
 
@@ -250,6 +251,25 @@ def test_an_admin_looks_after_somebodys_webhooks(stack, browser, tokens, relay):
         page.get_by_role("button", name="Leo").click()
         page.get_by_text("https://example.com/hooks").first.wait_for()
         page.get_by_role("link", name="Leo").wait_for()
+
+
+def test_voices_of_nobody_are_where_the_stacks_health_is(stack, browser, tokens):
+    label = f"patchbay {uuid.uuid4()}"
+    stack.sql("insert into patchbay.voice_strays (voice_id, name, label) values ('strayVoice0123456789', 'Whose is it', %s)", label)
+    stack.sql("insert into patchbay.voice_checks (voice_id, why, state) values ('a', 'round', 'there'), ('b', 'round', 'doubted')")
+    stack.sql("insert into patchbay.voice_orphans (clone_id, voice_id, due_at) values (gen_random_uuid(), 'c', now() + interval '1 day')")
+    try:
+        with browser.page(f"{stack.url}/admin/health", tokens["admin"]) as page:
+            care = page.locator("pb-voice-care")
+            care.get_by_text("strayVoice0123456789").wait_for()
+            care.get_by_text(label).wait_for()
+            care.get_by_text("more than can be true").wait_for()
+            assert care.locator(".facts div", has_text="To be deleted there").inner_text().split() == ["To", "be", "deleted", "there", "1"]
+            if os.environ.get("PAT_SCREENSHOTS"):
+                page.screenshot(path=f"{os.environ['PAT_SCREENSHOTS']}/care.png", full_page=True)
+            assert not violations(page)
+    finally:
+        stack.sql("truncate patchbay.voice_strays, patchbay.voice_checks, patchbay.voice_orphans")
 
 
 # ---------------------------------------------------------------------- the audit

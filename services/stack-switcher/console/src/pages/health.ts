@@ -7,6 +7,7 @@ import { ago, count, dateTime, words } from "../ui/format";
 import { Page, waiting } from "../ui/page";
 import { Poll } from "../ui/poll";
 import { why } from "../ui/reasons";
+import "../ui/voice-care";
 
 const AGAIN_MS = 10_000, HOURS = 168, CELL = 10;
 const states = { up: "Up", degraded: "Degraded", down: "Down" };
@@ -94,7 +95,7 @@ export class HealthPage extends Page {
     return html`<h1>Stack health</h1>
       ${this.failed ? this.failure(() => void this.load()) : nothing}
       ${this.stacks && this.history
-        ? html`<div class="two">${this.stack("retell", this.stacks.retell)}${this.stack("livekit", this.stacks.livekit)}</div>${this.errors(this.history.errors)}`
+        ? html`<div class="two">${this.stack("retell", this.stacks.retell)}${this.stack("livekit", this.stacks.livekit)}</div>${this.errors(this.history.errors)}<pb-voice-care></pb-voice-care>`
         : this.failed ? nothing : waiting(12)}`;
   }
 }
