@@ -68,7 +68,7 @@ struct bar {
 void print_bar(const struct ctl *c, struct bar *b, int64_t done, int64_t of, const char *text);
 void print_bar_end(const struct ctl *c, struct bar *b);
 
-/* ---- the commands: switches.c, bulk.c, look.c ---- */
+/* ---- the commands: switches.c, bulk.c, charges.c, look.c ---- */
 
 int cmd_switch(struct ctl *c, const struct args *a);
 int cmd_plan(struct ctl *c, const struct args *a);
@@ -84,6 +84,10 @@ int cmd_explain(struct ctl *c, const struct args *a);
 int cmd_health(struct ctl *c, const struct args *a);
 int cmd_replay_delivery(struct ctl *c, const struct args *a);
 int cmd_replay_endpoint(struct ctl *c, const struct args *a);
+int cmd_retail(struct ctl *c, const struct args *a);
+int cmd_retail_add(struct ctl *c, const struct args *a);
+int cmd_retail_drop(struct ctl *c, const struct args *a);
+int cmd_tier(struct ctl *c, const struct args *a);
 int cmd_usage(struct ctl *c, const struct args *a);
 int cmd_users(struct ctl *c, const struct args *a);
 int cmd_version(struct ctl *c, const struct args *a);

@@ -154,7 +154,7 @@ static int routes(struct pat_httpd *httpd, void *arg)
         api_routes,        audit_routes,       calls_routes,    recordings_routes, agents_routes,
         users_routes,      policies_routes,    rates_routes,    budget_routes,     voices_routes,
         switch_api_routes, rollout_api_routes, webhooks_routes, health_routes,     usage_routes,
-        console_routes,    explain_routes,     talk_routes,     invoices_routes
+        console_routes,    explain_routes,     talk_routes,     invoices_routes,   retail_routes
     };
     int err = PAT_OK;
 

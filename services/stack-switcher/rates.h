@@ -13,6 +13,8 @@ int rates_routes(struct switcher *s) PAT_MUST_CHECK;
 
 /* budget_api.c: what a user may spend. */
 int budget_routes(struct switcher *s) PAT_MUST_CHECK;
+/* retail.c: what customers are charged. */
+int retail_routes(struct switcher *s) PAT_MUST_CHECK;
 
 /* rerate.c: what was asked to be counted again is, by whichever replica comes to it; one that dies
  * is followed by another, behind the last call that was counted. */

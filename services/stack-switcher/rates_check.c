@@ -295,3 +295,26 @@ int budget_check(const struct pat_json *doc, struct pat_json_err *err)
 
     return check(fields, doc, true, err);
 }
+
+int retail_check(const struct pat_json *doc, struct pat_json_err *err)
+{
+    static const struct field fields[] = {
+        { "microusd_per_minute", price, NEEDED },
+        { "note", note, NULLABLE },
+        { "tier", name, NEEDED },
+        { "valid_from", moment, NULLABLE },
+        { NULL, NULL, 0 },
+    };
+
+    return check(fields, doc, true, err);
+}
+
+int tier_check(const struct pat_json *doc, struct pat_json_err *err)
+{
+    static const struct field fields[] = {
+        { "tier", name, NEEDED },
+        { NULL, NULL, 0 },
+    };
+
+    return check(fields, doc, true, err);
+}

@@ -13,6 +13,9 @@ int rates_check(const struct pat_json *doc, bool whole, struct pat_json_err *err
 int rerate_check(const struct pat_json *doc, struct pat_json_err *err) PAT_MUST_CHECK;
 /* What a user may spend. */
 int budget_check(const struct pat_json *doc, struct pat_json_err *err) PAT_MUST_CHECK;
+/* A price a minute of a tier; whose tier. */
+int retail_check(const struct pat_json *doc, struct pat_json_err *err) PAT_MUST_CHECK;
+int tier_check(const struct pat_json *doc, struct pat_json_err *err) PAT_MUST_CHECK;
 
 /* 2026-11-23, or 2026-11-23T10:00:00 with fractions of a second or none, and Z or +01:00. */
 bool rates_is_day(const char *s);

@@ -11,16 +11,25 @@
     "\"provider\":\"openai\",\"component\":\"llm_in\",\"unit\":\"token\",\"price_microusd\":5,"    \
     "\"per\":1000,\"source\":\"contract\""
 
-enum what { RATE_WHOLE, RATE_PART, RERATE, BUDGET };
+enum what { RATE_WHOLE, RATE_PART, RERATE, BUDGET, RETAIL, TIER };
 
 static int check(enum what what, const char *text, struct pat_json_err *err)
 {
     PAT_AUTO_JSON j = NULL;
 
     assert_int_equal(pat_json_parse(&j, text, strlen(text), NULL), PAT_OK);
-    if (what == RERATE)
+    switch (what) {
+    case RERATE:
         return rerate_check(j, err);
-    return what == BUDGET ? budget_check(j, err) : rates_check(j, what == RATE_WHOLE, err);
+    case BUDGET:
+        return budget_check(j, err);
+    case RETAIL:
+        return retail_check(j, err);
+    case TIER:
+        return tier_check(j, err);
+    default:
+        return rates_check(j, what == RATE_WHOLE, err);
+    }
 }
 
 static void test_rates__good_ones_are_taken(void **state)
@@ -39,6 +48,10 @@ static void test_rates__good_ones_are_taken(void **state)
         { RATE_PART, "{\"valid_to\":null,\"note\":\"\"}" },
         { RERATE, "{\"from\":\"2026-11-01T00:00:00Z\",\"to\":\"2026-12-01T00:00:00Z\"}" },
         { BUDGET, "{}" },
+        { RETAIL, "{\"tier\":\"standard\",\"microusd_per_minute\":120000}" },
+        { RETAIL, "{\"tier\":\"gold-1\",\"microusd_per_minute\":0,\"note\":null,\"valid_from\":"
+                  "\"2026-12-01T00:00:00Z\"}" },
+        { TIER, "{\"tier\":\"gold-1\"}" },
         { BUDGET, "{\"monthly_microusd\":0,\"daily_microusd\":null,\"alert_percents\":[50,100]}" },
     };
     struct pat_json_err err;
@@ -87,6 +100,15 @@ static void test_rates__what_is_wrong_is_named(void **state)
         { BUDGET, "{\"alert_percents\":[80,50]}", "alert_percents" },
         { BUDGET, "{\"alert_percents\":[101]}", "alert_percents" },
         { BUDGET, "{\"reserve_minutes\":0}", "reserve_minutes" },
+        { RETAIL, "{\"tier\":\"gold\"}", "microusd_per_minute" },
+        { RETAIL, "{\"tier\":\"Gold\",\"microusd_per_minute\":1}", "tier" },
+        { RETAIL, "{\"tier\":\"gold\",\"microusd_per_minute\":-1}", "microusd_per_minute" },
+        { RETAIL, "{\"tier\":\"gold\",\"microusd_per_minute\":1,\"valid_from\":\"now\"}",
+          "valid_from" },
+        { RETAIL, "{\"tier\":\"gold\",\"microusd_per_minute\":1,\"per\":1}", "per" },
+        { TIER, "{}", "tier" },
+        { TIER, "{\"tier\":\"\"}", "tier" },
+        { TIER, "{\"tier\":null}", "tier" },
     };
     struct pat_json_err err;
 

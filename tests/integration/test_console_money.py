@@ -1,6 +1,7 @@
 """Prices, costs counted again, and budgets in Chromium: an admin's pages, on three widths."""
 
 import os
+import re
 import uuid
 
 import pytest
@@ -97,6 +98,47 @@ def test_a_budget_is_set_and_seen(stack, browser, admin):
         budget.get_by_text("of $4.50").wait_for()
         wait(lambda: stack.sql("select monthly_microusd from patchbay.user_budgets where user_id = %s", LEO.id) == [(4_500_000,)], 30, "stored")
         budget.get_by_text("Calls are not served now").wait_for()
+
+
+def test_a_price_for_customers_is_set_a_user_put_on_it_and_both_are_in_the_audit(stack, browser, admin):
+    with browser.page(f"{stack.url}/admin/rates", admin) as page:
+        retail = page.locator("pb-retail")
+        retail.get_by_text("No price is set.").wait_for()
+        for tier, dollars in (("standard", "0.12"), ("gold", "0.15")):
+            if retail.get_by_label("Tier").is_hidden():
+                retail.get_by_text("Set a price", exact=True).click()
+            retail.get_by_label("Tier").fill(tier)
+            retail.get_by_label("Dollars a minute").fill("a lot")
+            retail.get_by_role("button", name="Set the price").click()
+            retail.get_by_text("Must be an amount in dollars").wait_for()
+            retail.get_by_label("Dollars a minute").fill(dollars)
+            retail.get_by_role("button", name="Set the price").click()
+            retail.get_by_role("row", name=re.compile(f"^{tier} .*In force")).wait_for()
+        retail.get_by_label("Tier").fill("gold")
+        retail.get_by_label("Dollars a minute").fill("0.2")
+        retail.get_by_label("From").fill("2099-01-01T00:00")
+        retail.get_by_role("button", name="Set the price").click()
+        retail.get_by_role("row", name=re.compile("^gold .*To come")).wait_for()
+        shoot(page, "retail")
+        assert not violations(page)
+        retail.get_by_role("button", name="Remove the price of gold").click()
+        page.get_by_role("button", name="Take it away").click()
+        retail.get_by_role("row", name=re.compile("^gold .*To come")).wait_for(state="detached")
+        wait(lambda: stack.sql("select tier, microusd_per_minute from patchbay.retail_prices order by 1") == [("gold", 150_000), ("standard", 120_000)], 30, "stored")
+    with browser.page(f"{stack.url}/admin/users/{LEO.id}", admin) as page:
+        charged = page.locator("pb-tier")
+        charged.get_by_text("$0.12 a minute now").wait_for()
+        charged.get_by_label("Tier").select_option("gold")
+        charged.get_by_text("$0.15 a minute now").wait_for()
+        wait(lambda: stack.sql("select tier from patchbay.user_tiers where user_id = %s", LEO.id) == [("gold",)], 30, "stored")
+    with browser.page(f"{stack.url}/admin/audit", admin) as page:
+        page.get_by_label("What").select_option("retail")
+        page.get_by_text("Retail: tier").wait_for()
+        assert page.locator(".timeline li").count() == 5
+        page.get_by_text("What changed").first.click()
+        row = page.locator(".diff tr", has_text="Tier").first
+        row.get_by_text("standard").wait_for()
+        row.get_by_text("gold").wait_for()
 
 
 @pytest.mark.parametrize("size", [PHONE, TABLET, DESKTOP])

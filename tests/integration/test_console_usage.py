@@ -96,6 +96,18 @@ def test_a_range_of_days_and_a_file(stack, browser, admin, tmp_path):
         wait(lambda: page.get_by_role("alert").count() == 0, 30, "all is well again")
 
 
+def test_days_of_a_zone(stack, browser):
+    zone = "Pacific/Kiritimati"
+    today, = stack.sql("select (now() at time zone %s)::date::text", zone)[0]
+    with browser.page(f"{stack.url}/usage?tz={zone}", token(stack, LEO.id)) as page:
+        page.get_by_text(f"Days are those of {zone}.").wait_for()
+        assert page.get_by_label("To", exact=True).input_value() == today and page.get_by_label("Days of").input_value() == zone
+        wait(lambda: drawn(page), 30, "the charts")
+        page.get_by_label("Days of").select_option("UTC")
+        page.get_by_text("Days are those of UTC.").wait_for()
+        assert "tz=" not in page.url
+
+
 def test_a_call_says_what_it_cost_and_would_have_cost(stack, browser):
     with browser.page(f"{stack.url}/calls/{call_id(3)}", token(stack, RITA.id)) as page:
         section = page.locator("pb-call-cost")

@@ -235,6 +235,33 @@ def test_usage(stack, ada):
     assert "group_by: " in run(stack, "usage", "--by", "colour", status=1).stderr
 
 
+def test_usage_by_the_days_of_a_zone(stack, ada):
+    assert asked(stack, "usage", ada.id, "--tz", "Asia/Tokyo")["timezone"] == "Asia/Tokyo"
+    assert "(Asia/Tokyo)" in run(stack, "usage", ada.id, "--tz", "Asia/Tokyo").stdout
+    assert "tz: " in run(stack, "usage", "--tz", "Mars", status=1).stderr
+
+
+def test_what_customers_are_charged(stack, ada):
+    tier = f"gold-{uuid.uuid4().hex[:8]}"
+    assert "no tier of this name" in run(stack, "tier", ada.id, "--set", tier, status=1).stderr
+    for wrong in ("much", "-1", "0.00000001", ""):
+        assert "--price" in run(stack, "retail", "add", tier, "--price", wrong, status=2).stderr
+    assert "--price" in run(stack, "retail", "add", tier, status=2).stderr
+    assert "$0.15 a minute" in run(stack, "retail", "add", tier, "--price", "$0.15", "--note", "for friends", "--why", "new contract").stdout
+    later = asked(stack, "retail", "add", tier, "--price", "0.2", "--from", "2099-01-01T00:00:00Z")
+    assert (later["state"], later["microusd_per_minute"]) == ("future", 200000)
+    listed = run(stack, "retail", "list").stdout
+    assert re.search(rf"^{tier} .*in_force.*for friends$", listed, re.M) and re.search(rf"^{tier} .*future", listed, re.M) and f"{tier}: 0 users" in listed
+    assert "$0.15 a minute" in run(stack, "tier", ada.id, "--set", tier).stdout and asked(stack, "tier", ada.id)["tier"] == tier
+    assert "taken away" in run(stack, "retail", "drop", later["id"]).stdout
+    held = next(p["id"] for p in asked(stack, "retail", "list")["prices"] if p["tier"] == tier)
+    assert "[409]" in run(stack, "retail", "drop", held, status=1).stderr
+    run(stack, "tier", ada.id, "--set", "standard")
+    assert stack.sql("select action, why from patchbay.audit where action like 'retail.%%' and (user_id = %s or subject = any(%s::uuid[])) order by at, id",
+                     ada.id, [held, later["id"]]) == [("retail.add", "new contract"), ("retail.add", None), ("retail.tier", None),
+                                                      ("retail.drop", None), ("retail.tier", None)]
+
+
 def test_webhooks_again(stack):
     mine = {"PAT_TOKEN": stack.token(LEO.id)}
     assert "[404]" in run(stack, "replay", "delivery", str(uuid.uuid4()), status=1, **mine).stderr
@@ -312,7 +339,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(stack, tmp_path):
 def table(stack) -> dict[str, list[str]]:
     """Commands and their own options, as --help tells them."""
     whole = run(stack, "--help").stdout
-    names = re.findall(r"^  ((?:bulk |replay )?[a-z]+) ", whole.partition("Options of all")[0], re.M)
+    names = re.findall(r"^  ((?:bulk |replay |retail )?[a-z]+) ", whole.partition("Options of all")[0], re.M)
     return {n: re.findall(r"^  --([a-z-]+)", run(stack, *n.split(), "--help").stdout.partition("Options of all")[0], re.M) for n in names}
 
 

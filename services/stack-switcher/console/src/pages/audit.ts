@@ -24,7 +24,7 @@ interface Entry {
 
 const kinds: [string, string][] = [
   ["", "Anything"], ["agent", "Agents"], ["policies", "Call rules"], ["voice", "Voices"], ["switch", "Switches"], ["rollout", "Rollouts"],
-  ["webhook", "Webhooks"], ["rate", "Rates"], ["budget", "Budgets"], ["call", "Calls"],
+  ["webhook", "Webhooks"], ["rate", "Rates"], ["rates", "Costs counted again"], ["retail", "Charges"], ["budget", "Budgets"], ["call", "Calls"], ["talk", "Talks in a browser"],
 ];
 const shown = (v: unknown): string => (v === undefined || v === null || v === "" ? "–" : typeof v === "object" ? JSON.stringify(v, null, 1) : String(v));
 
@@ -66,7 +66,9 @@ export class AuditPage extends Page {
   }
 
   private changes(e: Entry) {
-    const keys = [...new Set([...Object.keys(e.before ?? {}), ...Object.keys(e.after ?? {})])].sort();
+    // Of a change what is another now; of what is new, or gone, all of it.
+    const keys = [...new Set([...Object.keys(e.before ?? {}), ...Object.keys(e.after ?? {})])].sort()
+      .filter((k) => !e.before || !e.after || shown(e.before[k]) !== shown(e.after[k]));
 
     if (!keys.length) return nothing;
     return html`<table class="diff"><thead><tr><th>What</th><th>Before</th><th>After</th></tr></thead>

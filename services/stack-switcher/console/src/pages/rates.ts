@@ -9,6 +9,7 @@ import { Page, waiting } from "../ui/page";
 import "../ui/rate-dialog";
 import type { RateDialog } from "../ui/rate-dialog";
 import "../ui/rerate";
+import "../ui/retail";
 import { toast } from "../ui/toast";
 
 export interface Rate {
@@ -135,6 +136,7 @@ export class RatesPage extends Page {
         ${this.failed ? this.failure(() => void this.load()) : this.rates ? this.table(this.rates) : waiting(10)}
       </section>
       <pb-rerate></pb-rerate>
+      <pb-retail></pb-retail>
       <pb-rate-dialog @changed=${() => void this.load()}></pb-rate-dialog>`;
   }
 }

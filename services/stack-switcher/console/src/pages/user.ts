@@ -8,6 +8,7 @@ import "../ui/budget";
 import "../ui/call-list";
 import "../ui/policies-form";
 import "../ui/switch-panel";
+import "../ui/tier";
 import { Page, waiting } from "../ui/page";
 
 @customElement("pb-user")
@@ -35,6 +36,7 @@ export class UserPage extends Page {
         <div>
           <pb-switch-panel .user=${this.params.id} .stack=${this.agent.stack} @switched=${() => void this.load()}></pb-switch-panel>
           <pb-budget .user=${this.params.id} editable></pb-budget>
+          <pb-tier .user=${this.params.id}></pb-tier>
           <section class="card"><h2>Calls</h2><pb-call-list .user=${this.params.id} limit="20"></pb-call-list></section>
         </div>
         <div>
