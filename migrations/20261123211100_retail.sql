@@ -2,6 +2,7 @@
 --
 --   retail_list, retail_add, retail_drop   the prices (patchbay.retail_prices); one that has held is never changed
 --   tier_json, put_tier                    a user's tier (patchbay.user_tiers)
+--   put_budget                             as before; what there was before the first budget is null in the audit
 --
 -- Like rates: {"refused": ...} where it cannot be, and who did what is in the audit.
 
@@ -115,6 +116,21 @@ begin
     return jsonb_build_object('tier', patchbay.tier_json(p_user));
 end
 $fn$;
+
+-- ------------------------------------------------------------------ the audit of budgets
+
+-- Before the first one there was none: not one of nothing.
+do $patch$
+declare
+    def text := pg_get_functiondef('patchbay.put_budget(uuid, bigint, jsonb, jsonb)'::regprocedure);
+begin
+    if position('was := to_jsonb(old);' in def) > 0 then
+        execute replace(def, 'was := to_jsonb(old);', 'was := case when old.user_id is not null then to_jsonb(old) end;');
+    elsif position('old.user_id is not null then to_jsonb(old)' in def) = 0 then
+        raise exception 'put_budget is not what this file knows';
+    end if;
+end
+$patch$;
 
 do $grants$
 declare

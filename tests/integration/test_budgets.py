@@ -129,7 +129,7 @@ def test_admins_set_it_and_users_see_their_own(stack, leo):
     assert (told["periods"]["month"]["used_microusd"], told["per_minute_microusd"], told["allows"]) == (10 * MINUTE, MINUTE, True)
 
     assert api(stack, "PUT", {"monthly_microusd": 1})[0] == 428
-    status, etag, told = api(stack, "PUT", {"monthly_microusd": 20 * MINUTE, "daily_microusd": 18 * MINUTE}, match='"0"')
+    status, etag, told = api(stack, "PUT", {"monthly_microusd": 20 * MINUTE, "daily_microusd": 18.0 * MINUTE}, match='"0"')
     assert (status, etag) == (200, '"1"')
     assert (told["periods"]["day"]["left_microusd"], told["periods"]["month"]["left_microusd"]) == (8 * MINUTE, 10 * MINUTE)
     assert api(stack, "PUT", {}, match='"0"')[0] == 412
@@ -145,6 +145,10 @@ def test_admins_set_it_and_users_see_their_own(stack, leo):
     assert stack.sql("select allowed, actor from patchbay.audit where action = 'budget.set' order by at") == [
         (True, str(ADMIN)), (False, str(LEO.id))]
     assert api(stack, "GET")[2]["version"] == 1
+    assert api(stack, "PUT", {"monthly_microusd": 21 * MINUTE, "daily_microusd": 18 * MINUTE}, match='"1"')[0] == 200
+    rows = stack.sql("select before, after from patchbay.audit where action = 'budget.set' and allowed order by at")
+    assert [(b and b["monthly_microusd"], a["monthly_microusd"], a["daily_microusd"]) for b, a in rows] == [
+        (None, 20 * MINUTE, 18 * MINUTE), (20 * MINUTE, 21 * MINUTE, 18 * MINUTE)]
 
 
 # ---------------------------------------------------------------------- calls
