@@ -5,7 +5,10 @@
  * on elsewhere is a move of the call (leg.h), claimed before it is answered: a request that comes
  * twice, and the router that watches (watch.h), find it.
  */
+#include "dial.h"
+
 #include "callback.h"
+#include "dial_ask.h"
 #include "dial_words.h"
 #include "document.h"
 #include "ends.h"
@@ -29,15 +32,18 @@
 #define AGAIN_MS    300
 #define AGAIN_TRIES 8
 #define MOVE_MS     10000 /* a claimed step is done, or its router is dead */
+/* An answer that is on its way at a router that is alive; mostly it is dead. */
+#define LOST_TRIES 3
+#define TOLD_MS    1500
 /* SWML tells the leg's end before it asks how to go on; when it does not ask, the caller left. */
 #define STATE_MS 3000
 
 static void end_served(struct router *r, const struct carrier_req *c, const struct callref *ref,
-                       const struct leg *leg)
+                       const struct leg *leg, int64_t talk_ms)
 {
     struct record_end e = { .reason = ends_of_dial(c, leg)->word,
                             .outcome = "answered",
-                            .talk_ms = callback_seconds_ms(c, "DialCallDuration") };
+                            .talk_ms = talk_ms };
 
     /* In the room, with somebody the agent had called in. */
     if (leg && leg->move.consult && leg->move.state == MOVE_BRIDGED)
@@ -57,6 +63,9 @@ struct result {
     const char *why; /* constant: why the caller goes on elsewhere */
     int sip_code;
     bool redial;
+    bool lost;             /* its words did not arrive: the carrier asks the fallback address */
+    bool asked;            /* of lost: the carrier has been asked for them */
+    struct dial_told told; /* what it said */
     int tries;
     struct pat_timer again;
 };
@@ -71,15 +80,29 @@ static void result_free(struct result *w)
 /* The leg's own row. why: a constant; one that is no word of the list is not noted. */
 static void note_leg(struct result *w, const char *why)
 {
-    lifecycle_dialled(w->r, &w->c, &w->ref, w->ref.stack ? LEGS_STACK : LEGS_TRANSFER, why);
+    enum legs_kind kind = w->ref.stack ? LEGS_STACK : LEGS_TRANSFER;
+
+    if (w->told.known)
+        lifecycle_note(
+            w->r, &w->ref,
+            &(struct legs_fact){ .leg = w->told.leg,
+                                 .kind = kind,
+                                 .state = LEGS_ENDED,
+                                 .at_ms = pat_unix_ms(),
+                                 .reason = pat_end_reason_find(why) ? why : NULL,
+                                 .sip_code = w->told.sip_code,
+                                 .seconds = w->told.talk_ms > 0 ? w->told.talk_ms / 1000 : -1,
+                                 .sequence = -1 });
+    else
+        lifecycle_dialled(w->r, &w->c, &w->ref, kind, why);
 }
 
 /* ------------------------------------------------------------------ going on */
 
 /* Names the dialled leg among those of its call; SWML's requests do not. */
-static const char *leg_id(const struct carrier_req *c)
+static const char *leg_id(const struct result *w)
 {
-    const char *sid = carrier_param(c, "DialCallSid");
+    const char *sid = w->told.known ? w->told.leg : carrier_param(&w->c, "DialCallSid");
 
     return sid && *sid ? sid : "-";
 }
@@ -116,7 +139,7 @@ static void go_on(struct result *w, const char *why, bool redial)
 
     w->why = why;
     w->redial = redial;
-    pat_strcpy(m.leg, sizeof m.leg, leg_id(&w->c));
+    pat_strcpy(m.leg, sizeof m.leg, leg_id(w));
     pat_strcpy(w->leg.ref.call.s, sizeof w->leg.ref.call.s, w->ref.call.s);
     if (leg_claim(w->r, &w->leg, &m, CLAIM_MS, on_claimed, w))
         on_claimed(PAT_OK, w); /* better twice than not at all */
@@ -151,7 +174,8 @@ static void failed(struct result *w, const struct dial_result *res)
 static void end(struct result *w)
 {
     note_leg(w, ends_of_dial(&w->c, &w->leg)->word);
-    end_served(w->r, &w->c, &w->ref, &w->leg);
+    end_served(w->r, &w->c, &w->ref, &w->leg,
+               w->told.known ? w->told.talk_ms : callback_seconds_ms(&w->c, "DialCallDuration"));
     callback_hangup(w->r, w->http, w->c.form);
     result_free(w);
 }
@@ -174,12 +198,11 @@ static void over(struct result *w)
         end(w);
 }
 
-static void leg_result(struct result *w)
+static void judge(struct result *w, const struct dial_words *words)
 {
-    struct dial_words words = dial_words_of(&w->c, w->ref.stack);
-    struct dial_result res = dial_judge(&words);
+    struct dial_result res = dial_judge(words);
 
-    w->sip_code = words.sip_code;
+    w->sip_code = words->sip_code;
     switch (res.end) {
     case DIAL_GAVE_UP:
         note_leg(w, "caller_gave_up");
@@ -200,6 +223,63 @@ static void leg_result(struct result *w)
         failed(w, &res);
         break;
     }
+}
+
+/* ------------------------------------------------------------------ lost words */
+
+static bool was_served(const struct leg *leg)
+{
+    return leg->epoch > 0 || leg->end || leg->answered;
+}
+
+static void leg_result(struct result *w);
+
+static void on_told(const struct dial_told *told, void *arg)
+{
+    struct result *w = arg;
+
+    w->told = *told;
+    leg_result(w);
+}
+
+/* False: they are with the request after all, or nobody can be asked. */
+static bool ask_words(struct result *w)
+{
+    if (w->asked || carrier_param(&w->c, "DialCallStatus"))
+        return false;
+    w->asked = true;
+    return !dial_ask(w->r, w->ref.carrier_call, TOLD_MS, on_told, w);
+}
+
+/* The carrier does not know either: who served does, if anybody did. */
+static void judge_without_words(struct result *w, const struct dial_words *words)
+{
+    if (words->hung_up_by || (words->call_status && !strcmp(words->call_status, "completed")))
+        end(w);
+    else if (w->ref.stack && was_served(&w->leg))
+        over(w);
+    else
+        go_on(w, "router_failed", false);
+}
+
+static void leg_result(struct result *w)
+{
+    struct dial_words words = dial_words_of(&w->c, w->ref.stack);
+
+    if (w->lost && ask_words(w))
+        return;
+    if (w->told.known) {
+        words.status = w->told.status;
+        words.sip_code = w->told.sip_code;
+        words.talk_ms = w->told.talk_ms;
+    }
+    if (w->lost)
+        pat_log(PAT_INFO, "call.dial_lost", PAT_S("call", w->ref.call.s),
+                PAT_S("status", words.status), PAT_B("served", was_served(&w->leg)));
+    if (w->lost && !words.status)
+        judge_without_words(w, &words);
+    else
+        judge(w, &words);
 }
 
 /* ------------------------------------------------------------------ whose move it was */
@@ -231,7 +311,7 @@ static bool by_this_result(const struct result *w)
     const struct move *m = &w->leg.move;
 
     return m->kind == MOVE_FALLBACK && m->n == w->ref.moves + 1 && *m->leg &&
-           !strcmp(m->leg, leg_id(&w->c));
+           (w->lost || !strcmp(m->leg, leg_id(w)));
 }
 
 static bool has_its_answer(const struct result *w)
@@ -257,7 +337,7 @@ static void once_more(struct result *w)
     if (has_its_answer(w)) {
         serve_again(w->r, w->http, &w->leg.ref, w->c.form, routes_find(w->r->routes, w->ref.to));
         result_free(w);
-    } else if (w->tries++ < AGAIN_TRIES) {
+    } else if (w->tries++ < (w->lost ? LOST_TRIES : AGAIN_TRIES)) {
         pat_timer_start(&w->again, AGAIN_MS);
     } else {
         leg_result(w); /* who claimed it is gone */
@@ -284,7 +364,10 @@ static void on_leg_found(const struct leg *leg, void *arg)
 
 static void look(struct result *w)
 {
-    if (leg_find(w->r, w->ref.call.s, MOVED_MS, on_leg_found, w))
+    int err = w->lost ? leg_find_whole(w->r, w->ref.call.s, MOVED_MS, on_leg_found, w)
+                      : leg_find(w->r, w->ref.call.s, MOVED_MS, on_leg_found, w);
+
+    if (err)
         leg_result(w);
 }
 
@@ -294,8 +377,8 @@ static void on_again(void *arg)
 }
 
 /* NULL: it has replied. */
-static struct result *result_read(struct router *r, struct pat_httpd_req *http,
-                                  void (*later)(void *arg))
+static struct result *result_new(struct router *r, struct pat_httpd_req *http,
+                                 void (*later)(void *arg))
 {
     struct result *w = calloc(1, sizeof *w);
 
@@ -306,6 +389,18 @@ static struct result *result_read(struct router *r, struct pat_httpd_req *http,
     }
     w->r = r;
     w->http = http;
+    w->told.talk_ms = -1;
+    return w;
+}
+
+/* NULL: it has replied. */
+static struct result *result_read(struct router *r, struct pat_httpd_req *http,
+                                  void (*later)(void *arg))
+{
+    struct result *w = result_new(r, http, later);
+
+    if (!w)
+        return NULL;
     if (!callback_read(&w->c, &w->ref, r, http))
         return w;
     pat_timer_fini(&w->again);
@@ -319,6 +414,20 @@ static void on_dial(struct pat_httpd_req *http, void *arg)
 
     if (w)
         look(w);
+}
+
+void dial_lost(struct router *r, struct carrier_req *c_take, const struct callref *ref)
+{
+    struct result *w = result_new(r, c_take->http, on_again);
+
+    if (!w) {
+        carrier_fini(c_take);
+        return;
+    }
+    w->c = *c_take;
+    w->ref = *ref;
+    w->lost = true;
+    look(w);
 }
 
 /* ------------------------------------------------------------------ how the leg goes */

@@ -1,13 +1,15 @@
 /* fallback.c - the end of the line, when another address of ours failed.
  *
  * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
- * call goes on from there, on the next rung of its ladder. A new call whose router could not be
+ * call goes on from there: the result of a Dial as dial.h says, else on the next rung of its
+ * ladder. A new call whose router could not be
  * reached is begun here as it would have been there. Of one whose router answered something the
  * carrier could not use, or that failed in a way we do not know, nothing is looked up: its
  * reference is rebuilt from the request, and a message is taken, whatever else is broken; when the
  * number is known it finds its user.
  */
 #include "callback.h"
+#include "dial.h"
 #include "repeat.h"
 #include "routes.h"
 #include "serve.h"
@@ -15,6 +17,7 @@
 #include <string.h>
 
 #define VOICE_PATH "/v1/signalwire/voice"
+#define DIAL_PATH  "/v1/signalwire/dial/"
 
 /* True: that of a call under way. */
 static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
@@ -34,7 +37,8 @@ static bool read_error_url(struct callref *out, const struct router *r, const st
            !strcmp(out->carrier_call, c->call_id);
 }
 
-static void go_on(struct router *r, const struct carrier_req *c, const struct callref *ref)
+/* Takes c. */
+static void go_on(struct router *r, struct carrier_req *c, const struct callref *ref)
 {
     struct serve s = {
         .ref = *ref, .form = c->form, .failed_over = "router_failed", .started_us = pat_now_us()
@@ -43,7 +47,12 @@ static void go_on(struct router *r, const struct carrier_req *c, const struct ca
     pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", ref->call.s),
             PAT_S("carrier_call", c->call_id), PAT_S("error_code", carrier_param(c, "ErrorCode")),
             PAT_S("stack", stack_name(ref->stack)));
+    if (strstr(carrier_param(c, "ErrorUrl"), DIAL_PATH)) {
+        dial_lost(r, c, ref);
+        return;
+    }
     serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
+    carrier_fini(c);
 }
 
 /* The carrier got no answer (its errors 112xx) to its very first question. */
@@ -87,10 +96,12 @@ static void on_fallback(struct pat_httpd_req *http, void *arg)
 
     if (carrier_read(&c, r, http, false))
         return;
-    if (read_error_url(&ref, r, &c))
+    if (read_error_url(&ref, r, &c)) {
         go_on(r, &c, &ref);
-    else if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
-             !route->active)
+        return;
+    }
+    if (carrier_check(&c, from, to, &field) || !(route = routes_find(r->routes, to)) ||
+        !route->active)
         callback_hangup(r, http, c.form);
     else if (was_away(&c))
         inbound_begin(r, &c, from, route, started_us);

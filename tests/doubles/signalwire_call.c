@@ -139,6 +139,8 @@ void sw_leg_over(struct sw_call *c, const char *status, int sip_code)
     char code[16], duration[24];
 
     pat_timer_stop(&c->timer);
+    pat_strcpy(c->dial_status, sizeof c->dial_status, status);
+    c->dial_code = sip_code;
     pat_json_set_int(j, "sip_code", sip_code);
     sw_note(c, "leg_ended", j);
     if (c->swml) {
@@ -326,6 +328,8 @@ static void play_dial(struct sw_call *c, const struct cxml_node *n)
 
     pat_strcpy(c->action, sizeof c->action, cxml_attr(n, "action"));
     c->dial_sid = pat_id_new();
+    c->dial_status[0] = 0;
+    c->dial_at_ms = pat_unix_ms();
     c->state = SW_DIALING;
     c->dialog[0] = c->sip_base[0] = 0;
     pat_json_set_str(j, "uri", sip ? sip->text : number ? number->text : n->text);

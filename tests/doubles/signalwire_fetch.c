@@ -104,7 +104,7 @@ static void use_fallback(struct sw_call *c, const char *code)
         return;
     }
     c->fallback_used = true;
-    sw_form_call(&f, c, "ringing");
+    sw_form_call(&f, c, c->answered ? "in-progress" : "ringing");
     sw_form_add(&f, "ErrorCode", code);
     sw_form_add(&f, "ErrorUrl", failed);
     sw_fetch(c, c->sw->fallback_url, &f);

@@ -224,22 +224,52 @@ static void on_get(struct pat_httpd_req *r, void *arg)
         sw_refuse(r, 404, "20404", "The requested resource was not found");
 }
 
+/* The leg this call has dialled last: a SIP address's has no call of its own here. */
+static struct pat_json *dialled_json(const struct sw_call *c)
+{
+    struct pat_json *j = dbl_obj("sid", c->dial_sid.s);
+    bool over = *c->dial_status, talked = !strcmp(c->dial_status, "completed");
+    char text[40];
+
+    pat_json_set_str(j, "account_sid", c->sw->project);
+    pat_json_set_str(j, "parent_call_sid", c->sid.s);
+    pat_json_set_str(j, "status", over ? c->dial_status : c->answered ? "in-progress" : "ringing");
+    pat_json_set_str(j, "direction", "outbound-dial");
+    sw_date(c->dial_at_ms, text);
+    pat_json_set_str(j, "date_created", text);
+    snprintf(text, sizeof text, "%lld",
+             talked ? (long long)(pat_now_ms() - c->answered_ms + 999) / 1000 : 0LL);
+    pat_json_set_str(j, "duration", text);
+    if (over && !c->sw->twilio)
+        pat_json_set_int(j, "sip_result_code", c->dial_code);
+    return j;
+}
+
+static struct pat_json *list_of(const struct sw *sw, const char *status, const char *parent)
+{
+    struct pat_json *list = pat_json_arr();
+
+    for (const struct sw_call *c = sw->calls; c; c = c->next)
+        if (parent && !strcmp(parent, c->sid.s) && *c->dial_sid.s)
+            pat_json_add_take(list, dialled_json(c));
+        else if (!parent && (!status || !strcmp(status, status_of(c))))
+            pat_json_add_take(list, call_json(c));
+    return list;
+}
+
 static void on_list(struct pat_httpd_req *r, void *arg)
 {
     struct sw *sw = arg;
-    const char *status = pat_httpd_query_param(r, "Status");
     struct pat_json *j, *list;
     char uri[200];
 
     if (sw_turned_away(sw, r))
         return;
     j = pat_json_obj();
-    list = pat_json_arr();
+    list =
+        list_of(sw, pat_httpd_query_param(r, "Status"), pat_httpd_query_param(r, "ParentCallSid"));
     snprintf(uri, sizeof uri, "/api/laml/2010-04-01/Accounts/%s/Calls?Page=0&PageSize=50",
              sw->project);
-    for (const struct sw_call *c = sw->calls; c; c = c->next)
-        if (!status || !strcmp(status, status_of(c)))
-            pat_json_add_take(list, call_json(c));
     pat_json_set_int(j, "page", 0);
     pat_json_set_int(j, "page_size", 50);
     pat_json_set_int(j, "start", 0);

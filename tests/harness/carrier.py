@@ -139,6 +139,7 @@ class Phone:
 
     def __init__(self, status: int = 200):
         self.status, self.invites, self.over = status, [], Event()
+        self.rings: Event | None = None  # until then it only rings
         self.dialogs: dict[str, Event] = {}
         phone = self
 
@@ -159,6 +160,8 @@ class Phone:
                     dialog = f"d{len(phone.dialogs) + 1}"
                     phone.dialogs[dialog] = Event()
                     phone.invites.append(json.loads(body))
+                    if phone.rings:
+                        phone.rings.wait(30)
                     self.reply({"status": phone.status} | ({"dialog": dialog} if phone.status == 200 else {}))
                 else:
                     phone.hang_up(self.path.split("/")[-2])

@@ -7,6 +7,7 @@ into KV that docs/rpc.md names. The times a caller waits are printed, not judged
 import asyncio
 import json
 import os
+import threading
 import urllib.parse
 
 import pytest
@@ -442,6 +443,81 @@ def test_the_fallback_address_goes_on_with_a_call_under_way(stack, carrier, watc
     r = carrier.post("/v1/signalwire/fallback", form | {"ErrorCode": "11200", "ErrorUrl": d.action})
     assert r.dial().host == RETELL_SIP_HOST and r.dial().call == d.call
     assert wait(lambda: steps(watch, d.call), 20, "the step is told") == [("livekit", "retell", "stack", "router_failed")]
+
+
+# ---------------------------------------------------------------------- a Dial's result that no router heard
+
+
+@pytest.fixture(scope="module")
+def spare(stack):
+    """The router behind the fallback address, with an address of its own."""
+    d = Daemon(stack, "router", {k: v for k, v in stack.daemons["router"].env.items() if not k.endswith("_FILE")},
+               "PAT_ROUTER_LISTEN", replica="router-spare")
+    d.env["PAT_ROUTER_PUBLIC_URL"] = d.url
+    yield d.start()
+    d.stop()
+
+
+@pytest.fixture
+def lonely(stack, spare):
+    """The first router is away from when it is killed; what it cannot answer the spare one is asked."""
+    router = stack.daemons["router"]
+    stack.control("signalwire", fallback_url=f"{spare.url}/v1/signalwire/fallback")
+    yield router
+    stack.control("signalwire", fallback_url=f"{router.url}/v1/signalwire/fallback")
+    if not router.process.alive():
+        router.start()
+
+
+def lose_result(stack, router, number: str, end) -> tuple[str, str]:
+    """A call is answered, its router dies, and then end(call) ends the leg. (the carrier's id, ours)"""
+    sid = stack.place_call(number)
+    call = call_of(stack, sid)
+    stack.wait_story(sid, "bridged")
+    router.kill()
+    end(call)
+    stack.wait_story(sid, "error")
+    return sid, call
+
+
+def test_an_end_in_order_whose_router_is_dead_is_an_end_in_order(stack, watch, room, lonely):
+    def goodbye(call):
+        put(watch, f"{call}.end", {"reason": "agent_hangup", "epoch": 1})
+        room.hang_up("d1")
+
+    sid, call = lose_result(stack, lonely, LEO.number, goodbye)
+    assert watch.wait_for("call.ended", call)["data"]["reason"] == "agent_hangup"
+    stack.wait_story(sid, "ended")
+    row = wait(lambda: stack.row("select * from patchbay.calls where id = %s and state = 'ended'", call), 20, "its row is ended")
+    assert row["outcome"] == "answered" and not steps(watch, call) and len(room.invites) == 1
+
+
+def test_retells_end_whose_router_is_dead_is_an_end_in_order(stack, watch, lonely, long_calls):
+    sid, call = lose_result(stack, lonely, RITA.number, lambda _: stack.control("retell", break_calls="agent_hangup"))
+    stack.wait_story(sid, "ended")
+    assert watch.wait_for("call.ended", call)["data"]["owner"] != "provider" and not steps(watch, call)
+    assert len(stack.story(sid, "dial")) == 1
+
+
+def test_a_leg_that_died_with_its_router_is_dialled_again(stack, watch, room, lonely):
+    sid, call = lose_result(stack, lonely, LEO.number, lambda _: room.hang_up("d1"))
+    wait(lambda: len(room.invites) == 2, 30, "the room is dialled again")
+    assert room.invites[1]["headers"]["X-Pat-Returned"] == "redial"
+    wait_steps(watch, call, [("livekit", "livekit", "stack", "leg_lost")])
+    assert not watch.of("call.ended", call)
+
+
+def test_a_leg_that_failed_with_its_router_is_told_as_what_it_was(stack, watch, room, lonely, long_calls):
+    """Nobody was to blame the router for: the next rung knows the stack's own failure."""
+    room.status, room.rings = 503, threading.Event()
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    wait(lambda: room.invites, 30, "it rings")
+    lonely.kill()
+    room.rings.set()
+    stack.wait_story(sid, "bridged", 30)
+    wait_steps(watch, call, [("livekit", "retell", "stack", "failed")])
+    assert watch.of("call.failed_over", call)[0]["data"]["sip_code"] == 503
 
 
 # ---------------------------------------------------------------------- without NATS
