@@ -135,28 +135,36 @@ int cxml_hangup(struct pat_buf *out)
     return pat_xml_end(&x);
 }
 
-int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *action_url, const char *transcribe_url)
+int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf,
+                   const struct voicemail_doc *v)
 {
     struct pat_xml x;
 
     pat_xml_init(&x, out);
     pat_xml_open(&x, "Response");
-    say(&x, conf->say_voice, text);
+    say(&x, conf->say_voice, v->text);
     /* Without an action the carrier would ask for the present document again, for ever. */
     pat_xml_open(&x, "Record");
-    pat_xml_attr(&x, "action", action_url);
+    pat_xml_attr(&x, "action", v->action_url);
     pat_xml_attr(&x, "method", "POST");
     pat_xml_attr_int(&x, "maxLength", (long)conf->voicemail_max_s);
     pat_xml_attr(&x, "timeout", "5");
     pat_xml_attr(&x, "playBeep", "true");
-    pat_xml_attr(&x, "recordingStatusCallback", action_url);
+    pat_xml_attr(&x, "recordingStatusCallback", v->action_url);
     pat_xml_attr(&x, "recordingStatusCallbackMethod", "POST");
-    if (transcribe_url) {
+    if (v->transcribe_url) {
         pat_xml_attr(&x, "transcribe", "true");
-        pat_xml_attr(&x, "transcribeCallback", transcribe_url);
+        pat_xml_attr(&x, "transcribeCallback", v->transcribe_url);
     }
     pat_xml_close(&x);
+    /* Only reached when nothing was recorded: then one carrier goes on here, the other asks the
+     * action (twilio.com/docs/voice/twiml/record; SignalWire docs, "cXML Record"). */
+    if (v->next_url) {
+        pat_xml_open(&x, "Redirect");
+        pat_xml_attr(&x, "method", "POST");
+        pat_xml_text(&x, v->next_url);
+        pat_xml_close(&x);
+    }
     pat_xml_close(&x);
     return pat_xml_end(&x);
 }

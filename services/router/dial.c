@@ -185,10 +185,14 @@ static void on_judged(const char *why, const struct leg *leg, void *arg)
     struct result *w = arg;
 
     w->leg = *leg;
-    if (why)
-        lost(w, why);
-    else
+    if (!why) {
         end(w);
+    } else if (strcmp(why, REDIAL_GAVE_UP)) {
+        lost(w, why);
+    } else {
+        note_leg(w, leg->end->word);
+        go_on(w, why, false);
+    }
 }
 
 static void over(struct result *w)
@@ -229,7 +233,7 @@ static void judge(struct result *w, const struct dial_words *words)
 
 static bool was_served(const struct leg *leg)
 {
-    return leg->epoch > 0 || leg->end || leg->answered;
+    return leg->answered || leg->end; /* its mark says only that an agent waits for it */
 }
 
 static void leg_result(struct result *w);

@@ -37,16 +37,24 @@ int cxml_hangup(struct pat_buf *out) PAT_MUST_CHECK;
 /* Not answered, and not charged. SWML's words: SignalWire docs, SWML "hangup". */
 int cxml_reject(struct pat_buf *out, bool busy) PAT_MUST_CHECK;
 int swml_reject(struct pat_buf *out, bool busy) PAT_MUST_CHECK;
-/* Greets, records, then asks action_url; the recording's file is told to the same URL. */
-/* transcribe_url NULL: nobody writes it down. */
-int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *action_url, const char *transcribe_url) PAT_MUST_CHECK;
+/* Greets and records. */
+struct voicemail_doc {
+    const char *text;
+    /* Asked when it is recorded, and told of the file; SWML only tells it. NULL (SWML): nobody. */
+    const char *action_url;
+    const char *transcribe_url; /* NULL: nobody writes it down */
+    /* Asked how to go on: when nothing came of the recording (cXML), or in any case (SWML). NULL:
+     * that is the end. */
+    const char *next_url;
+};
+int cxml_voicemail(struct pat_buf *out, const struct router_conf *conf,
+                   const struct voicemail_doc *v) PAT_MUST_CHECK;
 
 int swml_dial(struct pat_buf *out, const struct dial *d, const char *sip_uri) PAT_MUST_CHECK;
 int swml_say_hangup(struct pat_buf *out, const char *text) PAT_MUST_CHECK;
 int swml_hangup(struct pat_buf *out) PAT_MUST_CHECK;
-int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *status_url) PAT_MUST_CHECK;
+int swml_voicemail(struct pat_buf *out, const struct router_conf *conf,
+                   const struct voicemail_doc *v) PAT_MUST_CHECK;
 
 /* The caller is connected to another phone. */
 struct dial_phone {

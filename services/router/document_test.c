@@ -104,15 +104,44 @@ static void test_cxml__credentials_go_to_livekit_only(void **state)
 
 static void test_cxml__voicemail_never_loops(void **state)
 {
+    struct voicemail_doc v = { .text = "Speak.",
+                               .action_url = "https://voice.example.com/r",
+                               .next_url = "https://voice.example.com/n?t=1" };
     struct pat_buf out;
 
     (void)state;
     pat_buf_init(&out, DOCUMENT_MAX);
-    assert_int_equal(cxml_voicemail(&out, &conf, "Speak.", "https://voice.example.com/r", NULL),
-                     PAT_OK);
+    assert_int_equal(cxml_voicemail(&out, &conf, &v), PAT_OK);
     assert_non_null(
         strstr(out.data,
                "<Record action=\"https://voice.example.com/r\" method=\"POST\" maxLength=\"120\""));
+    assert_non_null(strstr(out.data, "/><Redirect method=\"POST\">https://voice.example.com/n?t=1"
+                                     "</Redirect></Response>"));
+    pat_buf_fini(&out);
+}
+
+static void test_swml__after_a_message_it_is_asked_how_to_go_on(void **state)
+{
+    struct voicemail_doc v = { .text = "Speak.",
+                               .action_url = "https://voice.example.com/r",
+                               .next_url = "https://voice.example.com/n" };
+    PAT_AUTO_JSON doc = NULL;
+    PAT_AUTO_JSON last = NULL;
+    struct pat_buf out;
+
+    (void)state;
+    pat_buf_init(&out, DOCUMENT_MAX);
+    assert_int_equal(swml_voicemail(&out, &conf, &v), PAT_OK);
+    assert_int_equal(pat_json_parse(&doc, out.data, out.len, NULL), PAT_OK);
+    assert_string_equal(pat_json_str_or(doc, "sections.main[2].record.status_url", ""),
+                        v.action_url);
+    assert_string_equal(pat_json_str_or(doc, "sections.main[3].transfer.dest", ""), v.next_url);
+    pat_buf_fini(&out);
+    v.next_url = NULL;
+    pat_buf_init(&out, DOCUMENT_MAX);
+    assert_int_equal(swml_voicemail(&out, &conf, &v), PAT_OK);
+    assert_int_equal(pat_json_parse(&last, out.data, out.len, NULL), PAT_OK);
+    assert_non_null(pat_json_at(last, "sections.main[3].hangup"));
     pat_buf_fini(&out);
 }
 
@@ -147,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_cxml__credentials_go_to_livekit_only),
         cmocka_unit_test(test_cxml__voicemail_never_loops),
         cmocka_unit_test(test_swml__is_json_with_headers_apart),
+        cmocka_unit_test(test_swml__after_a_message_it_is_asked_how_to_go_on),
     };
 
     return cmocka_run_group_tests_name("document", tests, NULL, NULL);

@@ -1,23 +1,25 @@
 /* fallback.c - the end of the line, when another address of ours failed.
  *
  * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
- * call goes on from there: the result of a Dial as dial.h says, else on the next rung of its
- * ladder. A new call whose router could not be
- * reached is begun here as it would have been there. Of one whose router answered something the
- * carrier could not use, or that failed in a way we do not know, nothing is looked up: its
- * reference is rebuilt from the request, and a message is taken, whatever else is broken; when the
- * number is known it finds its user.
+ * call goes on from there: the result of a Dial or a Record as dial.h, voicemail.h say, else on the
+ * next rung of its ladder. A new call whose router could not be reached is begun here as it would
+ * have been there. Of one whose router answered something the carrier could not use, or that failed
+ * in a way we do not know, nothing is looked up: its reference is rebuilt from the request, and a
+ * message is taken, whatever else is broken; when the number is known it finds its user.
  */
 #include "callback.h"
 #include "dial.h"
 #include "repeat.h"
 #include "routes.h"
 #include "serve.h"
+#include "voicemail.h"
 
 #include <string.h>
 
-#define VOICE_PATH "/v1/signalwire/voice"
-#define DIAL_PATH  "/v1/signalwire/dial/"
+#define VOICE_PATH      "/v1/signalwire/voice"
+#define DIAL_PATH       "/v1/signalwire/dial/"
+#define RECORDING_PATH  "/v1/signalwire/recording/"
+#define UNRECORDED_PATH "/v1/signalwire/unrecorded/"
 
 /* True: that of a call under way. */
 static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
@@ -49,6 +51,11 @@ static void go_on(struct router *r, struct carrier_req *c, const struct callref 
             PAT_S("stack", stack_name(ref->stack)));
     if (strstr(carrier_param(c, "ErrorUrl"), DIAL_PATH)) {
         dial_lost(r, c, ref);
+        return;
+    }
+    if (strstr(carrier_param(c, "ErrorUrl"), RECORDING_PATH) ||
+        strstr(carrier_param(c, "ErrorUrl"), UNRECORDED_PATH)) {
+        voicemail_lost(r, c, ref);
         return;
     }
     serve_call(r, c->http, &s, routes_find(r->routes, ref->to));

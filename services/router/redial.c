@@ -54,10 +54,24 @@ static bool is_lost(const struct pat_end_reason *end)
     return false;
 }
 
+/* The agent could not go on, and asked for a message service it did not get (docs/rpc.md,
+ * router.voicemail). */
+static bool gave_up(const struct pat_end_reason *end)
+{
+    static const char *const words[] = { "providers_failed", "speech_failed", "stt_failed" };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (!strcmp(end->word, words[i]))
+            return true;
+    return false;
+}
+
 static void judge_livekit(struct judging *j)
 {
     if (!j->leg.kv || !j->leg.epoch)
         finish(j, NULL); /* nobody knows: NATS is away, or was, or no agent has ever served */
+    else if (j->leg.end && gave_up(j->leg.end))
+        finish(j, REDIAL_GAVE_UP);
     else if (j->leg.end)
         finish(j, is_lost(j->leg.end) ? "leg_lost" : NULL);
     else

@@ -39,14 +39,16 @@ static int64_t seconds(void)
  * when ours is asked for does no harm: the message has been recorded by then. */
 static int write_document(struct pat_buf *out, const struct router_conf *conf, bool swml)
 {
+    struct voicemail_doc v = { .text = text };
     struct pat_buf action;
     int err;
 
     pat_buf_init(&action, 2048);
     err = pat_buf_addf(&action, "%s/v1/signalwire/recorded", conf->public_url);
+    if (!swml)
+        v.action_url = action.data;
     if (!err)
-        err = swml ? swml_voicemail(out, conf, text, NULL)
-                   : cxml_voicemail(out, conf, text, action.data, NULL);
+        err = swml ? swml_voicemail(out, conf, &v) : cxml_voicemail(out, conf, &v);
     pat_buf_fini(&action);
     return err;
 }

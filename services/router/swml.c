@@ -110,19 +110,21 @@ int swml_hangup(struct pat_buf *out)
     return swml_finish(out, steps);
 }
 
-int swml_voicemail(struct pat_buf *out, const struct router_conf *conf, const char *text,
-                   const char *status_url)
+int swml_voicemail(struct pat_buf *out, const struct router_conf *conf,
+                   const struct voicemail_doc *v)
 {
-    struct pat_json *steps = pat_json_arr(), *r = pat_json_obj();
+    struct pat_json *steps = pat_json_arr(), *r = pat_json_obj(), *next = pat_json_obj();
 
     swml_step(steps, "answer", pat_json_obj());
-    add_say(steps, text);
+    add_say(steps, v->text);
     pat_json_set_bool(r, "beep", true);
     pat_json_set_str(r, "format", "wav");
     pat_json_set_int(r, "max_length", conf->voicemail_max_s);
-    if (status_url)
-        pat_json_set_str(r, "status_url", status_url);
+    if (v->action_url)
+        pat_json_set_str(r, "status_url", v->action_url);
     swml_step(steps, "record", r);
-    swml_step(steps, "hangup", pat_json_obj());
+    if (v->next_url)
+        pat_json_set_str(next, "dest", v->next_url);
+    swml_step(steps, v->next_url ? "transfer" : "hangup", next);
     return swml_finish(out, steps);
 }

@@ -1,33 +1,48 @@
 /* voicemail.c - a message is taken: the document that asks for it, its recording, its words.
  *
- * The recording ends the call. What the carrier made of its words comes later, or never.
+ * The recording ends the call. What the carrier made of its words comes later, or never. A caller
+ * of whom nothing was recorded, and who is still there, goes on down the ladder.
  */
 #include "voicemail.h"
 #include "callback.h"
 #include "document.h"
+#include "ladder.h"
 #include "lifecycle_fetch.h"
 #include "record.h"
+#include "rest.h"
+#include "routes.h"
+#include "serve.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define STACKS  (LADDER_TRIED(STACK_RETELL) | LADDER_TRIED(STACK_LIVEKIT))
+#define LOOK_MS 1500
 
 int voicemail_write(struct router *r, const struct callref *ref, enum carrier_form form,
                     const char *text, struct pat_buf *doc)
 {
-    struct pat_buf url, transcribe;
-    int err, err2;
+    struct voicemail_doc v = { .text = text };
+    struct pat_buf url, transcribe, next;
+    int err, err2, err3;
 
     pat_buf_init(&url, 4096);
     pat_buf_init(&transcribe, 4096);
+    pat_buf_init(&next, 4096);
     err = callback_url(&url, r, "/v1/signalwire/recording/", ref);
     err2 = callback_url(&transcribe, r, "/v1/signalwire/transcription/", ref);
-    err = err ? err : err2;
-    if (!err && form == CARRIER_SWML)
-        err = swml_voicemail(doc, r->conf, text, url.data);
-    else if (!err)
-        err = cxml_voicemail(doc, r->conf, text, url.data,
-                             r->conf->voicemail_transcribe ? transcribe.data : NULL);
+    err3 = callback_url(&next, r, "/v1/signalwire/unrecorded/", ref);
+    err = err ? err : err2 ? err2 : err3;
+    v.action_url = url.data;
+    v.next_url = next.data;
+    if (r->conf->voicemail_transcribe)
+        v.transcribe_url = transcribe.data;
+    if (!err)
+        err = form == CARRIER_SWML ? swml_voicemail(doc, r->conf, &v)
+                                   : cxml_voicemail(doc, r->conf, &v);
     pat_buf_fini(&url);
     pat_buf_fini(&transcribe);
+    pat_buf_fini(&next);
     return err;
 }
 
@@ -76,18 +91,36 @@ static const char *recording_id(const struct carrier_req *c, const char *url, ch
     return *out ? out : url;
 }
 
-/* A message, or its absence, ends the call: nothing can follow. */
+static bool is(const char *s, const char *word)
+{
+    return s && !strcmp(s, word);
+}
+
+static const char *recording_url(const struct carrier_req *c)
+{
+    return carrier_param(c, c->form == CARRIER_SWML ? "params.record.url" : "RecordingUrl");
+}
+
+static const char *state_of(const struct carrier_req *c)
+{
+    return carrier_param(c, c->form == CARRIER_SWML ? "params.state" : "RecordingStatus");
+}
+
+static bool is_message(const struct carrier_req *c)
+{
+    const char *url = recording_url(c), *state = state_of(c);
+
+    return url && *url && recorded_ms(c) && !is(state, "absent") && !is(state, "failed") &&
+           !is(state, "no_input") && !is(state, "error");
+}
+
+/* A message ends the call: nothing can follow. */
 static void end_recorded(struct router *r, const struct carrier_req *c, const struct callref *ref)
 {
-    bool swml = c->form == CARRIER_SWML;
-    const char *url = carrier_param(c, swml ? "params.record.url" : "RecordingUrl");
+    const char *url = recording_url(c);
     int64_t ms = recorded_ms(c);
     char id[129];
 
-    if (!url || !*url) {
-        record_ended(r, ref, &(struct record_end){ .reason = "no_message" });
-        return;
-    }
     record_voicemail(r, ref,
                      &(struct record_message){
                          .recording = recording_id(c, url, id), .url = url, .length_ms = ms });
@@ -97,9 +130,105 @@ static void end_recorded(struct router *r, const struct carrier_req *c, const st
 
 static bool still_recording(const struct carrier_req *c)
 {
-    const char *s = carrier_param(c, c->form == CARRIER_SWML ? "params.state" : "RecordingStatus");
+    const char *s = state_of(c);
 
-    return s && (!strcmp(s, "recording") || !strcmp(s, "paused") || !strcmp(s, "in-progress"));
+    return is(s, "recording") || is(s, "paused") || is(s, "in-progress");
+}
+
+/* ------------------------------------------------------------------ nothing was recorded */
+
+static bool has_left(const struct carrier_req *c)
+{
+    return is(carrier_param(c, "CallStatus"), "completed") ||
+           is(carrier_param(c, "HangupBy"), "caller") || is(carrier_param(c, "Digits"), "hangup");
+}
+
+static void next_rung(struct router *r, const struct carrier_req *c, const struct callref *ref)
+{
+    struct serve s = {
+        .ref = *ref, .form = c->form, .failed_over = "not_recorded", .started_us = pat_now_us()
+    };
+
+    s.ref.stack = STACK_NONE;
+    /* A policy wanted a message (no money left, after hours): no agent answers in its place. */
+    if (!(s.ref.tried & STACKS))
+        s.ref.tried |= STACKS;
+    s.ref.tried |= LADDER_TRIED_VOICEMAIL;
+    serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
+}
+
+static void go_on(struct router *r, const struct carrier_req *c, const struct callref *ref)
+{
+    pat_log(PAT_WARN, "voicemail.not_recorded", PAT_S("call", ref->call.s),
+            PAT_S("status", state_of(c)), PAT_B("caller_there", !has_left(c)));
+    if (!has_left(c)) {
+        next_rung(r, c, ref);
+        return;
+    }
+    record_ended(r, ref, &(struct record_end){ .reason = "no_message" });
+    callback_hangup(r, c->http, c->form);
+}
+
+/* What the document goes on with: SWML after every recording, cXML when there was none. */
+static void on_unrecorded(struct pat_httpd_req *http, void *arg)
+{
+    struct carrier_req c;
+    struct callref ref;
+    const char *url;
+
+    if (callback_read(&c, &ref, arg, http))
+        return;
+    url = carrier_param(&c, "vars.record_url");
+    if (url && *url && !is(carrier_param(&c, "vars.record_result"), "failed"))
+        callback_hangup(arg, http, c.form);
+    else
+        go_on(arg, &c, &ref);
+    carrier_fini(&c);
+}
+
+/* A Record's action no router heard: the carrier has the message, or there is none. */
+struct lost {
+    struct router *r;
+    struct carrier_req c;
+    struct callref ref;
+};
+
+static void on_listed(int err, const struct pat_json *j, void *arg)
+{
+    struct lost *l = arg;
+
+    if (!err && !pat_json_size(pat_json_at(j, "recordings"))) {
+        go_on(l->r, &l->c, &l->ref);
+    } else { /* its callback tells of it, or the reconciler finds it */
+        callback_hangup(l->r, l->c.http, l->c.form);
+    }
+    carrier_fini(&l->c);
+    free(l);
+}
+
+void voicemail_lost(struct router *r, struct carrier_req *c_take, const struct callref *ref)
+{
+    struct lost *l = malloc(sizeof *l);
+    struct pat_buf query;
+    int err = PAT_EUNAVAIL;
+
+    pat_buf_init(&query, 512);
+    pat_buf_adds(&query, "CallSid=");
+    pat_url_encode(&query, ref->carrier_call);
+    if (l) {
+        *l = (struct lost){ r, *c_take, *ref };
+        err = query.err;
+    }
+    if (!err && rest_configured(r))
+        err = rest_list(r, "Recordings", query.data, LOOK_MS, on_listed, l);
+    else
+        err = PAT_EUNAVAIL;
+    pat_buf_fini(&query);
+    if (!err)
+        return;
+    free(l);
+    callback_hangup(r, c_take->http, c_take->form);
+    carrier_fini(c_take);
 }
 
 static void on_recording(struct pat_httpd_req *http, void *arg)
@@ -110,13 +239,15 @@ static void on_recording(struct pat_httpd_req *http, void *arg)
 
     if (callback_read(&c, &ref, r, http))
         return;
-    if (!still_recording(&c))
+    if (!still_recording(&c) && is_message(&c))
         end_recorded(r, &c, &ref);
     /* The same URL hears of the file (RecordingStatus) and asks how to go on (without it). */
     if (carrier_param(&c, "RecordingStatus") || c.form == CARRIER_SWML)
         pat_httpd_reply(http, 204, NULL, NULL, 0);
-    else
+    else if (is_message(&c))
         callback_hangup(r, http, c.form);
+    else
+        go_on(r, &c, &ref);
     carrier_fini(&c);
 }
 
@@ -154,6 +285,9 @@ int voicemail_routes(struct router *r)
     if (!err)
         err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/recording/{call}", 0, on_recording,
                               r);
+    if (!err)
+        err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/unrecorded/{call}", 0,
+                              on_unrecorded, r);
     if (!err)
         err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/transcription/{call}", 0,
                               on_transcription, r);

@@ -13,7 +13,8 @@
  * "http://127.0.0.1:port"}, phones {"+1555..": {"status":200,"after_ms":0,"presses":"1"}}, project,
  * token, swml (true: the number's handler speaks SWML), twilio (true: ids, signature header and
  * addresses as Twilio has them), mute ("status,recording": callbacks that get lost), media_fails
- * (so many requests for a recording's file are refused yet).
+ * (so many requests for a recording's file are refused yet), records ("": a message; "empty": none,
+ * and its action is asked without a file; "skipped": none, and the next verb is played).
  */
 #include "signalwire.h"
 
@@ -189,6 +190,7 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         { "project", sw->project, sizeof sw->project },
         { "token", sw->token, sizeof sw->token },
         { "mute", sw->mute, sizeof sw->mute },
+        { "records", sw->records, sizeof sw->records },
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
@@ -219,7 +221,7 @@ static void reset(struct dbl *d)
     sw->project[0] = sw->token[0] = 0;
     sw->n_hosts = sw->n_phones = 0;
     sw->swml = sw->twilio = false;
-    sw->mute[0] = 0;
+    sw->mute[0] = sw->records[0] = 0;
     sw->media_fails = 0;
 }
 

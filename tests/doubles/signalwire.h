@@ -55,6 +55,7 @@ struct sw {
     char project[64], token[64];     /* of the REST API */
     bool swml;                       /* the number's handler speaks SWML */
     bool twilio;                     /* ids, signature header and addresses as Twilio has them */
+    char records[16];                /* what comes of a Record: signalwire.c */
     char mute[64];                   /* callbacks that get lost: "status", "recording", both */
     int media_fails;                 /* so many requests for a file are refused yet */
     struct sw_recording *recordings; /* the newest first */

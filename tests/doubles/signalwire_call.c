@@ -381,6 +381,34 @@ static void tell_transcribed(struct sw_call *c, const char *url, const char *rec
     sw_tell(c, url, &f);
 }
 
+/* The caller said nothing, or the carrier could not keep it. */
+static void not_recorded(struct sw_call *c, const char *action, const char *status_url)
+{
+    struct sw_form f = { 0 }, absent = { 0 };
+
+    sw_note(c, "not_recorded", NULL);
+    if (c->swml) {
+        struct pat_json *p = dbl_obj("call_id", c->sid.s);
+
+        pat_json_set_str(p, "state", "no_input");
+        sw_swml_set(c, "record_result", "failed");
+        sw_swml_tell(c, status_url, "calling.call.record", p);
+    } else {
+        sw_form_call(&absent, c, "in-progress");
+        sw_form_add(&absent, "RecordingStatus", "absent");
+        sw_tell(c, status_url, &absent);
+        if (!strcmp(c->sw->records, "empty")) {
+            sw_form_call(&f, c, "in-progress");
+            sw_form_add(&f, "RecordingUrl", "");
+            sw_form_add(&f, "RecordingDuration", "0");
+            sw_fetch(c, action, &f);
+            return;
+        }
+    }
+    c->at++;
+    sw_play(c);
+}
+
 static void recorded(struct sw_call *c)
 {
     const struct cxml_node *n = &c->doc.nodes[c->at];
@@ -388,8 +416,13 @@ static void recorded(struct sw_call *c)
                *status_url = cxml_attr(n, "recordingStatusCallback");
     struct sw_form f = { 0 }, file = { 0 };
     char url[SW_URL_MAX];
-    const struct sw_recording *recording = sw_record(c, 3, url);
+    const struct sw_recording *recording;
 
+    if (*c->sw->records) {
+        not_recorded(c, action, status_url);
+        return;
+    }
+    recording = sw_record(c, 3, url);
     if (!recording) {
         sw_end(c, "failed");
         return;

@@ -90,7 +90,8 @@ static void on_list(struct pat_httpd_req *r, void *arg)
 {
     struct sw *sw = arg;
     const char *size = pat_httpd_query_param(r, "PageSize"),
-               *page = pat_httpd_query_param(r, "Page");
+               *page = pat_httpd_query_param(r, "Page"),
+               *call = pat_httpd_query_param(r, "CallSid");
     int64_t n = size ? strtoll(size, NULL, 10) : 50,
             from = (page ? strtoll(page, NULL, 10) : 0) * n;
     struct pat_json *j, *list;
@@ -101,9 +102,13 @@ static void on_list(struct pat_httpd_req *r, void *arg)
         return;
     j = pat_json_obj();
     list = pat_json_arr();
-    for (const struct sw_recording *f = sw->recordings; f; f = f->next, i++)
+    for (const struct sw_recording *f = sw->recordings; f; f = f->next) {
+        if (call && strcmp(call, f->call_sid))
+            continue;
         if (i >= from && i < from + n)
             pat_json_add_take(list, seen(sw, f));
+        i++;
+    }
     snprintf(uri, sizeof uri, "%s/2010-04-01/Accounts/%s/Recordings.json?PageSize=%lld&Page=%lld",
              root(sw), sw->project, (long long)n, (long long)(from / n + 1));
     pat_json_set_int(j, "page", from / n);

@@ -69,8 +69,13 @@ class Reply:
         return Dial(sip.text, node.attrib["action"], dict(node.attrib))
 
     def record(self) -> dict[str, str]:
-        assert self.verbs() == ["Say", "Record"], self.text
+        assert self.verbs() == ["Say", "Record", "Redirect"], self.text
         return dict(self.xml()[1].attrib)
+
+    def unrecorded(self) -> str:
+        """Asked when nothing came of the recording."""
+        assert self.verbs() == ["Say", "Record", "Redirect"], self.text
+        return self.xml()[2].text
 
     def json(self) -> dict:
         return json.loads(self.text)

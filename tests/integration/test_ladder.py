@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import urllib.parse
+import xml.etree.ElementTree as tree
 
 import pytest
 
@@ -21,7 +22,8 @@ from harness.watch import Watch
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 OWNER = "+15550142777"  # the number of the rung "forward"
-NO_AGENT = {"PAT_ROUTER_NO_AGENT_MS": "1s", "PAT_ROUTER_DIAL_TIMEOUT_S": "5"}
+# One caller is forwarded more often here than any person.
+NO_AGENT = {"PAT_ROUTER_NO_AGENT_MS": "1s", "PAT_ROUTER_DIAL_TIMEOUT_S": "5", "PAT_ROUTER_FORWARDS_PER_CALLER": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +235,70 @@ def test_no_stack_answers_and_a_message_is_taken(stack, watch, room, form):
     assert watch.wait_for("call.ended", call)["data"]["reason"] == "voicemail"
 
 
+# ---------------------------------------------------------------------- no message comes of it
+
+
+@pytest.fixture
+def last_number(stack):
+    """Leo's phone is rung behind the message service."""
+    stack.sql("insert into patchbay.user_policies (user_id, fallback_number) values (%s, %s)", LEO.id, OWNER)
+    wait_ladder(stack, LEO)
+    stack.control("signalwire", phones={OWNER: {"status": 200}})
+    yield
+    stack.control("signalwire", phones={})
+    stack.sql("delete from patchbay.user_policies where user_id = %s", LEO.id)
+    wait_ladder(stack, LEO)
+
+
+@pytest.fixture(params=["empty", "skipped"])
+def no_message(request, stack, room):
+    """Nobody serves, and the carrier records nothing: one asks the action all the same, one plays the next verb."""
+    room.status = 503
+    stack.control("retell", sip_status=503)
+    stack.control("signalwire", records=request.param)
+    yield
+    stack.control("signalwire", records="")
+
+
+def test_a_message_that_cannot_be_recorded_is_not_the_end(stack, watch, last_number, no_message, form):
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    wait(lambda: stack.story(sid, "bridged"), 30, "his own phone is rung")
+    assert [e["uri"] for e in stack.story(sid, "dial")][-1] == OWNER and len(stack.story(sid, "not_recorded")) == 1
+    wait_steps(watch, call, [("livekit", "retell", "stack", "failed"), ("retell", "none", "voicemail", "failed"),
+                             ("none", "none", "forward", "not_recorded")])
+    assert not watch.of("call.ended", call) and not watch.of("call.voicemail", call)
+
+
+def test_without_a_message_somebody_says_sorry(stack, watch, no_message, form):
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    wait(lambda: any("We are sorry" in e["text"] for e in stack.story(sid, "say")), 30, "it is said")
+    wait(lambda: steps(watch, call)[-1:] == [("none", "none", "say", "not_recorded")], 20, "the last step is told")
+    assert watch.wait_for("call.ended", call)["data"]["reason"] == "not_served"
+
+
+def test_who_hangs_up_instead_of_speaking_has_left_no_message(stack, watch, carrier, room):
+    r = carrier.post("/v1/signalwire/fallback", form := carrier.form(LEO.number, ErrorCode="12100", ErrorUrl="http://elsewhere"))
+    record = r.record()
+    after = carrier.post(record["action"], form | {"CallStatus": "completed", "RecordingUrl": "", "RecordingDuration": "0"})
+    assert after.verbs() == ["Hangup"]
+    call = urllib.parse.urlsplit(record["action"]).path.rpartition("/")[2]
+    assert watch.wait_for("call.ended", call)["data"]["reason"] == "no_message"
+
+
+def test_an_agent_that_had_to_give_up_leaves_its_caller_to_the_ladder(stack, watch, room, form, long_calls):
+    """Nobody was left to hear, think or speak, and the carrier's API did not take the caller to the message service."""
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    stack.wait_story(sid, "bridged")
+    put(watch, f"{call}.end", {"reason": "providers_failed", "epoch": 1})
+    room.hang_up("d1")
+    wait(lambda: len(stack.story(sid, "bridged")) == 2, 30, "the other stack has the caller")
+    wait_steps(watch, call, [("livekit", "retell", "stack", "gave_up")])
+    assert not watch.of("call.ended", call)
+
+
 def test_the_users_own_order_his_phone_then_the_other_stack(stack, watch, room, forward, long_calls):
     room.status = 503
     stack.control("signalwire", phones={OWNER: {"status": 486}})
@@ -350,6 +416,7 @@ def test_a_leg_that_dies_is_dialled_again_into_the_same_room(stack, watch, room,
 
 
 def test_what_dies_again_and_again_goes_down_the_ladder(stack, watch, room, long_calls):
+    forgotten(stack)  # so many legs have failed before that LiveKit is nearly given up
     sid = stack.place_call(LEO.number)
     call = call_of(stack, sid)
     for n in range(1, 4):
@@ -497,6 +564,26 @@ def test_retells_end_whose_router_is_dead_is_an_end_in_order(stack, watch, lonel
     stack.wait_story(sid, "ended")
     assert watch.wait_for("call.ended", call)["data"]["owner"] != "provider" and not steps(watch, call)
     assert len(stack.story(sid, "dial")) == 1
+
+
+def test_a_message_whose_router_died_is_a_message(stack, carrier, room):
+    """The fallback address is asked in place of the Record's action, and asks the carrier what it has."""
+    room.status = 503
+    stack.control("retell", sip_status=503)
+    stack.control("signalwire", mute="recording")
+    sid = stack.place_call(LEO.number)
+    stack.wait_story(sid, "recorded")
+    stack.control("signalwire", mute="")
+    action = tree.fromstring(stack.story(sid, "answer")[-1]["document"]).find("Record").attrib["action"]
+    asked = carrier.form(LEO.number, CallSid=sid, CallStatus="in-progress", ErrorCode="11200", ErrorUrl=action)
+    assert carrier.post("/v1/signalwire/fallback", asked).verbs() == ["Hangup"]
+
+
+def test_a_message_the_carrier_has_not_got_is_none(stack, carrier):
+    form = carrier.form(LEO.number, CallStatus="in-progress", ErrorCode="12100", ErrorUrl="http://elsewhere")
+    action = carrier.post("/v1/signalwire/fallback", form).record()["action"]
+    lost = carrier.post("/v1/signalwire/fallback", form | {"ErrorCode": "11200", "ErrorUrl": action})
+    assert lost.verbs() == ["Say", "Hangup"] and "We are sorry" in lost.text
 
 
 def test_a_leg_that_died_with_its_router_is_dialled_again(stack, watch, room, lonely):

@@ -148,7 +148,7 @@ def cxml_what(r) -> str:
     if verbs == ["Dial"]:
         noun, = r.xml()[0]
         return f"dial {noun.text}" if noun.tag == "Number" else "stack"
-    return {("Say", "Record"): "voicemail", ("Say", "Hangup"): "say"}[tuple(verbs)]
+    return {("Say", "Record", "Redirect"): "voicemail", ("Say", "Hangup"): "say"}[tuple(verbs)]
 
 
 def swml_what(doc: dict) -> str:
@@ -392,7 +392,7 @@ def test_no_more_calls_at_once_than_the_user_allows(stack, wish, carrier, nobody
     wait(lambda: explain(stack)["facts"]["calls_now"] == 1, 30, "one has ended")
     assert carrier.voice(LEO.number).verbs() == ["Dial"]
     wish(over_limit="voicemail")
-    assert carrier.voice(LEO.number).verbs() == ["Say", "Record"]
+    assert carrier.voice(LEO.number).verbs() == ["Say", "Record", "Redirect"]
     # A restarted router finds them in Postgres.
     stack.daemons["router"].restart()
     wait(lambda: explain(stack)["facts"]["calls_now"] == 3, 30, "the calls under way are known again")

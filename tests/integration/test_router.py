@@ -275,7 +275,7 @@ def test_swml_is_answered_in_swml(stack, carrier, digest, header):
     # What follows in the call is not signed by SignalWire; our own token in the URL is.
     after = swml_call(LEO.number) | {"vars": {"connect_result": "failed", "connect_failed_reason": "busy"}}
     r = carrier.send("POST", transfer["transfer"]["dest"], json.dumps(after).encode(), Content_Type="application/json")
-    assert [next(iter(step)) for step in r.json()["sections"]["main"]] == ["answer", "play", "record", "hangup"]
+    assert [next(iter(step)) for step in r.json()["sections"]["main"]] == ["answer", "play", "record", "transfer"]
     status_url = r.json()["sections"]["main"][2]["record"]["status_url"]
     told = {"event_type": "calling.call.record", "params": {"call_id": body["call"]["call_id"], "state": "finished",
                                                             "record": {"url": "https://files.example/1.wav", "duration": 4}}}
@@ -396,7 +396,7 @@ def test_one_users_wrong_agent_is_nobody_elses_trouble(stack, carrier, retell):
     wait_config(stack, LEO)
     try:
         for _ in range(8):
-            assert carrier.voice(LEO.number).verbs() == ["Say", "Record"]
+            assert carrier.voice(LEO.number).verbs() == ["Say", "Record", "Redirect"]
         assert carrier.voice(RITA.number).dial().host == RETELL_SIP_HOST
     finally:
         stack.sql("update public.agent_configs set active_voice_stack = 'livekit', retell_agent_id = null "

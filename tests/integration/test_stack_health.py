@@ -240,7 +240,7 @@ def test_a_standby_agent_somebody_deleted_is_made_again(standby_stack):
         first = carrier.post("/v1/signalwire/voice", form).dial()
         reply = carrier.dial_result(first, form, "failed", DialSipResponseCode="503")
         # A message is taken while there is none: never a dead line.
-        assert reply.verbs() in (["Dial"], ["Say", "Record"])
+        assert reply.verbs() in (["Dial"], ["Say", "Record", "Redirect"])
         return reply.verbs() == ["Dial"]
 
     wait(caught, 40, "there is one again")
@@ -296,7 +296,7 @@ def test_what_one_router_has_seen_the_other_knows(pair, routers):
         lose(routers[1], 1)
         both(pair, "livekit", "down")
         for r in routers:
-            assert r.voice(LEO.number).verbs() == ["Say", "Record"]
+            assert r.voice(LEO.number).verbs() == ["Say", "Record", "Redirect"]
         states = wait(lambda: len(s := [e["data"]["state"] for e in w.of("health.stack") if e["data"]["probe"] == "overall"]) > 1
                       and s, 20, "it is told")
         assert states == ["degraded", "down"] and w.events[-1]["data"]["reasons"] in (["sip_408"], ["unavailable"])
@@ -331,7 +331,7 @@ def test_a_probe_closes_a_stack_for_everybody_and_opens_it_again(pair, routers):
         both(pair, "retell", "down")
         asked = len(pair.double_log("retell", "registered"))
         for r in routers:
-            assert r.voice(RITA.number).verbs() == ["Say", "Record"]
+            assert r.voice(RITA.number).verbs() == ["Say", "Record", "Redirect"]
         assert len(pair.double_log("retell", "registered")) == asked  # Retell was not even asked
         pair.control("retell", fail=None)
         both(pair, "retell", "up")
@@ -347,7 +347,7 @@ def test_without_nats_each_router_goes_by_what_it_sees(pair, routers):
         wait(lambda: all(pair.daemons[r].logged("bus.down") for r in ("router", "router-2")), 20, "both have noticed")
         lose(routers[0], 2)
         assert pair.stack_states("router")["livekit"] == "down" and pair.stack_states("router-2")["livekit"] == "up"
-        assert routers[0].voice(LEO.number).verbs() == ["Say", "Record"]
+        assert routers[0].voice(LEO.number).verbs() == ["Say", "Record", "Redirect"]
         assert routers[1].voice(LEO.number).verbs() == ["Dial"]
     finally:
         pair.nats.start()

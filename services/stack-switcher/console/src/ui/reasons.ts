@@ -50,6 +50,8 @@ const reasons: Record<string, string> = {
   no_answer: "Nobody answered.",
   busy: "It was busy.",
   no_agent: "No agent came to the call.",
+  not_recorded: "No message could be recorded.",
+  gave_up: "The agent could not go on: nobody was left to hear, think or speak.",
   router_failed: "The router that had the call did not answer.",
   timed_out: "It took too long to answer.",
   unavailable: "It could not be reached.",
