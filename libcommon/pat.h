@@ -7,7 +7,7 @@
  *   net http httpd ws     HTTP and WebSocket on the loop; object_store on top of it
  *   bus rpc db            NATS and Postgres on the loop
  *   sign retry breaker metrics event
- *   agentcfg instructions phone passcode price_book prices schema tz tools
+ *   agentcfg cut_off instructions phone passcode price_book prices schema tz tools
  *   user_tool             a POST of ours to a user's own endpoint
  *   journal health daemon what every daemon is made of
  */
@@ -19,6 +19,7 @@
 #include "buf.h"
 #include "bus.h"
 #include "conf.h"
+#include "cut_off.h"
 #include "daemon.h"
 #include "db.h"
 #include "end_reason.h"

@@ -141,7 +141,7 @@ static int write_prompt(struct built *b, const struct pat_json *s, const struct 
     /* Filled in for each call (register.c). */
     if (!err)
         err = pat_buf_adds(&out, "\n\nCaller's number: {{caller_number}}. Call began "
-                                 "{{call_began}} UTC.");
+                                 "{{call_began}} UTC.{{said_before}}");
     if (!err && tools && pat_tools_targets(tools))
         note(b, "transfer_numbers", "exact", NULL);
     if (!err)
@@ -204,6 +204,7 @@ static int write_llm(struct built *b, const struct pat_json *s, const struct bui
                       tools ? pat_tools_retell(tools, conf->tools_url) : pat_json_arr());
     pat_json_set_str(vars, "caller_number", "withheld");
     pat_json_set_str(vars, "call_began", "unknown");
+    pat_json_set_str(vars, "said_before", "");
     pat_json_set_str(vars, "patchbay_agent", pat_json_str_or(s, "agent_config_id", ""));
     pat_json_set_take(b->llm, "default_dynamic_variables", vars);
     pat_tools_free(tools);

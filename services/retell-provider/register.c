@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "quota.h"
+#include "said.h"
 #include "standby.h"
 
 #include <stdio.h>
@@ -15,7 +16,9 @@ struct run {
     char *body;
     int64_t deadline_ms;
     int64_t started_ms;
-    bool again; /* the one repetition was used */
+    struct pat_json *params;     /* while it is asked what was said before */
+    const char *said, *language; /* borrowed: the answer, while the body is written; NULL: none */
+    bool again;                  /* the one repetition was used */
     bool standby;
     struct pat_task task;
     struct register_result early; /* refused before anything was sent */
@@ -37,6 +40,7 @@ static void finish(struct run *r, const struct register_result *result)
             PAT_S("error", result->err ? pat_err_name(result->err) : NULL),
             PAT_S("why", result->message), PAT_I("took_ms", pat_now_ms() - gone.started_ms));
     gone.done(result, gone.arg);
+    pat_json_free(gone.params);
     free(gone.body);
     free(r);
 }
@@ -107,7 +111,7 @@ static int send(struct run *r)
 }
 
 /* What the instructions of our agents leave open (build.c). */
-static struct pat_json *variables(const struct pat_json *params)
+static struct pat_json *variables(const struct run *r, const struct pat_json *params)
 {
     struct pat_json *v = pat_json_obj();
     char now[PAT_TIME_LEN + 1];
@@ -116,6 +120,7 @@ static struct pat_json *variables(const struct pat_json *params)
     now[16] = 0; /* "2026-11-22T10:00" */
     pat_json_set_str(v, "caller_number", pat_json_str_or(params, "from", "withheld"));
     pat_json_set_str(v, "call_began", now);
+    pat_json_set_str(v, "said_before", r->said ? r->said : "");
     return v;
 }
 
@@ -145,6 +150,24 @@ static int set_agent(struct run *r, const struct pat_json *params, struct pat_js
     return PAT_OK;
 }
 
+/* Not the greeting a second time (docs.retellai.com, "Register Phone Call", agent_override). */
+static void set_first_words(const struct run *r, struct pat_json *body, struct pat_json *vars)
+{
+    const char *text = pat_cut_off_phrase(r->language ? r->language : "");
+    struct pat_json *override, *llm;
+
+    if (r->standby) {
+        pat_json_set_str(vars, "standby_greeting", text);
+        return;
+    }
+    override = pat_json_obj();
+    llm = pat_json_obj();
+    pat_json_set_str(llm, "begin_message", text);
+    pat_json_set_str(llm, "start_speaker", "agent");
+    pat_json_set_take(override, "retell_llm", llm);
+    pat_json_set_take(body, "agent_override", override);
+}
+
 static int write_body(struct run *r, const struct pat_json *params, struct pat_json_err *why)
 {
     const char *call, *user, *to;
@@ -161,11 +184,13 @@ static int write_body(struct run *r, const struct pat_json *params, struct pat_j
     if (err)
         return err;
     pat_strcpy(r->call, sizeof r->call, call);
-    vars = variables(params);
+    vars = variables(r, params);
     if (r->standby && (err = standby_variables(r->p, pat_json_at(params, "settings"), vars))) {
         pat_json_free(vars);
         return err;
     }
+    if (r->said && pat_json_bool_or(params, "cut_off", false))
+        set_first_words(r, body, vars);
     meta = pat_json_obj();
     pat_json_set_str(meta, "call_id", call);
     pat_json_set_str(meta, "user_id", user);
@@ -187,21 +212,11 @@ static void finish_early(void *arg)
     finish(r, &r->early);
 }
 
-int register_call(struct provider *p, const struct pat_json *params, int64_t left_ms,
-                  register_fn *done, void *arg)
+static void begin(struct run *r, const struct pat_json *params)
 {
-    struct run *r = calloc(1, sizeof *r);
-    int64_t limit = p->conf->api_timeout_ms;
-    int err;
+    struct provider *p = r->p;
+    int err = write_body(r, params, &r->why);
 
-    if (!r)
-        return PAT_ENOMEM;
-    r->p = p;
-    r->done = done;
-    r->arg = arg;
-    r->started_ms = pat_now_ms();
-    r->deadline_ms = r->started_ms + (left_ms < limit ? left_ms : limit);
-    err = write_body(r, params, &r->why);
     if (err)
         r->early =
             (struct register_result){ .err = err,
@@ -216,6 +231,51 @@ int register_call(struct provider *p, const struct pat_json *params, int64_t lef
         r->early = (struct register_result){ .err = err, .message = pat_err_text(err) };
     if (r->early.err)
         pat_loop_next_turn(p->d->loop, &r->task, finish_early, r);
+}
+
+static void on_said(const char *text, const char *language, void *arg)
+{
+    struct run *r = arg;
+
+    if (!r->p->journal) { /* stopping: the router asks another one */
+        finish(r, &(struct register_result){ .err = PAT_EUNAVAIL, .message = "stopping" });
+        return;
+    }
+    r->said = *text ? text : NULL;
+    r->language = language;
+    begin(r, r->params);
+    r->said = r->language = NULL;
+}
+
+/* The call had begun elsewhere. False: nobody can be asked what was said there. */
+static bool ask_said(struct run *r, const struct pat_json *params)
+{
+    const struct said_of of = { .call = pat_json_str_or(params, "call_id", ""),
+                                .user = pat_json_str_or(params, "user_id", ""),
+                                .retell_call = pat_json_str_or(params, "before", NULL) };
+
+    if (!pat_json_bool_or(params, "goes_on", false) || !pat_id_valid(of.call) ||
+        !pat_id_valid(of.user))
+        return false;
+    r->params = pat_json_dup(params);
+    return r->params && !said_ask(r->p, &of, on_said, r);
+}
+
+int register_call(struct provider *p, const struct pat_json *params, int64_t left_ms,
+                  register_fn *done, void *arg)
+{
+    struct run *r = calloc(1, sizeof *r);
+    int64_t limit = p->conf->api_timeout_ms;
+
+    if (!r)
+        return PAT_ENOMEM;
+    r->p = p;
+    r->done = done;
+    r->arg = arg;
+    r->started_ms = pat_now_ms();
+    r->deadline_ms = r->started_ms + (left_ms < limit ? left_ms : limit);
+    if (!ask_said(r, params))
+        begin(r, params);
     return PAT_OK;
 }
 

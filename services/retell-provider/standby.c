@@ -166,18 +166,25 @@ static int put_in(struct pat_buf *out, const char *text, const char *name, const
  * filled in here. */
 static int set_prompt(struct pat_json *vars, const char *prompt)
 {
-    struct pat_buf number, whole;
+    struct pat_buf number, began, whole;
     int err;
 
     pat_buf_init(&number, (size_t)512 * 1024);
+    pat_buf_init(&began, (size_t)512 * 1024);
     pat_buf_init(&whole, (size_t)512 * 1024);
     err = put_in(&number, prompt, "{{caller_number}}", pat_json_str_or(vars, "caller_number", ""));
     if (!err)
-        err = put_in(&whole, number.data ? number.data : "", "{{call_began}}",
+        err = put_in(&began, number.data ? number.data : "", "{{call_began}}",
                      pat_json_str_or(vars, "call_began", ""));
-    if (!err)
+    if (!err) /* last: it is somebody's words, and is not looked through either */
+        err = put_in(&whole, began.data ? began.data : "", "{{said_before}}",
+                     pat_json_str_or(vars, "said_before", ""));
+    if (!err) {
         pat_json_set_str(vars, "standby_prompt", whole.data ? whole.data : "");
+        pat_json_set_str(vars, "said_before", ""); /* it is in there */
+    }
     pat_buf_fini(&number);
+    pat_buf_fini(&began);
     pat_buf_fini(&whole);
     return err;
 }

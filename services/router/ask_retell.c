@@ -137,7 +137,7 @@ static void on_second_way(void *arg)
                 PAT_I("after_ms", SECOND_WAY_AFTER_MS));
 }
 
-static struct pat_json *params_of(const struct callref *c)
+static struct pat_json *params_of(const struct callref *c, unsigned how)
 {
     struct pat_json *p = pat_json_obj();
 
@@ -145,6 +145,12 @@ static struct pat_json *params_of(const struct callref *c)
     pat_json_set_str(p, "user_id", c->user);
     pat_json_set_str(p, "from", *c->from ? c->from : NULL);
     pat_json_set_str(p, "to", c->to);
+    if (c->moves) /* something may have been said before */
+        pat_json_set_bool(p, "goes_on", true);
+    if (c->moves && *c->retell_call)
+        pat_json_set_str(p, "before", c->retell_call);
+    if (how & ASK_RETELL_CUT_OFF)
+        pat_json_set_bool(p, "cut_off", true);
     return p;
 }
 
@@ -174,8 +180,8 @@ static void on_again(void *arg)
         finish(a, err, NULL);
 }
 
-static int ask(struct router *r, struct pat_json *params_take, bool nobody_else,
-               ask_retell_fn *done, void *arg)
+static int ask(struct router *r, struct pat_json *params_take, unsigned how, ask_retell_fn *done,
+               void *arg)
 {
     struct ask *a = calloc(1, sizeof *a);
     int err;
@@ -187,7 +193,7 @@ static int ask(struct router *r, struct pat_json *params_take, bool nobody_else,
     a->r = r;
     a->params = params_take;
     a->deadline_ms = pat_now_ms() + ASK_RETELL_MS;
-    a->nobody_else = nobody_else;
+    a->nobody_else = how & ASK_RETELL_NOBODY_ELSE;
     a->done = done;
     a->arg = arg;
     err = pat_timer_init(&a->second_way, r->d->loop, on_second_way, a);
@@ -202,24 +208,24 @@ static int ask(struct router *r, struct pat_json *params_take, bool nobody_else,
 }
 
 int ask_retell(struct router *r, const struct callref *c, const struct retell_agent *agent,
-               bool nobody_else, ask_retell_fn *done, void *arg)
+               unsigned how, ask_retell_fn *done, void *arg)
 {
-    struct pat_json *p = params_of(c);
+    struct pat_json *p = params_of(c, how);
 
     pat_json_set_str(p, "agent_id", agent->id);
     if (agent->version >= 0)
         pat_json_set_int(p, "agent_version", agent->version);
     else
         pat_json_set_null(p, "agent_version");
-    return ask(r, p, nobody_else, done, arg);
+    return ask(r, p, how, done, arg);
 }
 
 int ask_retell_standby(struct router *r, const struct callref *c, const char *settings,
-                       bool nobody_else, ask_retell_fn *done, void *arg)
+                       unsigned how, ask_retell_fn *done, void *arg)
 {
-    struct pat_json *p = params_of(c);
+    struct pat_json *p = params_of(c, how);
 
     pat_json_set_bool(p, "standby", true);
     pat_json_set_text(p, "settings", settings ? settings : "{}");
-    return ask(r, p, nobody_else, done, arg);
+    return ask(r, p, how, done, arg);
 }

@@ -360,10 +360,11 @@ static void on_registered(int err, const char *retell_call, void *arg)
 static void register_call(struct rehearsal *h)
 {
     struct errand *e = errand_new(h);
-    int err = !e ? PAT_ENOMEM
-              : *h->agent.id
-                  ? ask_retell(h->of->r, &h->ref, &h->agent, true, on_registered, e)
-                  : ask_retell_standby(h->of->r, &h->ref, h->settings, true, on_registered, e);
+    int err = !e             ? PAT_ENOMEM
+              : *h->agent.id ? ask_retell(h->of->r, &h->ref, &h->agent, ASK_RETELL_NOBODY_ELSE,
+                                          on_registered, e)
+                             : ask_retell_standby(h->of->r, &h->ref, h->settings,
+                                                  ASK_RETELL_NOBODY_ELSE, on_registered, e);
 
     if (!err)
         return;

@@ -40,6 +40,7 @@ struct attempt {
     struct retell_agent retell_agent;
     char *settings; /* JSON */
     bool asked_outside;
+    bool cut_off; /* the caller spoke with somebody when the leg failed */
 };
 
 static void attempt_free(struct attempt *a)
@@ -64,11 +65,22 @@ static void tell(struct attempt *a)
 }
 
 /* So that the agent knows why the caller is back. */
-static const char *why_back(const struct serve *s)
+static const char *why_back(const struct serve *s, bool cut_off)
 {
     if (s->returned)
         return s->returned;
-    return s->ref.redials ? "redial" : NULL;
+    return s->ref.redials ? "redial" : cut_off ? "failed_over" : NULL;
+}
+
+/* Reasons (dial.c, watch.c, redial.c) of legs that had been answered. */
+static bool was_talking(const char *failed_over)
+{
+    static const char *const words[] = { "agents_lost", "gave_up", "leg_broke", "leg_lost" };
+
+    for (size_t i = 0; failed_over && i < sizeof words / sizeof words[0]; i++)
+        if (!strcmp(failed_over, words[i]))
+            return true;
+    return false;
 }
 
 static void tell_end(struct attempt *a)
@@ -90,7 +102,7 @@ static void reply(struct attempt *a, struct pat_buf *token, struct pat_buf *doc,
 {
     struct router *r = a->r;
     const struct callref *ref = &a->s.ref;
-    struct rung_doc d = { r, ref, a->s.form, why_back(&a->s), a->d.forward, a->d.busy };
+    struct rung_doc d = { r, ref, a->s.form, why_back(&a->s, a->cut_off), a->d.forward, a->d.busy };
     int err = rung_write(&d, doc, token, sip);
 
     record_routed(r, ref, &a->d, a->d.stack && !err ? sip->data : NULL,
@@ -263,10 +275,10 @@ static bool is_last_stack(const struct attempt *a)
 
 static void begin_retell(struct attempt *a)
 {
-    bool last = is_last_stack(a);
-    int err = a->d.standby
-                  ? ask_retell_standby(a->r, &a->s.ref, a->settings, last, on_registered, a)
-                  : ask_retell(a->r, &a->s.ref, &a->retell_agent, last, on_registered, a);
+    unsigned how =
+        (is_last_stack(a) ? ASK_RETELL_NOBODY_ELSE : 0u) | (a->cut_off ? ASK_RETELL_CUT_OFF : 0u);
+    int err = a->d.standby ? ask_retell_standby(a->r, &a->s.ref, a->settings, how, on_registered, a)
+                           : ask_retell(a->r, &a->s.ref, &a->retell_agent, how, on_registered, a);
 
     if (err)
         on_registered(err, NULL, a);
@@ -395,6 +407,7 @@ void serve_call(struct router *r, struct pat_httpd_req *http, const struct serve
     a->r = r;
     a->http = http;
     a->s = *s;
+    a->cut_off = was_talking(s->failed_over) || s->ref.redials;
     a->users = a->in.ladder.own = STACK_RETELL;
     a->in.ladder.ladder = ladder_default();
     if (s->policy) {
@@ -416,7 +429,7 @@ void serve_again(struct router *r, struct pat_httpd_req *http, const struct call
 {
     const char *number = route ? policy_wishes(route->policies)->fallback_number : "";
     struct serve s = { .ref = *ref };
-    struct rung_doc d = { r, ref, form, why_back(&s), number, false };
+    struct rung_doc d = { r, ref, form, why_back(&s, false), number, false };
     struct pat_buf token, doc, sip;
     int err;
 

@@ -256,9 +256,10 @@ static void call_free(struct retell_call *c)
 
 static struct pat_json *call_body(const struct pat_json *req)
 {
-    static const char *const copied[] = { "agent_id",    "agent_version",
-                                          "from_number", "to_number",
-                                          "metadata",    "retell_llm_dynamic_variables" };
+    static const char *const copied[] = { "agent_id",      "agent_version",
+                                          "from_number",   "to_number",
+                                          "metadata",      "retell_llm_dynamic_variables",
+                                          "agent_override" };
     struct pat_json *j = dbl_obj("call_type", "phone_call");
 
     pat_json_set_str(j, "direction", pat_json_str_or(req, "direction", "inbound"));

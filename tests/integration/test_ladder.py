@@ -459,6 +459,58 @@ def test_retells_agent_that_hangs_up_ends_the_call(stack, watch, form):
     assert len(stack.story(sid, "dial")) == 1
 
 
+# ---------------------------------------------------------------------- what was said before
+
+
+def say(stack, call: str, user, *turns: tuple[str, str]) -> None:
+    """As an agent tells it."""
+    for role, text in turns:
+        data = json.dumps({"call_id": call, "heard" if role == "agent" else "text": text})
+        stack.sql("insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) "
+                  "values (gen_random_uuid(), %s, %s, %s, %s, clock_timestamp(), %s)", call, user.id, f"pat.turn.v1.{role}",
+                  f"pat.turn.v1.{role}.{user.id}.{call}", data)
+
+
+def registered(stack, call: str) -> list[dict]:
+    return [e["request"] for e in stack.double_log("retell", "registered") if e["request"]["metadata"]["call_id"] == call]
+
+
+def test_the_other_stack_knows_what_was_said(stack, watch, room, long_calls):
+    """LiveKit's agent is gone with all it knew: Retell's is told from what is stored."""
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    stack.wait_story(sid, "bridged")
+    say(stack, call, LEO, ("agent", "Hello, how can I help?"), ("user", "It is about the garden fence."))
+    put(watch, f"{call}.end", {"reason": "providers_failed", "epoch": 1})
+    room.hang_up("d1")
+    wait(lambda: len(stack.story(sid, "bridged")) == 2, 30, "Retell has the caller")
+    body, = registered(stack, call)
+    told = body["retell_llm_dynamic_variables"]["said_before"]
+    assert told.endswith("You: Hello, how can I help?\nCaller: It is about the garden fence.")
+    assert "cut off" in body["agent_override"]["retell_llm"]["begin_message"]
+
+
+def test_a_leg_at_retell_that_died_is_told_what_it_had_heard(stack, watch, long_calls):
+    sid = stack.place_call(RITA.number)
+    call = call_of(stack, sid)
+    stack.wait_story(sid, "bridged")
+    say(stack, call, RITA, ("user", "My name is Mallory."))
+    stack.control("retell", break_calls="error_llm_websocket_lost")
+    wait(lambda: len(stack.story(sid, "bridged")) == 2, 30, "Retell is dialled again")
+    first, second = registered(stack, call)
+    assert first["retell_llm_dynamic_variables"]["said_before"] == "" and "agent_override" not in first
+    assert "Caller: My name is Mallory." in second["retell_llm_dynamic_variables"]["said_before"]
+
+
+def test_a_call_that_had_not_begun_is_greeted(stack, watch, room, long_calls):
+    room.status = 503
+    sid = stack.place_call(LEO.number)
+    call = call_of(stack, sid)
+    stack.wait_story(sid, "bridged")
+    body, = registered(stack, call)
+    assert body["retell_llm_dynamic_variables"]["said_before"] == "" and "agent_override" not in body
+
+
 # ---------------------------------------------------------------------- the same request twice
 
 

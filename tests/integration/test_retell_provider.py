@@ -94,7 +94,7 @@ def test_a_call_is_registered_by_rpc(stack, agent):
     assert entry["call_id"] == id_
     assert entry["request"] == {"agent_id": agent, "from_number": "+15550109999", "to_number": RITA.number,
                                 "direction": "inbound", "metadata": {"call_id": p["call_id"], "user_id": str(RITA.id)},
-                                "retell_llm_dynamic_variables": {"caller_number": "+15550109999", "call_began": ANY}}
+                                "retell_llm_dynamic_variables": {"caller_number": "+15550109999", "call_began": ANY, "said_before": ""}}
 
 
 def test_a_withheld_caller_and_a_version(stack, agent):

@@ -133,7 +133,8 @@ static void begin(struct agent *a, struct taking *t)
                                 .room = t->mine.room,
                                 .url = a->env.conf->livekit_url,
                                 .epoch = t->mine.epoch,
-                                .saved = t->saved };
+                                .saved = t->saved,
+                                .cut_off = t->was.epoch && !t->saved };
     struct context *ctx = NULL;
     struct served *s;
     char identity[129];

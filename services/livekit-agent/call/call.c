@@ -287,6 +287,8 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     }
     pat_timer_start(&c->absent, c->answered ? CALLER_BACK_MS : NO_CALLER_MS);
     call_limits_start(c);
+    if (s->cut_off)
+        call_came_back(c, "redial");
     pat_log(PAT_INFO, "call.joining", PAT_S("call", c->id), PAT_S("room", c->room_name),
             PAT_B("context", c->ctx != NULL));
     *out = c;

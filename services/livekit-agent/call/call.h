@@ -43,6 +43,7 @@ struct call_start {
     const char *job_id; /* NULL: joined without a job */
     int epoch;          /* 1 for a call's first agent, one more for each that takes it over */
     const struct pat_json *saved; /* what the one before has left (checkpoint.h), or NULL */
+    bool cut_off; /* there was one before, and nothing of it is left but what Postgres knows */
 };
 
 /* ctx and mouth are taken over, also when it fails; both may be NULL (mouth: made from ctx). */

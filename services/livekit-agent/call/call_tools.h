@@ -49,8 +49,8 @@ void call_tools_hear(struct call_tools *t, const uint8_t *opus, size_t len, uint
 /* The caller has left: is it a transfer's doing? Then the call may come back. */
 bool call_tools_moved(const struct call_tools *t);
 
-/* The caller comes back from a transfer (tool_return.c): said by the leg's header, before the
- * greeting. */
+/* The caller comes back (tool_return.c), from a transfer or to a call that was cut off ("redial",
+ * "failed_over"): said by the leg's header, before the greeting. */
 void call_came_back(struct call *c, const char *outcome);
 void call_return_known(struct call *c); /* there is a history now */
 void call_return_free(struct call *c);

@@ -1,8 +1,10 @@
-/* tool_return.c - a caller who comes back from a transfer nobody took.
+/* tool_return.c - a caller who comes back: from a transfer nobody took, or because the leg had
+ * died.
  *
- * The telephone's leg says so in a header; whom they wanted, and what was said before, the agent
- * that let them go has left in the bucket. It may come before or behind the call's context, or not
- * at all: then the caller is greeted without a name.
+ * The telephone's leg says so in a header. Of a transfer, whom they wanted and what was said before
+ * the agent that let them go has left in the bucket. Of a leg that died nobody may be left who knew
+ * the call: Postgres has what was said. Either may come before or behind the call's context, or not
+ * at all: then the caller is greeted without it.
  */
 #include "tool_int.h"
 
@@ -10,12 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KV_MS = 500 };
+enum { KV_MS = 500, DB_MS = 3000 };
 
-/* Of a question to the bucket: the call may be gone when it is answered. */
+/* Of a question: the call may be gone when it is answered. */
 struct call_return {
     struct call *c; /* NULL: gone */
     struct pat_json *state;
+    bool cut_off; /* its leg had died */
     bool asked, told;
 };
 
@@ -28,6 +31,8 @@ static void remember(struct call *c)
     if (!said || b->told || !c->history)
         return;
     b->told = true;
+    if (b->cut_off && history_size(c->history))
+        return; /* the caller was faster */
     PAT_JSON_EACH(m, said)
     {
         const char *text = pat_json_str_or(m, "content", "");
@@ -37,6 +42,14 @@ static void remember(struct call *c)
         else
             (void)history_agent(c->history, text, pat_json_int_or(m, "start_ms", 0));
     }
+}
+
+static void know(struct call_return *b)
+{
+    b->c->segment = (int)pat_json_int_or(b->state, "segment", 1) + 1;
+    if (b->c->segment < 2)
+        b->c->segment = 2;
+    remember(b->c);
 }
 
 static void return_free(struct call_return *b)
@@ -55,10 +68,51 @@ static void on_kept(int err, uint64_t revision, const char *data, size_t len, vo
         return_free(b);
         return;
     }
-    if (!err && pat_json_parse(&b->state, data, len, NULL) == PAT_OK) {
-        b->c->segment = (int)pat_json_int_or(b->state, "segment", 1) + 1;
-        remember(b->c);
+    if (!err && pat_json_parse(&b->state, data, len, NULL) == PAT_OK)
+        know(b);
+}
+
+static void on_said(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct call_return *b = arg;
+    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    b->asked = false;
+    if (!b->c) {
+        return_free(b);
+        return;
     }
+    if (!text || pat_json_parse(&b->state, text, strlen(text), NULL)) {
+        pat_log(PAT_WARN, "call.said_unknown", PAT_S("call", b->c->id), PAT_ERR(err));
+        return;
+    }
+    pat_log(PAT_INFO, "call.said", PAT_S("call", b->c->id),
+            PAT_I("turns", (int64_t)pat_json_size(pat_json_at(b->state, "said"))));
+    know(b);
+}
+
+/* Whose call it is has to be known first. */
+static void ask_said(struct call *c)
+{
+    struct call_return *b = c->came_back;
+    const char *params[] = { c->id, c->ctx ? c->ctx->user_id : NULL };
+
+    if (b->asked || b->state || !c->ctx || !c->env->db)
+        return;
+    b->asked =
+        !pat_db_run1(c->env->db, "call_said", "select patchbay.call_said($1::uuid, $2::uuid)",
+                     params, 2, DB_MS, on_said, b, NULL);
+}
+
+/* From a checkpoint, which knows more. */
+static bool goes_on(const struct call *c)
+{
+    return c->keep.saved || c->keep.plan.what != RESUME_NO;
+}
+
+static bool is_cut_off(const char *outcome)
+{
+    return !strcmp(outcome, "redial") || !strcmp(outcome, "failed_over");
 }
 
 void call_came_back(struct call *c, const char *outcome)
@@ -66,7 +120,7 @@ void call_came_back(struct call *c, const char *outcome)
     struct call_return *b;
     char key[64];
 
-    if (c->came_back || c->ready)
+    if (c->came_back || c->ready || (is_cut_off(outcome) && goes_on(c)))
         return;
     b = calloc(1, sizeof *b);
     if (!b)
@@ -74,7 +128,12 @@ void call_came_back(struct call *c, const char *outcome)
     pat_log(PAT_INFO, "call.came_back", PAT_S("call", c->id), PAT_S("outcome", outcome));
     b->c = c;
     c->came_back = b;
+    b->cut_off = is_cut_off(outcome);
     c->segment = 2; /* at least; what was kept knows better */
+    if (b->cut_off) {
+        ask_said(c);
+        return;
+    }
     (void)snprintf(key, sizeof key, "%.36s.transfer", c->id);
     b->asked =
         c->env->bus && pat_kv_get(c->env->bus, CALL_BUCKET, key, KV_MS, on_kept, b) == PAT_OK;
@@ -82,6 +141,8 @@ void call_came_back(struct call *c, const char *outcome)
 
 void call_return_known(struct call *c)
 {
+    if (c->came_back && c->came_back->cut_off)
+        ask_said(c);
     remember(c);
 }
 
@@ -104,6 +165,11 @@ char *call_return_greeting(const struct call *c)
     const char *label = b->state ? pat_json_str_or(b->state, "label", "") : "";
     struct pat_buf out;
 
+    if (b->cut_off && *c->ctx->greeting && b->state &&
+        !pat_json_size(pat_json_at(b->state, "said")))
+        return strdup(c->ctx->greeting); /* it had not been heard */
+    if (b->cut_off)
+        return strdup(pat_cut_off_phrase(c->ctx->language));
     if (!*label)
         return strdup(tool_phrase(SAY_NOBODY, c->ctx->language));
     pat_buf_init(&out, 600);

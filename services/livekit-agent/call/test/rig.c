@@ -97,7 +97,7 @@ int rig_tear_down(void **state)
 
 void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth)
 {
-    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1", 1, NULL };
+    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1", 1, NULL, false };
 
     assert_int_equal(call_new(&r->call, &r->env, &s, ctx, mouth, &events, r), PAT_OK);
 }
