@@ -105,6 +105,7 @@ static void read_targets(struct pat_tools *t, const struct pat_json *s)
         if (on_request || t->target[i].has_passcode)
             t->target[kept++] = t->target[i];
     t->n_targets = kept;
+    t->any_target = pat_json_bool_or(s, "transfer_any", false);
     if (t->n_targets == 1)
         t->target[0].is_default = true;
 }
@@ -139,7 +140,8 @@ static int add_ours(struct pat_tools *t, const struct pat_json *s)
     for (int k = 0; k < PAT_TOOL_WEBHOOK && !err; k++) {
         enum pat_tool_kind kind = (enum pat_tool_kind)k;
 
-        if (!enabled(s, kind, usual[k]) || (kind == PAT_TOOL_TRANSFER && !t->n_targets))
+        if (!enabled(s, kind, usual[k]) ||
+            (kind == PAT_TOOL_TRANSFER && !t->n_targets && !t->any_target))
             continue;
         err = add_tool(t, kind, names[k], tools_definition(t, kind));
     }

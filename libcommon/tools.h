@@ -34,7 +34,8 @@ struct pat_tools_opts {
     const char *time_zone;           /* where the settings name none; NULL: UTC */
     bool asks_code; /* whoever runs the tools asks for passcodes: the model never hears one */
 };
-/* Settings that make no sense cost their tool, never the call. */
+/* Settings that make no sense cost their tool, never the call. "transfer_any" offers transfer_call
+ * without saying to whom: of an agent that serves many users, each of whom has his own set. */
 int pat_tools_new(struct pat_tools **out, const struct pat_tools_opts *o) PAT_MUST_CHECK;
 void pat_tools_free(struct pat_tools *t);
 

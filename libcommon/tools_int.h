@@ -19,6 +19,7 @@ struct pat_tools {
     size_t n;
     struct pat_target target[TARGETS_MAX];
     size_t n_targets;
+    bool any_target;         /* whose are known with each call only */
     struct pat_json *openai; /* the array; owns all parameters */
     char caller[PAT_PHONE_LEN + 1], called[PAT_PHONE_LEN + 1];
     char *countries;

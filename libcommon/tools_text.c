@@ -38,10 +38,18 @@ static bool any_default(const struct pat_tools *t)
     return false;
 }
 
-static void transfer(const struct pat_tools *t, struct pat_json *props, struct pat_json *required)
+static void whom(const struct pat_tools *t, struct pat_json *props, struct pat_json *required)
 {
-    struct pat_json *labels = pat_json_arr();
+    struct pat_json *labels;
 
+    if (t->any_target && !t->n_targets) {
+        property(props, "to",
+                 "Whom the caller asked for: a name your instructions list, exactly as it stands "
+                 "there; leave out for the default. If they list nobody, do not use this.",
+                 sizeof t->target[0].label - 1, NULL);
+        return;
+    }
+    labels = pat_json_arr();
     for (size_t i = 0; i < t->n_targets; i++)
         pat_json_add_str(labels, t->target[i].label);
     property(props, "to",
@@ -50,6 +58,11 @@ static void transfer(const struct pat_tools *t, struct pat_json *props, struct p
              0, labels);
     if (!any_default(t))
         pat_json_add_str(required, "to");
+}
+
+static void transfer(const struct pat_tools *t, struct pat_json *props, struct pat_json *required)
+{
+    whom(t, props, required);
     if (any_passcode(t) && !t->asks_code)
         property(
             props, "passcode",

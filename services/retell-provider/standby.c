@@ -192,10 +192,12 @@ static int set_prompt(struct pat_json *vars, const char *prompt)
 int standby_variables(const struct provider *p, const struct pat_json *settings,
                       struct pat_json *vars)
 {
-    const struct build_conf conf = { .tools_url = "",
+    /* Not for the tools, which are the agent's: for what the prompt says of them, and of whom this
+     * user's callers may be put through to. */
+    const struct build_conf conf = { .tools_url = p->conf->tools_url,
                                      .webhook_url = "",
                                      .model = p->conf->model,
-                                     .countries = "",
+                                     .countries = p->conf->transfer_prefixes,
                                      .time_zone = p->conf->time_zone,
                                      .max_call_ms = p->conf->max_call_ms,
                                      .silence_ms = p->conf->silence_ms };

@@ -2,7 +2,8 @@
  *
  * While a user is on LiveKit there is no agent of theirs at Retell; a call of theirs that LiveKit
  * cannot serve is caught by this one, which gets the user's prompt and greeting with the call. It
- * takes messages and callbacks; it does not transfer. Made at the start or when it is first asked
+ * takes messages and callbacks, and transfers to whom that user's callers may be put through; tools
+ * of the user's own it has not. Made at the start or when it is first asked
  * for (PAT_RETELL_STANDBY), and kept like any agent of ours (agent.h). Thread: the loop's.
  */
 #ifndef PROVIDER_STANDBY_H

@@ -12,6 +12,7 @@ import pytest
 
 from harness import events
 from harness.carrier import Carrier, Phone
+from harness.process import free_port
 from harness.sip_leg import wait
 from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Daemon, Stack, http_json
 from harness.watch import Watch
@@ -186,8 +187,10 @@ def test_nobody_is_rehearsed_who_is_not_there(stack, watch):
 
 @pytest.fixture(scope="module")
 def standby_stack():
+    port = free_port()
+    tools = {"PAT_RETELL_TOOLS_LISTEN": f"127.0.0.1:{port}", "PAT_RETELL_TOOLS_URL": f"http://127.0.0.1:{port}/v1/retell/tools"}
     s = Stack(BUILD, with_livekit=False, daemons={"router": {"PAT_ROUTER_STANDBY": "true"},
-                                                  "retell-provider": {"PAT_RETELL_STANDBY": "always"}})
+                                                  "retell-provider": {"PAT_RETELL_STANDBY": "always"} | tools})
     with s:
         yield s
 
@@ -225,6 +228,48 @@ def test_somebody_on_livekit_is_caught_by_the_agent_that_stands_by(standby_stack
     assert told["standby_greeting"] == "Hello, this is the assistant of Leo. How can I help you?"
     # The user's own row is as it was: only the active stack's agent exists.
     assert stack.row("select retell_agent_id from public.agent_configs where user_id = %s", LEO.id)["retell_agent_id"] is None
+
+
+SALES, NOBODY = "+15550177701", "+15550177702"
+
+
+def test_the_agent_that_stands_by_puts_callers_through(standby_stack):
+    """To whom the called user names, and to nobody else; who is not reached comes back to it."""
+    stack = standby_stack
+    for label, number in (("Sales", SALES), ("Ghost", NOBODY)):
+        stack.sql("insert into public.transfer_numbers (user_id, label, phone_number, is_default) values (%s, %s, %s, %s)",
+                  LEO.id, label, number, label == "Sales")
+    stack.control("retell", call_ms=60000)
+    stack.control("signalwire", phones={SALES: {"status": 200}, NOBODY: {"status": 486}})
+
+    def standing_by():
+        stack.forget_health()
+        sid = stack.place_call(LEO.number)
+        wait(lambda: stack.look(sid)["state"] in ("bridged", "ended"), 20, "it is somewhere")
+        told = [e["request"]["retell_llm_dynamic_variables"] for e in stack.double_log("retell", "registered")]
+        if stack.story(sid, "bridged") and '"Sales" (default), "Ghost"' in told[-1].get("standby_prompt", ""):
+            return sid
+        stack.hang_up(sid)
+
+    sid = wait(standing_by, 30, "the agent that stands by knows whom callers may be put through to")
+    row = stack.wait_row(sid, "answered")
+
+    def use(retell_call: str, **args) -> dict:
+        played = http_json("POST", f"{stack.double('retell')}/play/{retell_call}/tool", {"name": "transfer_call", "args": args})
+        assert played["status"] == 200, played
+        return json.loads(played["answer"])
+
+    assert use(row["retell_call_id"], to="Boss")["status"] == "refused"
+    assert use(row["retell_call_id"], to="Ghost")["status"] == "connecting"
+    back = wait(lambda: stack.row("select retell_call_id from patchbay.calls where id = %s and retell_call_id <> %s", row["id"],
+                                  row["retell_call_id"]), 30, "he is back, in a call of its own")
+    wait(lambda: len(stack.story(sid, "bridged")) == 2, 30, "and speaks with it")
+    # Retell says so of the new call, not of the row.
+    assert wait(lambda: use(back["retell_call_id"]).get("status") == "connecting", 20, "nobody named: the default")
+    wait(lambda: [e["uri"] for e in stack.story(sid, "dial")][-1] == SALES and len(stack.story(sid, "bridged")) == 3, 30,
+         "Sales has the caller")
+    stack.hang_up(sid)
+    stack.sql("delete from public.transfer_numbers where user_id = %s", LEO.id)
 
 
 def test_a_standby_agent_somebody_deleted_is_made_again(standby_stack):
