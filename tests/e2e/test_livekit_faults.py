@@ -1,10 +1,12 @@
 """What may fail around a call on LiveKit, and what the caller notices: nothing, or a pause, or a message service; never silence."""
 
+import asyncio
+import json
 import time
 
 from test_livekit_call import ask, greeted, texts
 
-from harness import voice
+from harness import events, voice
 from harness.sip_leg import wait
 from harness.stack import LEO
 
@@ -113,3 +115,45 @@ def test_the_voice_fails_and_another_speaks(stack, watch):
         stack.control("elevenlabs", reset=True)
     stack.hang_up(sid)
     stack.wait_row(sid, "ended")
+
+
+def test_a_call_outlives_livekit_server(stack, watch):
+    """Killed in the middle of a call and started again: the SIP service loses its room and hangs the carrier's leg up, the
+    router dials the same room again, and the caller goes on. Nothing of the call is lost."""
+    before, after = "hello please tell me your opening hours", "good morning i have a question about my invoice thank you"
+    sid = stack.place_call(LEO.number)
+    leg = stack.leg(sid)
+    greeted(leg)
+    ask(stack, watch, leg, before)
+    wait(lambda: stack.sql("select 1 from patchbay.call_events where call_id = %s and type = 'pat.turn.v1.user'", leg.call), 20,
+         "what was said is stored")
+
+    stack.livekit.process.kill()
+    stack.livekit.start()
+    asyncio.run_coroutine_threadsafe(leg.leave("server_gone"), stack.gate.loop).result(20)
+
+    again = wait(lambda: stack.gate.legs[leg.call] is not leg and stack.gate.legs[leg.call], 30, "the room is dialled again")
+    assert again.invite["headers"]["X-Pat-Returned"] == "redial"
+    again.wait_active(30)
+    # One that had let the call go apologises; one that was in the new room before the caller just listens on.
+    if stack.daemons["livekit-agent"].logged("call.ended", call=leg.call):
+        again.wait_speech(again.active_at, 30)
+        again.wait_quiet()
+    ask(stack, watch, again, after)
+    asked = [json.dumps(e["body"]["messages"]) for e in stack.double_log("openai", "request") if "messages" in e.get("body", {})]
+    assert before in asked[-1].lower() and after in asked[-1].lower(), "the model knows what was said before"
+
+    stack.hang_up(sid)
+    stack.wait_story(sid, "ended")
+    assert watch.wait_for("call.ended", leg.call)["data"]["owner"] == "caller"
+    step, = [e["data"] for e in watch.of("call.failed_over", leg.call)]
+    assert (step["from"], step["to"], step["redial"]) == ("livekit", "livekit", True)
+    counts = watch.counts(leg.call)
+    for kind in ("offered", "answered", "ended"):
+        assert counts[f"pat.call.v1.{kind}.{LEO.id}.{leg.call}"] == 1, counts
+    record = wait(lambda: stack.row("select * from public.call_records where id = %s and status = 'completed' "
+                                    "and transcript is not null", leg.call), 20, "the call's record is complete")
+    assert "opening" in record["transcript"].lower() and "invoice" in record["transcript"].lower()
+    assert len(stack.sql("select 1 from patchbay.calls where carrier_call_id = %s", sid)) == 1
+    for e in watch.events:
+        events.validate({k: v for k, v in e.items() if k != "_subject"}, e["_subject"])
