@@ -416,7 +416,7 @@ def test_routers_count_together(stack, wish, carrier, second):
     assert here.voice(LEO.number, other).verbs() == ["Reject"]
     end(there, form)
     stack.sql("update patchbay.calls set state = 'ended', ended_at = now() where state <> 'ended'")
-    wait(lambda: live(first) == live(second) == 0, 30, "both know that all are over")
+    wait(lambda: live(first) == live(second) == 0, 75, "both know that all are over, at their next look into Postgres (every 30 s)")
     assert there.voice(LEO.number, other).verbs() == ["Dial"]
     wait(lambda: live(first) == 1, 30, "the first one knows")
     assert here.voice(LEO.number).verbs() == ["Reject"]
