@@ -145,8 +145,7 @@ static void print_plan(const struct pat_json *j)
     print_field("plan", "%lld users to %s, %lld of them there already",
                 (long long)pat_json_int_or(j, "total", 0), str(j, "to_stack"),
                 (long long)pat_json_int_or(j, "already_there", 0));
-    print_field("movable", "%lld of %lld looked at", (long long)pat_json_int_or(j, "movable", 0),
-                (long long)pat_json_int_or(j, "examined", 0));
+    print_field("movable", "%lld", (long long)pat_json_int_or(j, "movable", 0));
     print_field("loses", "%lld users lose something of their settings",
                 (long long)pat_json_int_or(j, "lossy_users", 0));
     print_field("agents", "%lld are made", (long long)pat_json_int_or(j, "creates_agents", 0));

@@ -81,6 +81,35 @@ static const struct row {
       { "near", "our own recording" } },
 };
 
+/* Besides those of the table. */
+static const struct {
+    const char *path;
+    bool kept;
+} more_paths[] = {
+    { "ambient_sound", true },
+    { "voice.ambient_sound", true },
+    { "voice.ambient_sound_volume", false },
+    { "noise_suppression", true },
+    { "voice.noise_suppression", true },
+    { "stack_config.retell.model", false },
+    { "stack_config.livekit.model", false },
+    { "extra.llm_model", false },
+};
+
+const char *plan_path(size_t n, bool *kept)
+{
+    size_t in_table = sizeof table / sizeof table[0];
+
+    *kept = false;
+    if (n < in_table)
+        return table[n].path;
+    n -= in_table;
+    if (n >= sizeof more_paths / sizeof more_paths[0])
+        return NULL;
+    *kept = more_paths[n].kept;
+    return more_paths[n].path;
+}
+
 /* ------------------------------------------------------------------ the fields */
 
 static struct pat_json *add(struct pat_json *fields, const char *field, struct verdict v)

@@ -14,6 +14,9 @@
 
 #define CHANNEL    "patchbay_rollout"
 #define TIMEOUT_MS 10000
+/* A plan reads the settings of each of a cohort, some tenths of a millisecond a user; a start
+ * writes a row for each. */
+#define COHORT_TIMEOUT_MS 60000
 /* News come in flocks. */
 #define SOON_MS 30
 /* Calls begun before the routers heard are still being written down. */
@@ -504,7 +507,8 @@ int rollout_request(struct pat_db *db, const char *op, const struct pat_json *p,
         &(struct switch_query){ .name = "rollout_ask",
                                 .sql = "select patchbay.rollout_ask($1, $2::jsonb, $3::boolean)",
                                 .params = { op, text, admin ? "true" : "false" },
-                                .n = 3 },
+                                .n = 3,
+                                .timeout_ms = COHORT_TIMEOUT_MS },
         fn, arg);
 }
 

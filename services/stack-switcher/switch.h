@@ -47,6 +47,7 @@ struct switch_query {
     const char *sql;
     const char *params[SWITCH_PARAMS];
     int n;
+    int64_t timeout_ms; /* 0: ten seconds */
 };
 int switch_ask(struct pat_db *db, const struct switch_query *q, switch_reply_fn *fn,
                void *arg) PAT_MUST_CHECK;
@@ -74,6 +75,11 @@ struct plan_probe {
  * cost. Pure. */
 int plan_make(struct pat_json **out, const struct pat_json *facts,
               const struct plan_probe *probe) PAT_MUST_CHECK;
+/* The nth path in the settings that it looks at, NULL past the last; kept: by its value, of the
+ * others only whether something is set (of a number: whether it is above 0). Users who are alike in
+ * these, in their voice's grade, in having an avatar and an agent at Retell have the same grades.
+ */
+const char *plan_path(size_t n, bool *kept);
 
 /* Facts and the new stack's daemon asked, then plan_make. fn gets the plan (borrowed), or an error:
  * PAT_ENOENT: no such user. reply has "error" and "message" when it was refused. */

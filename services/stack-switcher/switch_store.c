@@ -44,7 +44,8 @@ int switch_ask(struct pat_db *db, const struct switch_query *q, switch_reply_fn 
     if (!a)
         return PAT_ENOMEM;
     *a = (struct asked){ fn, arg, q->name };
-    err = pat_db_run1(db, q->name, q->sql, q->params, q->n, TIMEOUT_MS, on_rows, a, NULL);
+    err = pat_db_run1(db, q->name, q->sql, q->params, q->n,
+                      q->timeout_ms ? q->timeout_ms : TIMEOUT_MS, on_rows, a, NULL);
     if (err)
         free(a);
     return err;

@@ -171,12 +171,12 @@ def test_a_plan_counts_what_is_lossy_and_who_is_blocked(stack):
     nobody.id = str(uuid.uuid4())
     before = stack.sql("select count(*) from patchbay.rollouts")
     status, plan = api(stack, "POST", "/v1/rollouts?dry_run=1", request([cloned, busy, there, fine, nobody], "retell", steps=[{"percent": 50}],
-                                                                        verify={"first": 2}))
+                                                                        verify={"first": 4}))
     assert status == 200 and (plan["total"], plan["movable"], plan["already_there"]) == (5, 2, 1)
     assert plan["blocked_by"] == {"another switch of this user is under way": 1, "no such user, or no agent of his": 1}
     assert {b["user_id"] for b in plan["blocked"]} == {busy.id, nobody.id} and plan["blockers"] == []
     assert plan["lossy_users"] == 1 and plan["fields"]["voice_id"]["lossy"] == 1 and plan["fields"]["stability"] == {"parked": 1}
-    assert plan["creates_agents"] == 2 and plan["verified_by_call"] == 2
+    assert plan["creates_agents"] == 2 and plan["verified_by_call"] == 2  # of the first four, who can be moved
     assert [s["users"] for s in plan["steps"]] == [3, 5]
     assert stack.sql("select count(*) from patchbay.rollouts") == before
     api(stack, "POST", f"/v1/switches/{w['id']}/abort")

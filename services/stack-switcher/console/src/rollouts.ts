@@ -80,7 +80,6 @@ export interface RolloutPlan {
   to_stack: Stack;
   mode: "users" | "calls";
   total: number;
-  examined: number;
   movable: number;
   already_there: number;
   lossy_users: number;

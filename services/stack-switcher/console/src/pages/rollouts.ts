@@ -177,7 +177,7 @@ export class RolloutsPage extends Page {
       <h3>The plan</h3>
       ${p.blockers.map((b) => html`<p class="alert alert-error">${b}</p>`)}
       <dl class="facts">
-        <div><dt>To be moved</dt><dd>${count(p.movable)} <span class="help">of ${count(p.total)}${p.examined < p.total ? `; ${count(p.examined)} looked at` : ""}</span></dd></div>
+        <div><dt>To be moved</dt><dd>${count(p.movable)} <span class="help">of ${count(p.total)}</span></dd></div>
         <div><dt>There already</dt><dd>${count(p.already_there)}</dd></div>
         <div><dt>Lose something</dt><dd>${count(p.lossy_users)}</dd></div>
         <div><dt>Agents to make</dt><dd>${count(p.creates_agents)}</dd></div>
