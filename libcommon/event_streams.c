@@ -26,6 +26,7 @@ const struct pat_event_stream pat_event_streams[] = {
     { "HEALTH", "{\"name\":\"HEALTH\",\"subjects\":[\"pat.health.v1.>\"],\"retention\":\"limits\","
                 "\"discard\":\"old\",\"storage\":\"memory\",\"max_msgs_per_subject\":1,"
                 "\"max_bytes\":" MIB_16 ",\"duplicate_window\":300000000000}" },
+    { "ROLLOUT", STREAM("ROLLOUT", "\"pat.rollout.v1.>\"", DAYS_90, MIB_16) },
     { "SWITCH", STREAM("SWITCH", "\"pat.switch.v1.>\"", DAYS_90, MIB_64) },
     /* By name: pat.turn.v1.partial is live text, stale within a second, and kept by nobody. */
     { "TURN", STREAM("TURN",

@@ -280,6 +280,7 @@ static void test_streams__each_event_is_kept_by_one_but_partial_by_none(void **s
         { "pat.usage.v1.recorded.u.c", "USAGE" },
         { "pat.config.v1.changed.u.c", "CONFIG" },
         { "pat.switch.v1.requested.u.s", "SWITCH" },
+        { "pat.rollout.v1.started.-.r", "ROLLOUT" },
         { "pat.voice.v1.cloned.u.v", "VOICE" },
         { "pat.health.v1.stack.retell.p", "HEALTH" },
         { "pat.webhook.v1.received.retell.i", "WEBHOOK" },

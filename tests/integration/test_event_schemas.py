@@ -17,6 +17,9 @@ TIMINGS = {"eot_ms": 210, "llm_first_ms": 300.5, "llm_sentence_ms": 420, "tts_fi
            "own_ms": 7}
 SWITCH = {"switch_id": CALL, "user_id": USER, "agent_config_id": CALL, "from": "retell", "to": "livekit", "state": "x",
           "asked_by": USER, "why": None}
+ROLLOUT = {"rollout_id": CALL, "name": None, "to": "livekit", "mode": "users", "state": "running", "phase": "moving", "step": 0,
+           "steps": 3, "counts": {"total": 10, "moved": 4}, "who": "stack-switcher", "why": None}
+GATES = [{"gate": "failure_rate", "verdict": "fail", "new": {"n": 40}}]
 EXAMPLES = {
     "call.offered": CALL_OF | {"agent_config_id": CALL, "to": "+15550100001", "from": None, "withheld": True,
                                "carrier": "signalwire", "carrier_call_id": "11111111-2222"},
@@ -77,6 +80,19 @@ EXAMPLES = {
     "switch.retired": SWITCH | {"result": {"deleted": True}},
     "switch.rolled_back": SWITCH | {"result": {"version": 10}},
     "switch.failed": SWITCH | {"result": {"deleted": False}},
+    "rollout.started": ROLLOUT,
+    "rollout.advanced": ROLLOUT | {"target": {"percent": 25}},
+    "rollout.settled": ROLLOUT,
+    "rollout.judged": ROLLOUT | {"verdict": "fail", "gates": GATES},
+    "rollout.held": ROLLOUT | {"state": "held", "held_for": "approval"},
+    "rollout.promoted": ROLLOUT,
+    "rollout.paused": ROLLOUT | {"state": "paused"},
+    "rollout.resumed": ROLLOUT,
+    "rollout.halted": ROLLOUT | {"state": "returning", "gates": GATES},
+    "rollout.recalled": ROLLOUT | {"state": "returning", "back": "rollback"},
+    "rollout.completed": ROLLOUT | {"state": "finished", "outcome": "completed"},
+    "rollout.aborted": ROLLOUT | {"state": "finished", "outcome": "aborted"},
+    "rollout.rolled_back": ROLLOUT | {"state": "finished", "outcome": "halted"},
     "health.latency": {"stack": "livekit", "user_id": None, "slower": True, "margin_percent": 20, "days": 30,
                        "livekit": {"answers": 90, "p50_ms": 1500, "p95_ms": 2500}, "retell": {"answers": 80, "p50_ms": 1100, "p95_ms": 2000}},
     "health.stack": {"stack": "retell", "probe": "api", "state": "down", "reasons": ["timed_out"]},

@@ -1,8 +1,14 @@
-"""What a rollout tells: its plan beforehand, for any number of users."""
+"""What a rollout tells: its plan beforehand, for any number of users, and its events as it goes."""
 
+import json
 import uuid
 
-from test_rollouts import api, others, people, responder, stack  # noqa: F401 - fixtures
+import psycopg
+
+from harness import events
+from harness.sip_leg import wait
+from test_rollouts import (OWNER, api, ask, begin, counts, held, look, others, over, people, rate, responder,  # noqa: F401 - fixtures
+                           stack, until)
 
 # ------------------------------------------------------------------ the plan
 
@@ -117,3 +123,82 @@ def test_a_plan_of_many_is_the_sum_of_the_plans_of_each(stack):  # noqa: F811
                         of = grades.setdefault(f["field"], {})
                         of[f["grade"]] = of.get(f["grade"], 0) + 1
             assert p["movable"] and (p["fields"], p["creates_agents"]) == (grades, creates)
+
+
+# ------------------------------------------------------------------ the events
+
+def told(stack, r: dict) -> list[dict]:  # noqa: F811
+    """The events of a rollout in the order of its log, each as docs/events says."""
+    rows = stack.sql("select subject, payload from patchbay.outbox where payload ->> 'type' like 'pat.rollout.v1.%%' and payload ->> 'subject' = %s "
+                     "order by payload ->> 'time', id", r["id"])
+    for subject, payload in rows:
+        events.validate(json.loads(json.dumps(payload)), subject)
+        assert subject.endswith(f".-.{r['id']}") and payload["data"]["rollout_id"] == r["id"] and "userid" not in payload
+    assert len(rows) == len(look(stack, r, "/report")["log"])
+    return [payload["data"] | {"event": payload["type"].rpartition(".")[2]} for _, payload in rows]
+
+
+def names(all_told: list[dict]) -> list[str]:
+    return [e["event"] for e in all_told if e["event"] != "judged"]
+
+
+def test_each_step_of_a_rollout_is_told(stack):  # noqa: F811
+    r = begin(stack, people(stack, 4), steps=[{"count": 1}, {"percent": 50}], hold=True, name="Told", why="cheaper")
+    held(stack, r, "approval")
+    ask(stack, r, "promote", why="fine so far")
+    held(stack, until(stack, r, lambda x: x["step"] == 1, "the second step"), "approval")
+    ask(stack, r, "promote")
+    over(stack, r, "completed")
+    said = told(stack, r)
+    assert names(said) == ["started", "settled", "held", "promoted", "advanced", "settled", "held", "promoted", "advanced", "settled", "completed"]
+    first, last = said[0], said[-1]
+    assert (first["name"], first["why"], first["counts"]["waiting"], first["to"], first["steps"]) == ("Told", "cheaper", 4, "livekit", 3)
+    assert said[3]["why"] == "fine so far" and said[3]["who"] == first["who"] and said[2]["who"] == "stack-switcher"
+    assert [e["target"] for e in said if e["event"] == "advanced"] == [{"percent": 50}, {"percent": 100}]
+    assert [e["counts"].get("moved") for e in said if e["event"] == "settled"] == [1, 2, 4]
+    assert [e["held_for"] for e in said if e["event"] == "held"] == ["approval"] * 2
+    assert last["outcome"] == "completed" and last["state"] == "finished" and last["counts"] == over(stack, r, "completed")["counts"]
+    # And they reach whoever listens: the relay has published them, and stream ROLLOUT keeps them.
+    wait(lambda: stack.sql("select count(*) = 0 from patchbay.outbox where subject like 'pat.rollout.%%' and published_at is null")[0][0], 30,
+         "they are published")
+
+
+def test_calls_shared_stopped_and_taken_back_are_told(stack):  # noqa: F811
+    r = begin(stack, people(stack, 1), mode="calls", steps=[{"percent": 40}], gates={"bake_s": 600})
+    until(stack, r, lambda x: x["settled_at"], "calls are shared")
+    ask(stack, r, "pause")
+    ask(stack, r, "resume")
+    ask(stack, r, "abort", why="enough")
+    over(stack, r, "aborted")
+    said = told(stack, r)
+    assert names(said) == ["started", "advanced", "settled", "paused", "resumed", "recalled", "aborted"]
+    assert (said[1]["phase"], said[1]["target"]) == ("sharing", {"percent": 40})
+    recalled = next(e for e in said if e["event"] == "recalled")
+    assert (recalled["back"], recalled["why"], recalled["state"]) == ("abort", "enough", "returning")
+
+
+def test_a_halt_is_told_with_the_figures(stack):  # noqa: F811
+    cohort = people(stack, 2)
+    for p in cohort:
+        p.calls(40, "retell")
+    r = begin(stack, cohort, steps=[{"count": 1}], gates=rate(bake_s=600))
+    until(stack, r, lambda x: x["settled_at"], "one is moved")
+    cohort[0].calls(40, "livekit", failed=15)
+    over(stack, r, "halted")
+    said = told(stack, r)
+    assert names(said) == ["started", "settled", "halted", "rolled_back"]
+    halted, end = said[-2], said[-1]
+    assert halted["gates"][0]["verdict"] == "fail" and halted["gates"][0]["new"]["n"] == 40 and halted["who"] == "stack-switcher"
+    assert [e["verdict"] for e in said if e["event"] == "judged"][-1] == "fail"
+    assert end["outcome"] == "halted" and counts(end) == {"total": 2, "returned": 1, "left": 1}
+
+
+def test_what_is_not_kept_is_not_told(stack):  # noqa: F811
+    p, = people(stack, 1)
+    with psycopg.connect(stack.pg.url(OWNER, "patchbay")) as c:
+        c.execute("insert into patchbay.rollouts (id, to_stack, mode, steps, at_a_time, keep_ms, max_failures, asked_by, request_digest, finished_at) "
+                  "values (%s, 'livekit', 'users', '[{}]', 1, 1, 1, 'x', 'x', now())", (p.id,))
+        c.execute("insert into patchbay.rollout_log (rollout_id, event, who, step) values (%s, 'paused', 'x', 0)", (p.id,))
+        assert c.execute("select count(*) from patchbay.outbox where subject like %s", (f"pat.rollout.v1.paused.-.{p.id}",)).fetchone() == (1,)
+        c.rollback()
+    assert stack.sql("select count(*) from patchbay.outbox where subject like %s", f"%{p.id}") == [(0,)]
