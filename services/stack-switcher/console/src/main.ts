@@ -1,5 +1,5 @@
 /** The console: who is logged in, where he may go, and the page he is on. */
-import { html, nothing } from "lit";
+import { html } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import { unsafeStatic, html as made } from "lit/static-html.js";
 import { get, type Me } from "./api";
@@ -8,34 +8,9 @@ import { followLinks, go, match } from "./router";
 import { session } from "./session";
 import { Page, waiting } from "./ui/page";
 import "./ui/confirm";
+import "./ui/menu";
 import "./ui/toast";
 import "./pages/login";
-
-interface Place {
-  path: string;
-  label: string;
-  icon: string;
-}
-
-const own: Place[] = [
-  { path: "/agent", label: "Agent", icon: "☎" },
-  { path: "/calls", label: "Calls", icon: "↹" },
-  { path: "/usage", label: "Usage", icon: "$" },
-  { path: "/webhooks", label: "Webhooks", icon: "⇥" },
-];
-const admins: Place[] = [
-  { path: "/admin", label: "Overview", icon: "⌂" },
-  { path: "/admin/users", label: "Users", icon: "☰" },
-  { path: "/admin/calls", label: "Calls", icon: "↹" },
-  { path: "/admin/switches", label: "Switches", icon: "⇄" },
-  { path: "/admin/rollouts", label: "Rollouts", icon: "⇶" },
-  { path: "/admin/rates", label: "Prices", icon: "$" },
-  { path: "/admin/invoices", label: "Invoices", icon: "≟" },
-  { path: "/admin/usage", label: "Usage", icon: "$" },
-  { path: "/admin/webhooks", label: "Webhooks", icon: "⇥" },
-  { path: "/admin/audit", label: "Audit", icon: "✎" },
-  { path: "/admin/health", label: "Health", icon: "♥" },
-];
 
 @customElement("pb-app")
 export class App extends Page {
@@ -89,29 +64,13 @@ export class App extends Page {
     scrollTo(0, 0);
   }
 
-  private place(p: Place) {
-    const here = p.path === "/admin" ? location.pathname === p.path : location.pathname.startsWith(p.path);
-
-    return html`<a href=${p.path} class="place" aria-current=${here ? "page" : nothing}>
-      <span class="icon" aria-hidden="true">${p.icon}</span><span>${p.label}</span>
-    </a>`;
-  }
-
   private shell() {
     const me = this.me!;
     const page = unsafeStatic(this.tag);
 
     return html`
       <a class="skip" href="#content">Skip to content</a>
-      <nav class="places" aria-label="Main">
-        <a class="brand" href="/"><img src="/favicon.svg" alt="" width="28" height="28"><span>${config.product}</span></a>
-        ${me.has_agent || !me.admin ? own.map((p) => this.place(p)) : nothing}
-        ${me.admin ? html`<span class="places-head">Admin</span>${admins.map((p) => this.place(p))}` : nothing}
-        <div class="who">
-          <span>${me.name ?? me.email ?? (me.admin ? "Admin" : "")}</span>
-          <button class="link" @click=${() => session.end()}>Log out</button>
-        </div>
-      </nav>
+      <pb-menu .me=${me} .path=${location.pathname}></pb-menu>
       <main id="content" tabindex="-1">
         ${this.tag ? made`<${page} .me=${me} .params=${this.params}></${page}>` : waiting()}
       </main>
