@@ -57,7 +57,7 @@ class Many:
 
 
 def plan(stack, body: dict) -> dict:  # noqa: F811
-    status, p = api(stack, "POST", "/v1/rollouts?dry_run=1", body)
+    status, p = api(stack, "POST", "/v1/rollouts?dry_run=1", body, timeout_s=60)
     assert status == 200, p
     return p
 
@@ -103,7 +103,7 @@ def test_a_plan_sees_more_than_one_rollout_takes(stack):  # noqa: F811
         stack.sql("update public.users set name = %s where id = %s", m.mark, people(stack, 1, "livekit")[0].id)
         p = plan(stack, body)
         assert (p["total"], p["movable"]) == (10001, 1) and p["blockers"] == ["more users than one rollout takes (10000)"]
-        status, answer = api(stack, "POST", "/v1/rollouts", body)
+        status, answer = api(stack, "POST", "/v1/rollouts", body, timeout_s=60)
         assert (status, answer["error"]["message"]) == (409, p["blockers"][0])
 
 

@@ -90,14 +90,14 @@ class Person(Customer):
 
 
 def api(s: Stack, method: str, path: str, body: dict | None = None, bearer: str | None = None, switcher: str | None = None,
-        **headers) -> tuple[int, dict]:
+        timeout_s: float = 20, **headers) -> tuple[int, dict]:
     request = urllib.request.Request(
         s.daemons["stack-switcher" if not switcher else switcher].url + path,
         data=None if body is None else json.dumps(body).encode(), method=method,
         headers={"Authorization": f"Bearer {bearer or token(s, ADMIN, app_metadata={'role': 'admin'})}",
                  "Content-Type": "application/json"} | headers)
     try:
-        with urllib.request.urlopen(request, timeout=20) as r:
+        with urllib.request.urlopen(request, timeout=timeout_s) as r:
             status, answer = r.status, json.loads(r.read())
     except urllib.error.HTTPError as e:
         status, answer = e.code, json.loads(e.read())
