@@ -36,7 +36,7 @@ const admins: Group[] = [
     ],
   },
   {
-    label: "Stacks",
+    label: "Service",
     places: [
       { path: "/admin/health", label: "Health", icon: "♥" },
       { path: "/admin/switches", label: "Switches", icon: "⇄" },
