@@ -165,6 +165,7 @@ static void on_gone(void *arg)
     pat_slots_fini(&b->subs);
     pat_slots_fini(&b->requests);
     pat_timer_fini(&b->watch);
+    bus_rpc_fini(b);
     free(b->batch.v);
     bus_assets_free(b);
     free(b);
@@ -241,10 +242,13 @@ int pat_bus_new(struct pat_bus **out, struct pat_loop *l, const struct pat_bus_o
     if (!err)
         err = pat_timer_init(&b->watch, l, on_watch, b);
     if (!err)
+        err = bus_rpc_init(b);
+    if (!err)
         err = wire_new(&b->wire, l, opts, on_wake, b);
     if (err) {
         pat_timer_fini(&b->give_up);
         pat_timer_fini(&b->watch);
+        bus_rpc_fini(b);
         free(b);
         return err;
     }

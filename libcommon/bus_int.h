@@ -41,6 +41,8 @@ struct pat_bus {
     struct pat_wire *wire;
     struct pat_slots subs;
     struct pat_slots requests;
+    struct pat_rpc_req *working; /* requests of others that hear that we are at it (rpc.c) */
+    struct pat_timer alive;
     char inbox[64]; /* "_INBOX.<unique>." */
     char why[WIRE_WHY_MAX];
     struct wire_inbox batch;
@@ -79,9 +81,18 @@ int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms
                 bus_judge_fn *judge, pat_reply_fn *fn, void *arg, pat_bus_id *id) PAT_MUST_CHECK;
 /* arg goes with the request when it is canceled: drop(arg) runs instead of fn. */
 void bus_request_own(struct pat_bus *b, pat_bus_id id, void (*drop)(void *arg));
+/* The responder says every now and then that it is still at it (BUS_ALIVE); after quiet_ms without
+ * a word it is gone, and the request ends with PAT_ETIMEDOUT before its deadline. */
+void bus_request_watch(struct pat_bus *b, pat_bus_id id, int64_t quiet_ms);
+#define BUS_ALIVE "Pat-Alive"
 void bus_on_inbox(const struct pat_msg *m, void *bus);
 void bus_requests_cancel(struct pat_bus *b);
 int bus_judge_plain(const struct pat_msg *m);
+
+/* rpc.c */
+int bus_rpc_init(struct pat_bus *b) PAT_MUST_CHECK;
+/* Nobody is told any more that we are at it. */
+void bus_rpc_fini(struct pat_bus *b);
 
 /* bus_js.c */
 /* A reply of the JetStream API: {"error":{"err_code":..}} becomes a PAT_E*. */

@@ -318,6 +318,51 @@ static void test_rpc__answers_broken_json_with_an_error(void **state)
     pat_bus_unsubscribe(s);
 }
 
+static void keep(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
+{
+    (void)params;
+    *(struct pat_rpc_req **)arg = r;
+}
+
+static void keep_message(const struct pat_msg *m, void *arg)
+{
+    (void)m;
+    ++*(int *)arg;
+}
+
+/* Seconds of its own: both wait at once. */
+static void test_rpc__hears_that_one_is_at_it_and_that_one_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct rpc_answer slow = { 0 }, gone = { 0 };
+    struct pat_sub *alive, *dead;
+    struct pat_rpc_req *kept = NULL;
+    struct pat_json *result;
+    int taken = 0;
+
+    assert_int_equal(pat_rpc_serve(f->bus, &alive, "math", "math.slow", keep, &kept), PAT_OK);
+    assert_int_equal(
+        pat_bus_subscribe(f->bus, &dead, "pat.rpc.v1.math.gone", NULL, keep_message, &taken),
+        PAT_OK);
+    assert_int_equal(
+        pat_rpc_call(f->bus, "math", "math.slow", NULL, 120000, on_divided, &slow, NULL), PAT_OK);
+    loop_until(f->loop, kept);
+    assert_int_equal(pat_rpc_call(f->bus, "math", "gone", NULL, 120000, on_divided, &gone, NULL),
+                     PAT_OK);
+    loop_until(f->loop, gone.n == 1);
+    assert_int_equal(taken, 1);
+    assert_int_equal(gone.err, PAT_ETIMEDOUT);
+    assert_int_equal(slow.n, 0); /* asked before, and has heard of it all the time */
+    result = pat_json_obj();
+    pat_json_set_int(result, "quotient", 7);
+    pat_rpc_reply(kept, result);
+    loop_until(f->loop, slow.n == 1);
+    assert_int_equal(slow.err, PAT_OK);
+    assert_int_equal(slow.quotient, 7);
+    pat_bus_unsubscribe(alive);
+    pat_bus_unsubscribe(dead);
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
@@ -336,6 +381,7 @@ int main(int argc, char **argv)
         BUS_TEST(test_rpc__without_a_server_is_unavailable),
         BUS_TEST(test_rpc__forgets_a_canceled_call),
         BUS_TEST(test_rpc__answers_broken_json_with_an_error),
+        BUS_TEST(test_rpc__hears_that_one_is_at_it_and_that_one_is_gone),
     };
 
     if (argc > 1)

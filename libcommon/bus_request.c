@@ -1,7 +1,8 @@
 /* bus_request.c - request and reply: one wildcard inbox, the request's id is its last token.
  *
- * A request is sent, answered, overdue or canceled; whichever comes first takes it out of the
- * table, and what comes later finds nothing.
+ * A request is sent, answered, overdue (its responder quiet for too long, where it says that it is
+ * at it) or canceled; whichever comes first takes it out of the table, and what comes later finds
+ * nothing.
  */
 #include "bus_int.h"
 
@@ -12,6 +13,7 @@ struct request {
     struct pat_bus *bus;
     uint64_t id;
     struct pat_timer timer;
+    int64_t due_ms, quiet_ms; /* quiet_ms 0: only the deadline counts */
     bus_judge_fn *judge;
     pat_reply_fn *fn;
     void *arg;
@@ -32,7 +34,25 @@ static void on_overdue(void *arg)
 {
     struct request *r = arg;
 
-    finish(r, r->bus->up ? PAT_ETIMEDOUT : PAT_EUNAVAIL, NULL);
+    /* Quiet is no answer; "nobody listens" would be one. */
+    finish(r, r->bus->up || pat_now_ms() < r->due_ms ? PAT_ETIMEDOUT : PAT_EUNAVAIL, NULL);
+}
+
+static void wait_on(struct request *r)
+{
+    int64_t left = r->due_ms - pat_now_ms();
+
+    pat_timer_start(&r->timer, r->quiet_ms && r->quiet_ms < left ? r->quiet_ms : left);
+}
+
+void bus_request_watch(struct pat_bus *b, pat_bus_id id, int64_t quiet_ms)
+{
+    struct request *r = pat_slots_find(&b->requests, id);
+
+    if (!r)
+        return;
+    r->quiet_ms = quiet_ms;
+    wait_on(r);
 }
 
 /* The server answers "503" in place of the responder that is not there (NATS protocol, no
@@ -59,6 +79,10 @@ void bus_on_inbox(const struct pat_msg *m, void *bus)
     r = pat_slots_find(&b->requests, strtoull(token + 1, NULL, 16));
     if (!r)
         return;
+    if (r->quiet_ms && pat_msg_header(m, BUS_ALIVE)) {
+        wait_on(r);
+        return;
+    }
     err = r->judge(m);
     if (err == PAT_EUNAVAIL && r->judge == bus_judge_stored)
         bus_assets_missing(b);
@@ -99,7 +123,8 @@ int bus_request(struct pat_bus *b, const struct wire_text *t, int64_t timeout_ms
     err = bus_send(b, &text, pat_now_ms() + timeout_ms);
     if (err)
         goto fail_timer;
-    pat_timer_start(&r->timer, timeout_ms);
+    r->due_ms = pat_now_ms() + timeout_ms;
+    wait_on(r);
     if (id)
         *id = r->id;
     return PAT_OK;

@@ -1,6 +1,7 @@
 /* rpc.c - requests and replies as JSON, with the caller's deadline in a header.
  *
- * The transport, its timeouts and "nobody listens" are the bus's.
+ * The transport, its timeouts and "nobody listens" are the bus's. A replica that dies tells nobody:
+ * whoever waits long asks to hear, every second, that it is still at it (docs/rpc.md).
  */
 #include "rpc.h"
 
@@ -16,8 +17,12 @@ enum {
     REPLY_MAX = 128,
     DEADLINE_DEFAULT_MS = 5000, /* a caller who does not say */
     DEADLINE_MAX_MS = 600000,
+    ALIVE_FROM_MS = 10000, /* a caller who waits less has his deadline */
+    ALIVE_MS = 1000,
+    QUIET_MS = 6000, /* a loop that is busy for so long has a fault of its own */
 };
-#define DEADLINE "Pat-Deadline-Ms"
+#define DEADLINE   "Pat-Deadline-Ms"
+#define TELL_ALIVE "Pat-Tell-Alive"
 
 struct service {
     struct pat_bus *bus;
@@ -29,7 +34,8 @@ struct pat_rpc_req {
     struct pat_bus *bus;
     struct pat_json *params;
     int64_t due_ms;
-    char reply[REPLY_MAX]; /* "": nobody waits */
+    char reply[REPLY_MAX];            /* "": nobody waits */
+    struct pat_rpc_req *next, **link; /* of those who want to hear; link NULL: not one of them */
 };
 
 static int subject_of(const char *service, const char *method, char out[SUBJECT_MAX])
@@ -53,6 +59,56 @@ static int64_t deadline_of(const struct pat_msg *m)
     return ms < DEADLINE_MAX_MS ? ms : DEADLINE_MAX_MS;
 }
 
+static void tell_alive(void *arg)
+{
+    static const char *const headers[] = { BUS_ALIVE ": 1", NULL };
+    struct pat_bus *b = arg;
+    int64_t now = pat_now_ms();
+
+    for (const struct pat_rpc_req *r = b->working; r; r = r->next)
+        if (r->due_ms > now) /* a full queue: the next one says it */
+            (void)!bus_send(b, &(struct wire_text){ .subject = r->reply, .headers = headers },
+                            now + ALIVE_MS);
+    pat_timer_start(&b->alive, ALIVE_MS);
+}
+
+static void begin_telling(struct pat_rpc_req *r)
+{
+    struct pat_bus *b = r->bus;
+
+    if (!b->working)
+        pat_timer_start(&b->alive, ALIVE_MS);
+    r->next = b->working;
+    r->link = &b->working;
+    if (r->next)
+        r->next->link = &r->next;
+    b->working = r;
+}
+
+static void end_telling(struct pat_rpc_req *r)
+{
+    if (!r->link)
+        return;
+    *r->link = r->next;
+    if (r->next)
+        r->next->link = r->link;
+    r->link = NULL;
+    if (!r->bus->working)
+        pat_timer_stop(&r->bus->alive);
+}
+
+int bus_rpc_init(struct pat_bus *b)
+{
+    return pat_timer_init(&b->alive, b->loop, tell_alive, b);
+}
+
+void bus_rpc_fini(struct pat_bus *b)
+{
+    while (b->working)
+        end_telling(b->working);
+    pat_timer_fini(&b->alive);
+}
+
 static void on_request(const struct pat_msg *m, void *arg)
 {
     const struct service *s = arg;
@@ -66,6 +122,8 @@ static void on_request(const struct pat_msg *m, void *arg)
     }
     r->bus = s->bus;
     r->due_ms = pat_now_ms() + deadline_of(m);
+    if (*r->reply && pat_msg_header(m, TELL_ALIVE))
+        begin_telling(r);
     err = m->len ? pat_json_parse(&r->params, m->data, m->len, &wrong) : PAT_OK;
     if (err == PAT_EINVAL) {
         pat_rpc_fail(r, err, wrong.path, wrong.what);
@@ -117,6 +175,7 @@ static int send_tree(struct pat_rpc_req *r, const struct pat_json *j)
 
 static void req_free(struct pat_rpc_req *r)
 {
+    end_telling(r);
     pat_json_free(r->params);
     free(r);
 }
@@ -194,8 +253,9 @@ int pat_rpc_call_text(struct pat_bus *b, const char *service, const char *method
                       pat_bus_id *id)
 {
     char subject[SUBJECT_MAX];
+    bool slow = timeout_ms >= ALIVE_FROM_MS;
     char deadline[64];
-    const char *headers[] = { deadline, NULL };
+    const char *headers[] = { deadline, slow ? TELL_ALIVE ": 1" : NULL, NULL };
     struct call *c;
     pat_bus_id ours;
     int err = subject_of(service, method, subject);
@@ -214,6 +274,8 @@ int pat_rpc_call_text(struct pat_bus *b, const char *service, const char *method
         return err;
     }
     bus_request_own(b, ours, free);
+    if (slow)
+        bus_request_watch(b, ours, QUIET_MS);
     if (id)
         *id = ours;
     return PAT_OK;

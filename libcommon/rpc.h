@@ -2,7 +2,9 @@
  * pat.rpc.v1.<service>.<method>.
  *
  * Each service is a queue group: one replica answers. The header Pat-Deadline-Ms says how long the
- * caller waits, so that nobody works for a caller who has left. An error reply is
+ * caller waits, so that nobody works for a caller who has left. Who waits for ten seconds or more
+ * hears every second that the replica is still at it; six seconds without that are PAT_ETIMEDOUT
+ * before the deadline, for a replica that was killed tells nobody. An error reply is
  * {"error":{"code","message","retryable","field"?}}, anything else is {"result":...}. Thread: the
  * loop's.
  */
