@@ -147,11 +147,21 @@ int journal_spool_add(struct pat_journal *j, struct entry *e)
 
 /* ---- getting rid of what is stored ---- */
 
+/* Between open and flock its holder may have put another file in this one's place (rewrite): the
+ * lock of a file that is no longer there keeps nobody out. */
+static bool is_there(int fd, const char *path)
+{
+    struct stat ours, there;
+
+    return !fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
 static int open_locked(const char *path, int flags)
 {
     int fd = open(path, flags | O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+    if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) || !is_there(fd, path))) {
         close(fd);
         return -1;
     }
