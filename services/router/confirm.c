@@ -31,6 +31,11 @@ bool confirm_fenced(const struct confirm *c)
     return !c->ever || pat_now_ms() - c->renewed_at_ms > c->lease_ms - c->lease_ms / 3;
 }
 
+const char *confirm_id(const struct confirm *c)
+{
+    return c->id;
+}
+
 static void show_fence(struct confirm *c)
 {
     bool fenced = confirm_fenced(c);

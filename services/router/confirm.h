@@ -17,6 +17,7 @@ int confirm_new(struct confirm **out, struct router *r) PAT_MUST_CHECK;
 /* Gives the lease back: nobody has to wait for it to end. */
 void confirm_leave(struct confirm *c);
 void confirm_free(struct confirm *c);
+const char *confirm_id(const struct confirm *c); /* of the lease */
 bool confirm_fenced(const struct confirm *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include "explain.h"
 #include "guard.h"
 #include "health.h"
+#include "heir.h"
 #include "lifecycle_fetch.h"
 #include "reconcile.h"
 #include "rehearse.h"
@@ -178,6 +179,8 @@ static int start(struct pat_daemon *d, void *arg)
     if (!err)
         err = confirm_new(&r->confirm, r);
     if (!err)
+        err = heir_new(&r->heir, r, confirm_id(r->confirm));
+    if (!err)
         err = moves_new(&r->moves);
     if (!err)
         err = leg_start(r);
@@ -224,6 +227,7 @@ static void stop(struct pat_daemon *d, void *arg)
     moves_free(r->moves);
     rehearsals_free(r->rehearsals);
     health_free(r->health);
+    heir_free(r->heir);
     confirm_free(r->confirm);
     routes_free(r->routes);
 }

@@ -85,6 +85,7 @@ struct router {
     struct guard *guard;
     struct budget *budget;
     struct confirm *confirm;
+    struct heir *heir; /* or NULL */
     struct reconcile *reconcile;
     struct fetch *fetch;
     struct router_stats stats;

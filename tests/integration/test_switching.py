@@ -442,6 +442,21 @@ def test_a_stack_changed_by_hand_stops_it(stack, others, client, ada):
     assert len(agents_of(client, ada)) == 1  # it serves him: not taken away
 
 
+def test_two_of_one_agent_do_not_wait_for_each_other(stack, others, client, ada):
+    ada.on_retell()
+    stack.control("retell", fail={"status": 500, "times": 1000, "message": "not now"})
+    try:
+        old = begin(ada, "livekit", retire="delete")
+        until(stack, old, lambda x: x["step"] == "retire" and x["error"], "the agent cannot be taken away")
+        new = begin(ada, "retell")
+        until(stack, new, lambda x: x["error"] == "another switch of this agent is at work", "it waits for that")
+    finally:
+        stack.control("retell", fail=None)
+    finished(stack, old, "retired")
+    reached(stack, new, "observe")
+    assert len(agents_of(client, ada)) == 1 and ada.explain()["serves"] == "retell"
+
+
 def test_calls_under_way_are_waited_for(stack, others, client, ada):
     ada.on_retell()
     call = uuid.uuid4()
@@ -457,11 +472,11 @@ def test_calls_under_way_are_waited_for(stack, others, client, ada):
 
 # ------------------------------------------------------------------ routers
 
-def second_router(stack) -> Daemon:
+def second_router(stack, **settings: str) -> Daemon:
     first = stack.daemons["router"]
     env = {k: v for k, v in first.env.items() if k.startswith("PAT_") and k not in
            ("PAT_ADMIN_LISTEN", "PAT_ROUTER_LISTEN", "PAT_ROUTER_SNAPSHOT_FILE", "PAT_ROUTER_SPOOL_FILE")}
-    return Daemon(stack, "router", env | {"PAT_ROUTER_LEASE": "3s"}, "PAT_ROUTER_LISTEN", replica="router-2").start()
+    return Daemon(stack, "router", env | {"PAT_ROUTER_LEASE": "3s"} | settings, "PAT_ROUTER_LISTEN", replica="router-2").start()
 
 
 def test_every_router_confirms(stack, others, ada):
@@ -490,6 +505,57 @@ def test_a_router_that_does_not_confirm_is_waited_for_until_it_is_fenced(stack, 
         assert len(result["fenced"]) == 1 and len(result["confirmed"]) == 1
     finally:
         second.process.send(18)  # SIGCONT
+        second.stop()
+
+
+def leases(stack) -> set[str]:
+    return {r for r, in stack.sql("select router_id from patchbay.router_leases where lease_until > now()")}
+
+
+def test_a_killed_router_is_not_waited_for_once_another_holds_its_spool(stack, others, ada, tmp_path):
+    before = leases(stack)
+    spool = tmp_path / "router-2.spool"
+    second = second_router(stack, PAT_ROUTER_LEASE="10m", PAT_ROUTER_SPOOL_FILE=str(spool))
+    try:
+        dead = wait(lambda: leases(stack) - before or time.sleep(0.05), 20, "it has a lease")
+        second.kill()
+        w = begin(ada, "retell")
+        w = until(stack, w, lambda x: x["step"] == "observe" and x["error"], "it waits for the router")
+        assert w["error"].startswith("not confirmed by router-")
+        # One of another boot may live on another machine, one whose folder was copied lives beside us: nothing is known of them.
+        alive = {"router-elsewhere", "router-copied"}
+        for name in alive:
+            stack.sql("insert into patchbay.router_leases (router_id, lease_until) values (%s, now() + interval '10 minutes')", name)
+        notes = spool.with_name(spool.name + ".leases")
+        name, boot, folder = notes.read_text().split()
+        assert {name} == dead
+        notes.write_text(f"router-elsewhere {uuid.uuid4()} {folder}\nrouter-copied {boot} {folder}1\n{name} {boot} {folder}\n")
+        second.start()
+        wait(lambda: not dead & leases(stack) or time.sleep(0.05), 20, "the dead one's lease is over")
+        assert alive < leases(stack) and second.logged("router.lease_inherited", **{"from": next(iter(dead))})
+        stack.sql("delete from patchbay.router_leases where router_id = any(%s)", list(alive))
+        w = reached(stack, w, "observe")
+        result = next(x for x in w["steps"] if x["step"] == "observe")["result"]
+        assert result["fenced"] == list(dead) and len(result["confirmed"]) == 2
+        # Its own name is all that is left to the next one.
+        wait(lambda: len(notes.read_text().splitlines()) == 1 or time.sleep(0.05), 20, "one name is left")
+    finally:
+        second.stop()
+        stack.sql("delete from patchbay.router_leases where lease_until > now() + interval '1 minute'")
+
+
+def test_who_holds_the_spool_keeps_others_out(stack, tmp_path):
+    second = second_router(stack, PAT_ROUTER_LEASE="10m", PAT_ROUTER_SPOOL_FILE=str(tmp_path / "router-2.spool"))
+    third = Daemon(stack, "router", {k: v for k, v in second.env.items() if k not in ("PAT_ADMIN_LISTEN", "PAT_ROUTER_LISTEN")},
+                   "PAT_ROUTER_LISTEN", replica="router-3")
+    try:
+        wait(lambda: any("router-2.spool" in p.name for p in tmp_path.iterdir()) or time.sleep(0.05), 20, "it has its spool")
+        second.process.send(19)  # SIGSTOP: as good as dead, and not dead
+        third.start(ready=False)
+        assert third.process.wait(30) != 0 and third.logged("journal.spool")
+    finally:
+        second.process.send(18)  # SIGCONT
+        third.stop()
         second.stop()
 
 
