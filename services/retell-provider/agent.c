@@ -6,7 +6,9 @@
 #include <string.h>
 
 #define DB_TIMEOUT_MS 15000
-#define CLAIM_SECONDS "60"
+/* Renewed three times within it while the job lasts: so long a claim outlives a provider that was
+ * killed, and a switch of that user waits. */
+#define CLAIM_S       15
 #define RETRY_BASE_MS 2000
 #define RETRY_MAX_MS  ((int64_t)15 * 60 * 1000)
 
@@ -24,6 +26,8 @@ static void job_free(struct agent_job *j)
 {
     pat_db_cancel(j->p->d->db, j->query);
     api_cancel(j->p->api, j->request);
+    pat_db_cancel(j->p->d->db, j->holding);
+    pat_timer_fini(&j->hold);
     pat_task_cancel(j->p->d->loop, &j->begin);
     forget(j);
     free(j);
@@ -52,6 +56,7 @@ struct pat_json *agent_fields(const struct agent_job *j)
 
     pat_json_set_str(f, "agent_config_id", j->config_id);
     pat_json_set_str(f, "claimed_by", j->p->instance);
+    pat_json_set_int(f, "claim_s", CLAIM_S);
     return f;
 }
 
@@ -114,6 +119,30 @@ static int read_claim(struct agent_job *j, const char *text)
     return PAT_OK;
 }
 
+static void on_held(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct agent_job *j = arg;
+
+    j->holding = 0;
+    if (err) /* lost, or given back: the next save says which */
+        pat_log(PAT_WARN, "agent.claim_not_renewed", PAT_S("config", j->config_id), PAT_ERR(err),
+                PAT_S("why", n ? pat_db_message(results[0]) : NULL));
+}
+
+static void hold(void *arg)
+{
+    struct agent_job *j = arg;
+    char s[24];
+    const char *params[] = { j->config_id, j->p->instance, s };
+
+    pat_timer_start(&j->hold, CLAIM_S * 1000 / 3);
+    snprintf(s, sizeof s, "%d", CLAIM_S);
+    if (!j->holding && pat_db_run1(j->p->d->db, "hold_retell_agent",
+                                   "select patchbay.hold_retell_agent($1::uuid, $2, $3::integer)",
+                                   params, 3, DB_TIMEOUT_MS, on_held, j, &j->holding))
+        j->holding = 0;
+}
+
 static void on_claimed(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct agent_job *j = arg;
@@ -128,6 +157,7 @@ static void on_claimed(int err, const struct pat_db_result *const *results, size
     }
     if (!err) {
         j->claimed = true;
+        pat_timer_start(&j->hold, CLAIM_S * 1000 / 3);
         err = read_claim(j, text);
     }
     if (err)
@@ -138,13 +168,16 @@ static void on_claimed(int err, const struct pat_db_result *const *results, size
 
 void agent_claim(struct agent_job *j)
 {
-    const char *params[] = { j->config_id, j->p->instance, CLAIM_SECONDS,
+    char s[24];
+    const char *params[] = { j->config_id, j->p->instance, s,
                              j->wish == AGENT_WANT || j->wish == AGENT_RETIRE ? "true" : "false" };
-    int err = pat_db_run1(j->p->d->db, "claim_retell_agent",
-                          "select patchbay.claim_retell_agent($1::uuid, $2, $3::integer, "
-                          "$4::boolean)::text",
-                          params, 4, DB_TIMEOUT_MS, on_claimed, j, &j->query);
+    int err;
 
+    snprintf(s, sizeof s, "%d", CLAIM_S);
+    err = pat_db_run1(j->p->d->db, "claim_retell_agent",
+                      "select patchbay.claim_retell_agent($1::uuid, $2, $3::integer, "
+                      "$4::boolean)::text",
+                      params, 4, DB_TIMEOUT_MS, on_claimed, j, &j->query);
     if (err)
         agent_finish(j, &(struct agent_result){ .err = err, .message = pat_err_text(err) });
 }
@@ -305,6 +338,10 @@ int agent_start(struct agent_job **out, struct provider *p, const char *config_i
 
     if (!j)
         return PAT_ENOMEM;
+    if (pat_timer_init(&j->hold, p->d->loop, hold, j)) {
+        free(j);
+        return PAT_ENOMEM;
+    }
     j->p = p;
     pat_strcpy(j->config_id, sizeof j->config_id, config_id);
     j->wish = wish;

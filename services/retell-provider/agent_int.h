@@ -25,6 +25,8 @@ struct agent_job {
     enum agent_wish wish;
     struct agent_row row;
     bool claimed;
+    struct pat_timer hold; /* the claim, while the job lasts */
+    pat_db_id holding;
     struct pat_json *settings; /* NULL: the agent's config is gone */
     struct built want;
     struct pat_json *want_all; /* {"agent","llm"} of it */

@@ -285,6 +285,19 @@ def test_killed_at_any_step_it_goes_on(stack, client, after):
     assert agents == [row["agent_id"]] and client.agent.retrieve(row["agent_id"], version=str(row["version"])).is_published
 
 
+def test_a_claim_is_short_and_renewed_while_the_work_lasts(stack, ada):
+    """Who was killed holds it no longer than a switch can wait."""
+    stack.doubles.send(19)  # SIGSTOP: Retell takes its time
+    try:
+        stack.sql("insert into patchbay.retell_agents (agent_config_id, user_id) values (%s, %s)", ada.config, ada.id)
+        first = wait(lambda: ada.row()["claimed_until"] or time.sleep(0.02), 30, "it is claimed")
+        later = wait(lambda: (u := ada.row()["claimed_until"]) and u > first and u or time.sleep(0.05), 30, "it is renewed")
+        assert stack.sql("select %s <= now() + interval '15 s'", later) == [(True,)]
+    finally:
+        stack.doubles.send(18)  # SIGCONT
+    wait(lambda: ada.row()["state"] == "ready" or time.sleep(0.1), 60, f"ready: {ada.row()}")
+
+
 def test_it_is_taken_away(stack, client, watch, ada):
     made = ada.provision()
     assert "result" in ada.ask("retire")

@@ -7,11 +7,13 @@ import time
 import typing
 import uuid
 
+import psycopg
 import pytest
 from retell.lib.webhook_auth import symmetric
 from retell.types.phone_call_response import PhoneCallResponse
 
 from harness import events
+from harness.postgres import OWNER
 from harness.process import free_port
 from harness.sip_leg import wait
 from harness.stack import RITA, Stack, http_json
@@ -219,6 +221,36 @@ def test_results_that_never_came_are_asked_for(stack, watch):
     play(call, "event", event="call_analyzed")  # late: nothing happens again
     assert stack.sql("select outcome from patchbay.retell_fetches where call_id = %s", call.id) == [("fetched",)]
     assert len(watch.of("call.stack_ended", call.id)) == 1
+
+
+def test_an_answer_is_told_before_the_call_is_worked_on(stack, watch, call):
+    """A backlog at the relay does not keep it back: here the call's row cannot be had."""
+    fresh, retell_id = str(uuid.uuid4()), f"call_{uuid.uuid4().hex}"
+    stack.sql("insert into patchbay.calls (id, user_id, agent_config_id, stack, state, retell_call_id, offered_at) "
+              "select %s, c.user_id, c.agent_config_id, 'retell', 'routed', %s, now() from patchbay.calls c where c.id = %s",
+              fresh, retell_id, call.id)
+    owner = str(stack.sql("select user_id from patchbay.calls where id = %s", fresh)[0][0])
+    with psycopg.connect(stack.pg.url(OWNER, "patchbay")) as c:
+        c.execute("select from patchbay.calls where id = %s for update", [fresh])
+        deliver(stack, {"event": "call_started", "call": {"call_id": retell_id, "start_timestamp": int(time.time() * 1000),
+                                                          "metadata": {"call_id": fresh, "user_id": owner}}})
+        watch.wait_for("call.answered", fresh, 30)
+        assert stack.sql("select state from patchbay.webhook_inbox where convert_from(body, 'UTF8') like %s", f"%{retell_id}%") \
+            == [("received",)]
+    wait(lambda: stack.sql("select state from patchbay.calls where id = %s", fresh) == [("answered",)], 30, "the row follows")
+    stack.sql("update patchbay.calls set state = 'ended', ended_at = now() where id = %s", fresh)
+
+
+def test_an_end_the_carrier_did_not_tell_is_told_but_not_of_a_test_call(stack, watch, call):
+    """Both are due in the same round, the test call first."""
+    test, real = str(uuid.uuid4()), str(uuid.uuid4())
+    stack.sql("insert into patchbay.calls (id, user_id, agent_config_id, stack, state, retell_call_id, offered_at, ended_at, rehearsal) "
+              "select x.id, c.user_id, c.agent_config_id, 'retell', 'ended', 'call_' || x.id, now() - x.age, now() - x.age, x.test "
+              "from patchbay.calls c, (values (%s::uuid, interval '2 minutes', true), (%s::uuid, interval '1 minute', false)) x (id, age, test) "
+              "where c.id = %s", test, real, call.id)
+    watch.wait_for("call.ended", real, 30)
+    assert watch.of("call.ended", test) == []
+    stack.hang_up(call.sid)
 
 
 def test_a_passcode_is_nowhere_to_be_found(stack, watch, call):
