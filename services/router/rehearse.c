@@ -524,6 +524,17 @@ static void on_tick(void *arg)
     pat_timer_start(&x->tick, TICK_MS);
 }
 
+/* What we listen for was lost with the connection: nobody has failed, and whoever asked tries
+ * again.
+ */
+static void on_bus(bool up, void *arg)
+{
+    struct rehearsals *x = ((struct router *)arg)->rehearsals;
+
+    while (!up && x && x->all)
+        finish(x->all, "nats_lost", false);
+}
+
 int rehearsals_new(struct rehearsals **out, struct router *r)
 {
     struct rehearsals *x = calloc(1, sizeof *x);
@@ -535,6 +546,8 @@ int rehearsals_new(struct rehearsals **out, struct router *r)
     err = pat_timer_init(&x->tick, r->d->loop, on_tick, x);
     if (!err)
         err = pat_rpc_serve(r->d->bus, &x->rpc, "router", "rehearse", on_rehearse, x);
+    if (!err)
+        err = pat_daemon_on_bus(r->d, on_bus, r);
     if (err) {
         rehearsals_free(x);
         return err;

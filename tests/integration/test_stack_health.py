@@ -8,6 +8,7 @@ import time
 import uuid
 
 import jwt
+import nats
 import pytest
 
 from harness import events
@@ -397,6 +398,42 @@ def test_without_nats_each_router_goes_by_what_it_sees(pair, routers):
     finally:
         pair.nats.start()
     both(pair, "livekit", "down")  # it is news to the other
+
+
+def test_a_rehearsal_that_lost_nats_says_so_at_once(pair, routers):
+    """What it waited for may have been told meanwhile: that is nobody's failure."""
+    hosts = {RETELL_SIP_HOST: pair.double("retell")}
+    before = len(rehearsed(pair))
+    with Watch(pair.nats.url) as w, Phone() as phone:
+        pair.control("signalwire", sip_hosts=hosts | {LIVEKIT_SIP_HOST: phone.base})
+        agent = Agent(w)
+        agent.silent = True
+        asked = {"agent_config_id": config_of(pair, LEO), "stack": "livekit", "timeout_s": 60}
+        asyncio.run_coroutine_threadsafe(w.connection.publish(
+            "pat.rpc.v1.router.rehearse", json.dumps(asked).encode(), headers={"Pat-Deadline-Ms": "60000"}), w.loop).result(10)
+        wait(lambda: agent.prepared or time.sleep(0.02), 30, "it is under way")
+        pair.nats.kill()
+        try:
+            why = wait(lambda: rehearsed(pair)[before:] or time.sleep(0.05), 30, "it is over")
+            assert [e["why"] for e in why] == ["nats_lost"]
+        finally:
+            pair.nats.start()
+            pair.control("signalwire", sip_hosts=hosts)
+    # The stack is not thought the worse of.
+    both(pair, "livekit", "up")
+    wait(lambda: buckets_are_back(pair) or time.sleep(0.1), 30, "NATS is as it was")
+
+
+def buckets_are_back(pair) -> bool:
+    try:
+        pair.forget_health()
+        return True
+    except (nats.errors.Error, OSError):
+        return False
+
+
+def rehearsed(pair) -> list[dict]:
+    return [e for r in ("router", "router-2") for e in pair.daemons[r].logged("call.rehearsed")]
 
 
 def test_without_calls_a_stack_is_rehearsed(stack, watch):
