@@ -31,6 +31,9 @@ from harness.stack import LIVEKIT_SIP_HOST, RETELL_SIP_HOST, Daemon, Stack, User
 RESTART_S = 1.0
 VOICELESS_S = 6.0
 CUT_WINDOW_S = 2.0  # of two clocks and of news on its way
+# What a switch may take until all routers know: by itself (a test call to either stack is in it), and more for each that was
+# killed meanwhile or just before: it is started again, what was asked of it is missed after 6 s, and tried again.
+SWITCH_S, SWITCH_KILL_S, SWITCH_BEFORE_S = 10.0, 10.0, 5.0
 # The same for all, and longer than a caller stays.
 GREETING = ("Hello, this is the assistant. We are open from nine to five on every working day. On Saturday we open at "
             "ten in the morning. How can I help you?")
@@ -43,6 +46,7 @@ class ZeroStack(Stack):
         super().__init__(build_dir, daemons={
             "router": {"PAT_ROUTER_NO_AGENT_MS": "2s", "PAT_ROUTER_DIAL_TIMEOUT_S": "8", "PAT_ROUTER_STANDBY": "true"} | router_env,
             "livekit-agent": {"PAT_EVENT_LOG_DIR": ""},
+            "retell-provider": {"PAT_RETELL_RESULTS_AFTER": "20s"},
             "stack-switcher": {"PAT_SWITCHER_WRITES_PER_MIN": "100000", "PAT_SWITCH_LEASE": "3s"}})
 
     def _postgres(self) -> Postgres:
@@ -239,31 +243,43 @@ def stack_of(uri: str) -> str:
 class Report:
     """What came of every call, by what its caller heard, what the carrier did, and what was written down."""
 
-    def __init__(self, stack: ZeroStack, crowd, users, switches: Switches, killer: Killer, began: float):
+    def __init__(self, stack: ZeroStack, crowd, users, switches: Switches, killer: Killer, began: float, strict: bool = False):
+        """strict: a switch that took longer than its faults explain is a fault itself."""
         self.stack, self.crowd, self.killer, self.switches = stack, crowd, killer, switches
-        self.began, self.ended = began, time.time()
+        self.began, self.ended, self.strict = began, time.time(), strict
         self.own = {u.number: u for have in users.values() for u in have}
         self.faults: dict[str, list[str]] = {}
 
     # ------------------------------------------------------------------ everything is written down
 
     def settle(self) -> None:
-        """The last call's record is there, and nothing waits to be told."""
+        """The last call's record is there, its end was told (later, where the router was dead that the carrier told), and nothing
+        waits to be told."""
         sids = [c.sid for c in self.crowd.calls if c.sid]
 
         def open_calls():
             return self.stack.sql("select carrier_call_id from patchbay.calls where carrier_call_id = any(%s) and state <> 'ended'", sids)
 
         deadline = time.monotonic() + 90
-        while (open_calls() or self._missing_records(sids) or self._untold()) and time.monotonic() < deadline:
+        while (open_calls() or self._missing_records(sids) or self._untold_ends(sids) or self._untold() or self.strict and self._undrained()) \
+                and time.monotonic() < deadline:
             time.sleep(0.5)
 
     def _missing_records(self, sids: list[str]) -> int:
         return self.stack.sql("select count(*) from unnest(%s::text[]) s where not exists (select 1 from patchbay.calls c "
                               "join public.call_records r on r.id = c.id where c.carrier_call_id = s and r.status = 'completed')", sids)[0][0]
 
+    def _untold_ends(self, sids: list[str]) -> int:
+        return self.stack.sql("select count(*) from patchbay.calls c where c.carrier_call_id = any(%s) and not exists (select from "
+                              "patchbay.call_events e where e.call_id = c.id and e.type = 'pat.call.v1.ended')", sids)[0][0]
+
     def _untold(self) -> int:
         return self.stack.sql("select count(*) from patchbay.outbox where published_at is null")[0][0]
+
+    def _undrained(self) -> list[str]:
+        """Switches that still wait for calls on the old stack."""
+        return [r for r, in self.stack.sql("select id::text from patchbay.switches where 'observe' = any(done) and not "
+                                           "'drain' = any(done) and finished_at is null")]
 
     def _events(self) -> dict[str, Counter]:
         """By call: kind -> how many different ones the stream has."""
@@ -295,6 +311,22 @@ class Report:
             if uncut:
                 out[user].append((uncut, uncut + 30, back))
         return {user: sorted(moves) for user, moves in out.items()}
+
+    def _switches(self) -> list[dict]:
+        """Each with what it took from the request until all routers knew (or it was taken back), and what it may have taken."""
+        out = []
+        for w, in self.stack.sql("select patchbay.switch_json(x) from patchbay.switches x order by x.created_at"):
+            began = time_of(w["created_at"])
+            ends = [time_of(x["ended_at"]) for x in w["steps"] if x["step"] == "observe" and x["ended_at"]]
+            end = min(ends or [time_of(w["finished_at"]) if w["finished_at"] else self.ended])
+            kills = [k for k in self.killer.kills if began - SWITCH_BEFORE_S < k["at"] < end]
+            out.append({"id": w["id"], "to": w["to_stack"], "at_s": round(began - self.began, 1), "took_s": round(end - began, 2),
+                        "may_take_s": SWITCH_S + SWITCH_KILL_S * len(kills), "observed": "observe" in w["done"],
+                        "outcome": w["outcome"], "error": w["error"],
+                        "killed": [(k["who"], round(k["at"] - began, 1)) for k in kills],
+                        "steps": [(x["step"], x["attempts"], round(time_of(x["started_at"]) - began, 2),
+                                   round(time_of(x["ended_at"]) - began, 2) if x["ended_at"] else None, x["error"]) for x in w["steps"]]})
+        return out
 
     # ------------------------------------------------------------------ judged
 
@@ -375,11 +407,18 @@ class Report:
                                "from patchbay.calls c left join public.call_records r on r.id = c.id where c.carrier_call_id is not null"):
                 self.rows.setdefault(r["carrier_call_id"], []).append(r)
         self.judged = [self._judge(c) for c in self.crowd.calls]
+        self.moves = self._switches()
+        slow = [w for w in self.moves if w["took_s"] > w["may_take_s"]]
+        if self.strict and slow:
+            self.faults["switch slow for no reason"] = [w["id"] for w in slow]
+        if self.strict and (undrained := self._undrained()):
+            self.faults["switch not drained"] = undrained
         self.figures = head | self._figures()
         worst = max(self.crowd.calls, key=lambda c: c.silences()[0][1] - c.silences()[0][0])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.figures | {
-            "faults": self.faults, "slow_switches": self.switches.slow, "kills": self.killer.kills, "seconds_without_a_voice": self._per_second(),
+            "faults": self.faults, "slow_switches": slow, "slowest_switches": sorted(self.moves, key=lambda w: -w["took_s"])[:10],
+            "kills": self.killer.kills, "seconds_without_a_voice": self._per_second(),
             "worst": self._timeline_of(worst), "failed_over": [j for j in self.judged if j["fallback"]],
             "faulty": [self._timeline_of(c) for c in self.crowd.calls if any(c.sid in v for v in self.faults.values())]}, indent=1, default=str))
         self.worst = worst
@@ -387,11 +426,14 @@ class Report:
     def _figures(self) -> dict:
         first = sorted(j["first_voice_s"] for j in self.judged if j["first_voice_s"] is not None)
         gaps = sorted(j["silent_s"][0] for j in self.judged)
+        took = sorted(w["took_s"] for w in self.moves)
         pick = lambda values, p: values[min(len(values) - 1, int(len(values) * p))] if values else None  # noqa: E731
         return {"calls": len(self.judged), "per_minute": round(60 * len(self.judged) / (self.ended - self.began)),
                 "served_by": dict(Counter(self.stack_of_call(j) for j in self.judged)),
                 "kills": dict(Counter(k["who"] for k in self.killer.kills)), "switches": len(self.switches.asked),
                 "switches_cut": sum(len(v) for v in self.timeline.values()), "switches_slow": len(self.switches.slow),
+                "switches_taken_back": sum(not w["observed"] for w in self.moves),
+                "switch_s": {"p50": pick(took, 0.5), "p95": pick(took, 0.95), "max": took[-1] if took else None},
                 "first_voice_s": {"p50": pick(first, 0.5), "p95": pick(first, 0.95), "p99": pick(first, 0.99), "max": first[-1] if first else None},
                 "longest_silence_s": {"p50": pick(gaps, 0.5), "p95": pick(gaps, 0.95), "p99": pick(gaps, 0.99), "max": gaps[-1] if gaps else None},
                 "failed_over": sum(j["fallback"] for j in self.judged), "faults_n": {k: len(v) for k, v in self.faults.items()}}
@@ -434,7 +476,9 @@ class Report:
         f = self.figures
         rows = [f"{f['calls']} calls ({f['per_minute']} a minute), served by {f['served_by']}, {f['failed_over']} by the ladder",
                 f"{sum(f['kills'].values())} kills: {f['kills']}",
-                f"{f['switches']} switches asked for, {f['switches_cut']} cut-overs, {f['switches_slow']} not over after two minutes",
+                f"{f['switches']} switches asked for, {f['switches_cut']} cut-overs, {f['switches_slow']} not over after two minutes, "
+                f"{f['switches_taken_back']} taken back",
+                f"a switch took {f['switch_s']} s until every router knew",
                 f"first voice after {f['first_voice_s']} s",
                 f"longest silence of a call {f['longest_silence_s']} s",
                 f"faults: {f['faults_n'] or 'none'}", "the call with the longest silence:",
@@ -444,7 +488,8 @@ class Report:
     def check(self) -> None:
         assert len(self.judged) > 20 and self.figures["switches_cut"] >= 2, self.figures
         shown = {kind: [self._timeline_of(c) for c in self.crowd.calls if c.sid in sids][:3] for kind, sids in self.faults.items()}
-        assert not self.faults, json.dumps(shown, indent=1, default=str)
+        slow = [w for w in self.moves if w["took_s"] > w["may_take_s"]][:5]
+        assert not self.faults, json.dumps(shown | {"switches": slow if self.strict else []}, indent=1, default=str)
         assert self._untold() == 0
 
 
