@@ -98,11 +98,25 @@ static void answer(struct confirm *c, const char *text)
     }
 }
 
+/* After a renewal that is under way: on another connection it might be done last. */
+static void give_back(struct confirm *c)
+{
+    const char *params[] = { c->id };
+
+    if (pat_db_run1(c->r->d->db, "router_leave", "select patchbay.router_leave($1)", params, 1,
+                    DB_MS, on_said, NULL, NULL))
+        pat_log(PAT_INFO, "router.lease_kept", PAT_S("router", c->id));
+}
+
 static void on_beat(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct confirm *c = arg;
 
     c->beat = 0;
+    if (c->left) {
+        give_back(c);
+        return;
+    }
     if (err) {
         pat_log(PAT_WARN, "router.lease_not_renewed", PAT_ERR(err),
                 PAT_S("why", n ? pat_db_message(results[0]) : NULL));
@@ -147,13 +161,10 @@ static void on_timer(void *arg)
 
 void confirm_leave(struct confirm *c)
 {
-    const char *params[] = { c->id };
-
     c->left = true;
     pat_timer_stop(&c->timer);
-    if (pat_db_run1(c->r->d->db, "router_leave", "select patchbay.router_leave($1)", params, 1,
-                    DB_MS, on_said, NULL, NULL))
-        pat_log(PAT_INFO, "router.lease_kept", PAT_S("router", c->id));
+    if (!c->beat)
+        give_back(c);
 }
 
 int confirm_new(struct confirm **out, struct router *r)

@@ -545,7 +545,7 @@ def test_a_killed_router_is_not_waited_for_once_another_holds_its_spool(stack, o
 
 
 def test_who_holds_the_spool_keeps_others_out(stack, tmp_path):
-    second = second_router(stack, PAT_ROUTER_LEASE="10m", PAT_ROUTER_SPOOL_FILE=str(tmp_path / "router-2.spool"))
+    second = second_router(stack, PAT_ROUTER_SPOOL_FILE=str(tmp_path / "router-2.spool"))
     third = Daemon(stack, "router", {k: v for k, v in second.env.items() if k not in ("PAT_ADMIN_LISTEN", "PAT_ROUTER_LISTEN")},
                    "PAT_ROUTER_LISTEN", replica="router-3")
     try:
