@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+from harness.process import PATIENCE_S
+
 
 class Probe:
     def __init__(self, build: Path, *argv: str):
@@ -39,6 +41,7 @@ class Probe:
 
     def wait(self, event: str, timeout_s: float = 10, since: int = 0, **fields) -> dict:
         """The first event from position `since` on with these fields."""
+        timeout_s = max(timeout_s, PATIENCE_S)
         deadline = time.monotonic() + timeout_s
         at = since
         while True:

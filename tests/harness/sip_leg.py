@@ -22,6 +22,7 @@ from aiohttp import web
 from livekit import api, rtc
 
 from harness import voice
+from harness.process import PATIENCE_S
 
 FRAME = voice.RATE // 50  # 20 ms
 RING_TIMEOUT_S = 20
@@ -249,6 +250,7 @@ class Leg(Person):
 
 def wait(condition, timeout_s: float, what: str):
     """The condition's first true value."""
+    timeout_s = max(timeout_s, PATIENCE_S)
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()

@@ -91,10 +91,8 @@ class Call:
 
         def dialled():
             sid = stack.place_call(self.number)
-            try:  # a number the router has not heard of yet has no row
-                row = wait(lambda: stack.row("select * from patchbay.calls where carrier_call_id = %s", sid), 5, "there is a row")
-            except TimeoutError:
-                row = {"retell_call_id": None}
+            ended = lambda: stack.story(sid, "ended") and {"retell_call_id": None}  # noqa: E731 - a number the router has not heard of yet
+            row = wait(lambda: stack.row("select * from patchbay.calls where carrier_call_id = %s", sid) or ended(), 30, "there is a row")
             if row["retell_call_id"]:
                 return sid, row
             stack.hang_up(sid)
