@@ -22,6 +22,8 @@ export class AgentForm extends Page {
   @state() private changed: Settings = {};
   @state() private state: "" | "saving" | "saved" = "";
   @state() private wrong: { field: string | null; message: string } | null = null;
+  /** What is below the voices waits for them: it would be pushed down. */
+  @state() private voices = false;
   private timer = 0;
   private saving: Promise<void> = Promise.resolve();
 
@@ -37,8 +39,12 @@ export class AgentForm extends Page {
   private load(): Promise<void> {
     return this.attempt(async () => {
       this.agent = await get<Agent>(`/v1/users/${this.user}/agent`);
-      void this.updateComplete.then(() => this.dispatchEvent(new CustomEvent("there")));
     });
+  }
+
+  private heard(): void {
+    this.voices = true;
+    void this.updateComplete.then(() => this.dispatchEvent(new CustomEvent("there")));
   }
 
   private change(name: string, value: Settings[string]): void {
@@ -176,6 +182,14 @@ export class AgentForm extends Page {
     </header>`;
   }
 
+  private fields() {
+    return html`${settings.filter((s) => !s.advanced).map((s) => this.field(s))}
+      <details>
+        <summary>Advanced</summary>
+        ${settings.filter((s) => s.advanced).map((s) => this.field(s))}
+      </details>`;
+  }
+
   render() {
     if (this.failed) return this.failure(() => void this.load());
     if (!this.agent) return html`<div class="card">${waiting(8)}</div>`;
@@ -186,13 +200,9 @@ export class AgentForm extends Page {
       <p class="muted">${a.numbers.length ? `Answers ${a.numbers.join(", ")}` : "No number leads here yet."}
         · speaks as ${a.voice.name}${a.voice.cloned ? " (cloned)" : ""}</p>
       <pb-talk .agent=${a}></pb-talk>
-      <pb-voice-section .agent=${a} .run=${this.exclusively}
+      <pb-voice-section .agent=${a} .run=${this.exclusively} @there=${() => this.heard()}
         @voice=${(e: CustomEvent<string>) => this.change("voice_id", e.detail)}></pb-voice-section>
-      ${settings.filter((s) => !s.advanced).map((s) => this.field(s))}
-      <details>
-        <summary>Advanced</summary>
-        ${settings.filter((s) => s.advanced).map((s) => this.field(s))}
-      </details>
+      ${this.voices ? this.fields() : waiting(8)}
     </section>`;
   }
 }

@@ -38,10 +38,12 @@ export class VoiceSection extends Page {
     if (before?.stack !== this.agent.stack || before.user_id !== this.agent.user_id) void this.load();
   }
 
-  private load(): Promise<void> {
-    return this.attempt(async () => {
+  private async load(): Promise<void> {
+    await this.attempt(async () => {
       this.offer = await get<Voices>(voicesOf(this.agent.user_id));
     });
+    await this.updateComplete;
+    this.dispatchEvent(new CustomEvent("there"));
   }
 
   private choose(voice: string): void {
