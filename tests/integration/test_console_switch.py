@@ -74,6 +74,7 @@ def test_a_held_switch_waits_for_promotion_on_a_phone_too(stack, others, ada, br
         page.get_by_role("dialog").get_by_role("button", name="Promote").click()
         wait(lambda: stack_of(ada) == "retell", 30, "cut over")
         page.locator(".switching").get_by_text("Retired").wait_for()
+        page.get_by_role("button", name="Menu").click()
         page.get_by_role("link", name="Switches").click()
         page.get_by_role("heading", name="Switches").wait_for()
         assert not violations(page)
