@@ -416,11 +416,11 @@ def test_a_leg_that_dies_is_dialled_again_into_the_same_room(stack, watch, room,
 
 
 def test_what_dies_again_and_again_goes_down_the_ladder(stack, watch, room, long_calls):
-    forgotten(stack)  # so many legs have failed before that LiveKit is nearly given up
     sid = stack.place_call(LEO.number)
     call = call_of(stack, sid)
     for n in range(1, 4):
         wait(lambda n=n: len(room.invites) == n and len(stack.story(sid, "bridged")) == n, 30, f"dial {n}")
+        forgotten(stack)  # so many legs have failed before that LiveKit would be given up
         room.hang_up(f"d{n}")
     wait_steps(watch, call, [("livekit", "livekit", "stack", "leg_lost")] * 2 + [("livekit", "retell", "stack", "leg_lost")])
     wait(lambda: len(stack.story(sid, "bridged")) == 4, 30, "Retell has the caller")
