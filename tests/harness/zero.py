@@ -110,10 +110,10 @@ class ZeroStack(Stack):
         return users
 
     def warm_up(self, crowd, users: dict[str, list[User]]) -> None:
-        """Every user has been called once; the first call hears the greeting out, so that it is kept and need not be spoken
-        again (the doubles' voices take their time, and one is spoken with at a time)."""
-        crowd.some([users["livekit"][0].number], 10)
-        for call in crowd.some([u.number for have in users.values() for u in have], 0.5):
+        """Every user has been called once. On LiveKit the greeting is heard out, so that it is kept (each user's for him alone)
+        and need not be spoken again: the doubles' voices take their time, and one is spoken with at a time."""
+        calls = crowd.some([u.number for u in users["livekit"] + users["moved"]], 6) + crowd.some([u.number for u in users["retell"]], 0.5)
+        for call in calls:
             assert call.heard(), f"{call.number}: nothing was heard: {self.look(call.sid)}"
         crowd.calls.clear()
 
