@@ -14,6 +14,12 @@ static long long num(const struct pat_json *j, const char *path)
     return (long long)pat_json_int_or(j, path, 0);
 }
 
+static void print_next(const struct pat_json *page)
+{
+    if (pat_json_str_or(page, "next", NULL))
+        fprintf(stderr, "more: the next page begins after %s\n", str(page, "next"));
+}
+
 /* GET with the query's fields (name, value pairs up to NULL); a list of that noun is a table. */
 static int show_list(struct ctl *c, const char *path, const char *const (*query)[2],
                      const char *noun, const struct column *columns)
@@ -30,8 +36,7 @@ static int show_list(struct ctl *c, const char *path, const char *const (*query)
     pat_buf_fini(&url);
     if (!status && !print_json(c, got.json)) {
         print_table(columns, pat_json_at(got.json, noun));
-        if (pat_json_str_or(got.json, "next", NULL))
-            fprintf(stderr, "more: the next page begins after %s\n", str(got.json, "next"));
+        print_next(got.json);
     }
     answer_fini(&got);
     return status;
@@ -212,6 +217,7 @@ static void print_usage(const struct pat_json *j)
            str(j, "timezone"), num(j, "total.calls"), pat_json_num_or(j, "total.minutes", 0),
            pat_json_num_or(j, "total.cost_microusd", 0) / 1e6,
            pat_json_bool_or(j, "total.complete", true) ? "" : ", not all of it has a price yet");
+    print_next(j);
 }
 
 int cmd_usage(struct ctl *c, const struct args *a)
@@ -232,6 +238,8 @@ int cmd_usage(struct ctl *c, const struct args *a)
     ctl_query(&path, "group_by", args_get(a, "by"));
     ctl_query(&path, "tz", args_get(a, "tz"));
     ctl_query(&path, "format", csv ? "csv" : NULL);
+    ctl_query(&path, "limit", args_get(a, "limit"));
+    ctl_query(&path, "after", args_get(a, "after"));
     status = ctl_ask(c, "GET", path.data, NULL, NULL, &got);
     pat_buf_fini(&path);
     if (!status && csv)

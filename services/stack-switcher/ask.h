@@ -13,7 +13,7 @@
 #define ASK_IS_ADMIN   "($2::boolean or (select patchbay.is_admin_user($1::uuid)))"
 #define ASK_MAY_SEE(x) "(" x " = $1::uuid or " ASK_IS_ADMIN ")"
 
-#define ASK_MAX_PARAMS 7
+#define ASK_MAX_PARAMS 9
 
 /* May change the answer before it is sent; NULL: sent as it is. */
 typedef void ask_shape_fn(struct pat_json *answer);

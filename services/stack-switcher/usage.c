@@ -26,7 +26,8 @@
         "$3::uuid") " and exists (select from public.users u where u.id = $3::uuid))"
 
 #define REPORT                                                                                     \
-    "patchbay.usage_report(x.id, $4::date, $5::date, string_to_array($6, ','), " ROWS_MAX ", $7)"
+    "patchbay.usage_report(x.id, $4::date, $5::date, string_to_array($6, ','), " ROWS_MAX ", $7, " \
+    "$8::integer, $9::bigint)"
 
 /* False: it has replied. *user: NULL where none is named. */
 static bool read_query(struct pat_httpd_req *http, struct usage_query *q, const char **user)
@@ -43,7 +44,9 @@ static bool read_query(struct pat_httpd_req *http, struct usage_query *q, const 
                                                 .to = pat_httpd_query_param(http, "to"),
                                                 .by = pat_httpd_query_param(http, "group_by"),
                                                 .format = pat_httpd_query_param(http, "format"),
-                                                .tz = pat_httpd_query_param(http, "tz") },
+                                                .tz = pat_httpd_query_param(http, "tz"),
+                                                .limit = pat_httpd_query_param(http, "limit"),
+                                                .after = pat_httpd_query_param(http, "after") },
                          pat_unix_ms() / 1000, &field, &what)) {
         pat_httpd_reply_error(http, PAT_EINVAL, field, what);
         return false;
@@ -55,7 +58,8 @@ static bool refused(struct pat_httpd_req *http, const char *text)
 {
     if (*text == TOO_MANY)
         pat_httpd_reply_error(http, PAT_EINVAL, "group_by",
-                              "more than " ROWS_MAX " rows: a shorter time or fewer groups");
+                              "more than " ROWS_MAX
+                              " rows: a limit, a shorter time or fewer groups");
     if (*text == NO_ZONE) /* it is in the system's files, and not in the database's */
         pat_httpd_reply_error(http, PAT_EINVAL, "tz", "the database does not know this time zone");
     return *text == TOO_MANY || *text == NO_ZONE;
@@ -92,8 +96,9 @@ static void on_usage(struct pat_httpd_req *http, void *arg)
                                          : "select " WRONG("r") "r::text end "
                                                                 "from (select " REPORT
                                                                 " as r " OF_WHOM " offset 0) y",
-                            .params = { user, q.from, q.to, q.by, q.tz },
-                            .n = 5,
+                            .params = { user, q.from, q.to, q.by, q.tz, *q.limit ? q.limit : NULL,
+                                        *q.after ? q.after : NULL },
+                            .n = 7,
                             .reply = q.csv ? reply_csv : reply_json });
 }
 

@@ -1,6 +1,8 @@
 /* usage_query.c - what a question about usage may say: see usage_query.h. */
 #include "usage_query.h"
 
+#include "query.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -80,6 +82,26 @@ static int read_zone(char out[USAGE_TZ_MAX], int64_t *today, const char *tz, int
     return PAT_OK;
 }
 
+/* Rows are sums and have no id: the cursor is how many were before. */
+static int read_rows(struct usage_query *q, const struct usage_asked *asked, const char **field,
+                     const char **what)
+{
+    struct page page;
+    const char *after = asked->after;
+
+    if (asked->limit && page_read(&page, asked->limit, NULL, field, what))
+        return PAT_EINVAL;
+    *field = "after";
+    *what = "must be what next was";
+    if (after && (!*after || strlen(after) > 9 || after[strspn(after, "0123456789")]))
+        return PAT_EINVAL;
+    if (asked->limit)
+        memcpy(q->limit, page.limit, sizeof q->limit);
+    if (after)
+        pat_strcpy(q->after, sizeof q->after, after);
+    return PAT_OK;
+}
+
 int usage_query_read(struct usage_query *out, const struct usage_asked *asked, int64_t now_s,
                      const char **field, const char **what)
 {
@@ -109,6 +131,8 @@ int usage_query_read(struct usage_query *out, const struct usage_asked *asked, i
     *field = "format";
     *what = "json or csv";
     if (format && !q.csv && strcmp(format, "json") != 0)
+        return PAT_EINVAL;
+    if (read_rows(&q, asked, field, what))
         return PAT_EINVAL;
     write_day(q.from, first);
     write_day(q.to, last);

@@ -1,4 +1,5 @@
-/* usage_query.h - what a question about usage may say: from, to, group_by, format, tz.
+/* usage_query.h - what a question about usage may say: from, to, group_by, format, tz,
+ * limit, after.
  *
  * Pure but for the zone's file (tz.h): the time is an argument. Values are as Postgres gets them:
  * texts.
@@ -16,12 +17,14 @@ struct usage_query {
     char from[12], to[12]; /* days, both included: "2026-11-23" */
     char by[64];           /* "day,stack"; "": one sum */
     char tz[USAGE_TZ_MAX]; /* whose days: "UTC", "Europe/Berlin" */
+    char limit[8];         /* of rows; "": all of them */
+    char after[12];        /* so many rows are left out first; "": none */
     bool csv;
 };
 
-/* As they were sent; NULL where absent: then the last 30 days of UTC, by day, as JSON. */
+/* As they were sent; NULL where absent: then the last 30 days of UTC, by day, all rows, as JSON. */
 struct usage_asked {
-    const char *from, *to, *by, *format, *tz;
+    const char *from, *to, *by, *format, *tz, *limit, *after;
 };
 
 /* PAT_EINVAL with the field and, for people, what it must be. */

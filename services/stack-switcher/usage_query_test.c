@@ -37,6 +37,36 @@ static void test_usage_query__is_of_the_last_thirty_days_by_day(void **state)
     assert_true(q.csv);
 }
 
+static void test_usage_query__takes_a_page_of_rows_or_all(void **state)
+{
+    static const struct {
+        const char *limit, *after, *wrong;
+    } rows[] = {
+        { NULL, NULL, NULL },        { "1", NULL, NULL },     { "200", "50", NULL },
+        { NULL, "999999999", NULL }, { "0", NULL, "limit" },  { "201", NULL, "limit" },
+        { "", NULL, "limit" },       { "x", NULL, "limit" },  { "50", "", "after" },
+        { "50", "-1", "after" },     { "50", "1x", "after" }, { "50", "1000000000", "after" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct usage_query q;
+        const char *field, *what;
+        int err = usage_query_read(
+            &q, &(struct usage_asked){ .limit = rows[i].limit, .after = rows[i].after }, NOW,
+            &field, &what);
+
+        if (rows[i].wrong) {
+            assert_int_equal(err, PAT_EINVAL);
+            assert_string_equal(field, rows[i].wrong);
+            continue;
+        }
+        assert_int_equal(err, PAT_OK);
+        assert_string_equal(q.limit, rows[i].limit ? rows[i].limit : "");
+        assert_string_equal(q.after, rows[i].after ? rows[i].after : "");
+    }
+}
+
 static void test_usage_query__brings_groups_into_one_order(void **state)
 {
     struct usage_query q;
@@ -133,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage_query__is_of_the_last_thirty_days_by_day),
+        cmocka_unit_test(test_usage_query__takes_a_page_of_rows_or_all),
         cmocka_unit_test(test_usage_query__brings_groups_into_one_order),
         cmocka_unit_test(test_usage_query__refuses_and_names_the_field),
         cmocka_unit_test(test_usage_query__is_of_the_days_of_a_zone),

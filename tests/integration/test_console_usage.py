@@ -80,6 +80,24 @@ def test_an_admin_sees_everybody_and_one_user_at_a_time(stack, browser, admin):
         assert "user_id" not in page.url
 
 
+def test_users_come_fifty_at_a_time(stack, browser, admin):
+    day = "2026-01-05"  # nobody else's
+    with stack.pg.admin("patchbay") as c:
+        c.execute("insert into patchbay.usage_stack_days select gen_random_uuid(), %s, 'livekit', 1, 1, 60000, 1000000 * i, 0, 0, 0, 0, 0, 0, 0, 0 "
+                  "from generate_series(1, 120) i", [day])
+    with browser.page(f"{stack.url}/admin/usage?from={day}&to={day}", admin) as page:
+        people = page.locator(".card", has=page.get_by_role("heading", name="By user"))
+        people.get_by_text("The dearest 50 of 120.").wait_for()
+        assert people.locator("tbody tr").count() == 50
+        people.get_by_role("button", name="More").click()
+        people.get_by_text("The dearest 100 of 120.").wait_for()
+        people.get_by_role("button", name="More").click()
+        wait(lambda: people.locator("tbody tr").count() == 120, 30, "all of them")
+        assert people.get_by_role("button", name="More").count() == 0
+        assert [r.split("\t")[3] for r in people.locator("tbody").inner_text().splitlines()[:2]] == ["$120.00", "$119.00"]
+        assert violations(page) == []
+
+
 def test_a_range_of_days_and_a_file(stack, browser, admin, tmp_path):
     with browser.page(f"{stack.url}/admin/usage", admin, faults_ok=True) as page:
         page.get_by_role("heading", name="Cost per day").wait_for()

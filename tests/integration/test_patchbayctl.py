@@ -235,6 +235,15 @@ def test_usage(stack, ada):
     assert "group_by: " in run(stack, "usage", "--by", "colour", status=1).stderr
 
 
+def test_usage_a_page_at_a_time(stack, ada):
+    ada.calls(1, "livekit")
+    for limit, after in (("1", None), ("200", "0")):
+        told = asked(stack, "usage", "--by", "user", "--limit", limit, *(["--after", after] if after else []))
+        assert len(told["rows"]) <= int(limit) and told["count"] >= len(told["rows"])
+    assert "limit: " in run(stack, "usage", "--limit", "201", status=1).stderr
+    assert "after: " in run(stack, "usage", "--after", "x", status=1).stderr
+
+
 def test_usage_by_the_days_of_a_zone(stack, ada):
     assert asked(stack, "usage", ada.id, "--tz", "Asia/Tokyo")["timezone"] == "Asia/Tokyo"
     assert "(Asia/Tokyo)" in run(stack, "usage", ada.id, "--tz", "Asia/Tokyo").stdout

@@ -101,11 +101,30 @@ def test_sums_by_whatever_is_asked_for(stack, tokens):
     assert body["rows"] == [] and body["total"]["calls"] == 0
 
 
+def test_rows_come_a_page_at_a_time(stack, tokens):
+    for by in ("user,component", "day,stack", "user", ""):
+        for zone in ("UTC", "Pacific/Kiritimati"):
+            path = f"/v1/usage?group_by={by}&tz={zone}"
+            _, whole = get(stack, path, tokens["admin"])
+            assert whole["count"] == len(whole["rows"]) and whole["next"] is None
+            rows, after = [], ""
+            while after is not None:
+                status, page = get(stack, f"{path}&limit=2" + (f"&after={after}" if after else ""), tokens["admin"])
+                assert status == 200 and 1 <= len(page["rows"]) <= 2 and {k: page[k] for k in ("count", "total", "missing")} == {
+                    k: whole[k] for k in ("count", "total", "missing")}
+                rows += page["rows"]
+                after = page["next"]
+            assert rows == whole["rows"]
+    _, behind = get(stack, "/v1/usage?group_by=user&limit=2&after=500", tokens["admin"])
+    assert (behind["rows"], behind["next"], behind["count"]) == ([], None, 2)
+
+
 @pytest.mark.parametrize("question, field", [("from=2026-02-30", "from"), ("to=x", "to"), ("group_by=hour", "group_by"), ("format=xml", "format"),
                                              ("from=2020-01-01", "from"), ("user_id=me", "user_id"), ("tz=Mars", "tz"), ("tz=", "tz"),
-                                             ("tz=../UTC", "tz"), ("tz=%2B01:00", "tz")])
+                                             ("tz=../UTC", "tz"), ("tz=%2B01:00", "tz"), ("limit=0", "limit"),
+                                             ("limit=201", "limit"), ("after=x", "after")])
 def test_what_is_asked_wrongly_names_the_field(stack, tokens, question, field):
-    for path in ["/v1/usage"] + (["/v1/usage/summary"] if field not in ("group_by", "format") else []):
+    for path in ["/v1/usage"] + (["/v1/usage/summary"] if field not in ("group_by", "format", "limit", "after") else []):
         status, body = get(stack, f"{path}?{question}", tokens["admin"])
         assert status == 400 and body["field"] == field
 

@@ -43,6 +43,8 @@ export interface Usage {
   from: string;
   to: string;
   rows: UsageRow[];
+  count: number;
+  next: string | null;
   total: Total;
   missing: Missing[];
 }

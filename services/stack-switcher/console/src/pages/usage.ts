@@ -69,6 +69,9 @@ export class UsagePage extends Page {
   private ask = <T>(path: string, by?: string): Promise<T> =>
     get<T>(query(path, { user_id: this.user, from: this.from, to: this.to, group_by: by, ...this.zone() }));
 
+  private askPeople = (after: string | null): Promise<Usage> =>
+    get<Usage>(query("/v1/usage", { from: this.from, to: this.to, group_by: "user", limit: SHOWN_USERS, after, ...this.zone() }));
+
   private zone() {
     return this.tz === "UTC" ? {} : { tz: this.tz };
   }
@@ -81,9 +84,22 @@ export class UsagePage extends Page {
         this.ask<Summary>("/v1/usage/summary"),
         this.ask<Usage>("/v1/usage", "day,stack"),
         this.ask<Usage>("/v1/usage", "day,component"),
-        this.everybody && !this.user ? this.ask<Usage>("/v1/usage", "user") : null,
+        this.everybody && !this.user ? this.askPeople(null) : null,
       ]);
       if (mine === this.asked) this.found = { summary, byStack, byComponent, byUser };
+    });
+  }
+
+  /** Sums go on changing: who has been shown is not shown again. */
+  private morePeople(before: Usage): Promise<void> {
+    const mine = this.asked;
+
+    return this.attempt(async () => {
+      const page = await this.askPeople(before.next);
+      const had = new Set(before.rows.map((r) => r.user_id));
+
+      if (mine !== this.asked) return;
+      this.found = { ...this.found!, byUser: { ...page, rows: [...before.rows, ...page.rows.filter((r) => !had.has(r.user_id))] } };
     });
   }
 
@@ -178,13 +194,14 @@ export class UsagePage extends Page {
     return html`<section class="card"><h2>By user</h2>
       <div class="scroll" tabindex="0" role="region" aria-label="By user"><table>
         <thead><tr><th>User</th><th class="number">Calls</th><th class="number">Minutes</th><th class="number">Cost</th><th class="number">A minute</th></tr></thead>
-        <tbody>${u.rows.slice(0, SHOWN_USERS).map((r) => html`<tr>
+        <tbody>${u.rows.map((r) => html`<tr>
           <td>${r.user_id ? html`<a href=${query("/admin/usage", { from: this.from, to: this.to, ...this.zone(), user_id: r.user_id })}>${r.user_name ?? r.user_email ?? "Gone"}</a>` : "Erased users"}</td>
           <td class="number">${count(r.calls ?? 0)}</td><td class="number">${count(r.minutes ?? 0)}</td>
           <td class="number">${money(r.cost_microusd)}${r.complete ? nothing : html` <span title="without what has no price">*</span>`}</td>
           <td class="number">${money(r.cost_per_minute_microusd)}</td></tr>`)}</tbody>
       </table></div>
-      ${u.rows.length > SHOWN_USERS ? html`<p class="muted">The dearest ${SHOWN_USERS} of ${count(u.rows.length)}; all of them are in the CSV file.</p>` : nothing}
+      ${u.next ? html`<p class="muted">The dearest ${count(u.rows.length)} of ${count(u.count)}.</p>
+        <button class="button" @click=${() => void this.morePeople(u)}>More</button>` : nothing}
     </section>`;
   }
 
