@@ -30,13 +30,14 @@ static const char agent_sql[] =
     "patchbay.voice_name(p.voice_id) = patchbay.voice_name(c.voice_id) limit 1), "
     "patchbay.voice_name(c.voice_id)), 'cloned', coalesce((s.voice ->> 'is_cloned')::boolean, "
     "false)), 'transfer_numbers', s.transfer_numbers, 'numbers', coalesce((select "
-    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.agent_config_id = c.id "
-    "and r.is_active), '[]'), 'can', (select jsonb_object_agg(k.capability, jsonb_build_object("
-    "'supported', k.supported, 'reason', k.reason)) from patchbay.stack_capabilities k "
-    "where k.stack = c.active_voice_stack)) from public.users u join public.agent_configs c on "
-    "c.user_id = u.id join patchbay.agent_settings s on s.agent_config_id = c.id left join "
-    "patchbay.config_versions v on v.user_id = u.id and v.agent_config_id = c.id "
-    "where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
+    /* An agent's numbers are its user's: without saying so all numbers there are are looked at. */
+    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.user_id = c.user_id and "
+    "r.agent_config_id = c.id and r.is_active), '[]'), 'can', (select "
+    "jsonb_object_agg(k.capability, jsonb_build_object('supported', k.supported, 'reason', "
+    "k.reason)) from patchbay.stack_capabilities k where k.stack = c.active_voice_stack)) "
+    "from public.users u join public.agent_configs c on c.user_id = u.id join "
+    "patchbay.agent_settings s on s.agent_config_id = c.id left join patchbay.config_versions v on "
+    "v.user_id = u.id and v.agent_config_id = c.id where u.id = $3::uuid and " ASK_MAY_SEE("u.id");
 
 static void on_agent(struct pat_httpd_req *http, void *arg)
 {

@@ -25,8 +25,9 @@ static void describe_agents(struct pat_json *answer)
     "c.agent_name, 'stack', c.active_voice_stack, 'config_version', c.version, 'is_active', "      \
     "c.is_active, 'on_retell', c.retell_agent_id is not null, 'on_livekit', "                      \
     "c.active_voice_stack = 'livekit' or c.stack_config ? 'livekit', 'numbers', coalesce((select " \
-    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.agent_config_id = "      \
-    "c.agent_config_id and r.is_active), '[]')) order by c.agent_config_id) as agents "            \
+    "jsonb_agg(r.number order by r.number) from patchbay.routes r where r.user_id = c.user_id "    \
+    "and r.agent_config_id = c.agent_config_id and r.is_active), '[]')) "                          \
+    "order by c.agent_config_id) as agents "                                                       \
     "from patchbay.agent_settings c where c.user_id = u.id) g on true "                            \
     "where u.id = $3::uuid and " ASK_MAY_SEE("u.id")
 
