@@ -71,6 +71,13 @@ bool pat_httpd_gone(const struct pat_httpd_req *r);
 
 /* Before the reply: one more response header (copied). */
 int pat_httpd_set_header(struct pat_httpd_req *r, const char *name, const char *value);
+/* Before pat_httpd_reply with 200: its body may go out compressed to a client that asks for it
+ * (Accept-Encoding), when it is long enough to gain and not so long that the loop waits for it. Not
+ * for an answer that holds a secret beside what others have written: its length tells (BREACH,
+ * decision 22). An ETag of the answer has to be weak. */
+void pat_httpd_allow_gzip(struct pat_httpd_req *r);
+/* For who has the body compressed already, and says so by himself. */
+bool pat_httpd_takes_gzip(const struct pat_httpd_req *r);
 void pat_httpd_reply(struct pat_httpd_req *r, int status, const char *content_type,
                      const void *body, size_t len);
 /* What is wrong, in one shape for all: {"error":{"code":..,"message":..,"field":..}}, and with

@@ -3,6 +3,7 @@
  * httpd.c        servers: listening, routes, draining
  * httpd_conn.c   connections: bytes in, bytes out, timeouts
  * httpd_req.c    requests: what handlers read and reply
+ * httpd_gzip.c   replies compressed
  * httpd_parse.c  text only: heads, chunks, paths, forms, patterns
  * httpd_tls.c    TLS in front of a plain connection
  */
@@ -173,6 +174,7 @@ struct pat_httpd_req {
     enum reply_state reply;
     bool sized;    /* a streamed body of known length, */
     uint64_t left; /* and what is still to come of it */
+    bool may_gzip; /* its reply */
     bool counted;  /* in server->n_open and in its list */
     struct pat_httpd_req *next;
     struct pat_httpd_req **prev;
@@ -205,6 +207,13 @@ void req_forget_server(struct pat_httpd_req *r);
 /* The peer or the server has gone: the request lives on for its handler, if one has it. */
 void req_detach(struct pat_httpd_req *r);
 const char *http_reason(int status);
+
+/* httpd_gzip.c */
+/* accept: the header, or NULL. */
+bool http_takes_gzip(const char *accept);
+/* The body compressed, yours to free(), and its length; NULL: to be sent as it is. */
+void *req_gzip(const struct pat_httpd_req *r, int status, const void *body, size_t len,
+               size_t *out_len);
 
 /* httpd_problem.c */
 void req_reply_status(struct pat_httpd_req *r, int status, const char *message);

@@ -299,6 +299,8 @@ static void add_head(struct pat_httpd_req *r, int status, const char *content_ty
         add(out, "Connection: close\r\n");
     else if (r->head.minor == 0)
         add(out, "Connection: keep-alive\r\n");
+    if (r->may_gzip)
+        add(out, "Vary: Accept-Encoding\r\n");
     if (r->extra.len)
         pat_buf_add(out, r->extra.data, r->extra.len);
 }
@@ -339,17 +341,22 @@ void pat_httpd_reply(struct pat_httpd_req *r, int status, const char *content_ty
                      const void *body, size_t len)
 {
     bool bodiless = status == 204 || status == 304;
+    void *packed;
 
     if (!r->conn) {
         req_free(r);
         return;
     }
+    packed = req_gzip(r, status, body, len, &len);
     add_head(r, status, bodiless ? NULL : content_type);
+    if (packed)
+        add(&r->conn->out, "Content-Encoding: gzip\r\n");
     if (!bodiless)
         add_length(&r->conn->out, len);
     add(&r->conn->out, "\r\n");
     if (len && !bodiless && !is_head(r))
-        pat_buf_add(&r->conn->out, body, len);
+        pat_buf_add(&r->conn->out, packed ? packed : body, len);
+    free(packed);
     finish(r);
 }
 

@@ -69,6 +69,7 @@ static void on_openapi(struct pat_httpd_req *http, void *arg)
 {
     (void)arg;
     (void)pat_httpd_set_header(http, "Cache-Control", "public, max-age=60");
+    pat_httpd_allow_gzip(http);
     pat_httpd_reply(http, 200, "application/json", openapi_json, openapi_json_len);
 }
 

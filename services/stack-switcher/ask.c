@@ -28,7 +28,7 @@ static bool known(struct pat_httpd_req *http, const char *text, size_t len)
 
     pat_sha256(text, len, hash);
     pat_buf_init(&tag, 64);
-    pat_buf_adds(&tag, "\"");
+    pat_buf_adds(&tag, "W/\""); /* of the text, compressed or not */
     pat_hex(&tag, hash, 16);
     pat_buf_adds(&tag, "\"");
     if (tag.err) {
@@ -36,7 +36,7 @@ static bool known(struct pat_httpd_req *http, const char *text, size_t len)
         return false;
     }
     (void)pat_httpd_set_header(http, "ETag", tag.data);
-    same = theirs && strstr(theirs, tag.data);
+    same = theirs && strstr(theirs, tag.data + 2);
     pat_buf_fini(&tag);
     if (same)
         pat_httpd_reply(http, 304, NULL, NULL, 0);
@@ -47,6 +47,7 @@ static void reply(const struct asked *a, const char *text)
 {
     size_t len = strlen(text);
 
+    pat_httpd_allow_gzip(a->http); /* no question's answer holds a secret: ask.h */
     if (!a->tagged || !known(a->http, text, len))
         pat_httpd_reply(a->http, 200, "application/json", text, len);
 }

@@ -2,7 +2,8 @@
  *
  * Every question's first two parameters say who asks: $1 the user (an id, NULL for a service), $2
  * 'true' for an admin by token. ASK_MAY_SEE(x) is the condition under which rows of user x may be
- * shown; somebody else's data is not there rather than forbidden.
+ * shown; somebody else's data is not there rather than forbidden. Answers go out compressed to who
+ * takes that, so nothing that lets somebody in may be in one (decision 22).
  */
 #ifndef SWITCHER_ASK_H
 #define SWITCHER_ASK_H

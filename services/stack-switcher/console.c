@@ -27,11 +27,12 @@ static const struct console_asset *find_asset(const char *path)
     return NULL;
 }
 
-static bool takes_gzip(const struct pat_httpd_req *http)
+/* One of those the browser names (RFC 9110, 13.1.2), weak or not. */
+static bool has_it(const struct pat_httpd_req *http, const struct console_asset *a)
 {
-    const char *accept = pat_httpd_header(http, "accept-encoding");
+    const char *known = pat_httpd_header(http, "if-none-match");
 
-    return accept && strstr(accept, "gzip");
+    return known && (!strcmp(known, "*") || strstr(known, strchr(a->etag, '"')));
 }
 
 /* For the few that do not: an inflated copy, or NULL. */
@@ -58,16 +59,15 @@ static void *unpack(const struct console_asset *a)
 
 static void reply_asset(struct pat_httpd_req *http, const struct console_asset *a)
 {
-    const char *known = pat_httpd_header(http, "if-none-match");
     void *plain;
 
     (void)pat_httpd_set_header(http, "ETag", a->etag);
     (void)pat_httpd_set_header(http, "Vary", "Accept-Encoding");
     (void)pat_httpd_set_header(http, "Cache-Control",
                                a->immutable ? "public, max-age=31536000, immutable" : "no-cache");
-    if (known && !strcmp(known, a->etag)) {
+    if (has_it(http, a)) {
         pat_httpd_reply(http, 304, NULL, NULL, 0);
-    } else if (takes_gzip(http)) {
+    } else if (pat_httpd_takes_gzip(http)) {
         (void)pat_httpd_set_header(http, "Content-Encoding", "gzip");
         pat_httpd_reply(http, 200, a->type, a->packed, a->packed_len);
     } else if ((plain = unpack(a))) {

@@ -8,7 +8,7 @@
 struct console_asset {
     const char *path; /* "/" for the page itself */
     const char *type;
-    const char *etag; /* quoted */
+    const char *etag; /* weak, W/"...": of both forms */
     const unsigned char *packed;
     size_t packed_len; /* gzip, RFC 1952 */
     size_t len;

@@ -67,14 +67,17 @@ static bool refused(struct pat_httpd_req *http, const char *text)
 
 static void reply_json(struct pat_httpd_req *http, const char *text)
 {
-    if (!refused(http, text))
-        pat_httpd_reply(http, 200, "application/json", text, strlen(text));
+    if (refused(http, text))
+        return;
+    pat_httpd_allow_gzip(http);
+    pat_httpd_reply(http, 200, "application/json", text, strlen(text));
 }
 
 static void reply_csv(struct pat_httpd_req *http, const char *text)
 {
     if (refused(http, text))
         return;
+    pat_httpd_allow_gzip(http);
     (void)pat_httpd_set_header(http, "Content-Disposition", "attachment; filename=\"usage.csv\"");
     (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
     pat_httpd_reply(http, 200, "text/csv; charset=utf-8; header=present", text, strlen(text));

@@ -41,6 +41,7 @@ static void try_head(const char *data, size_t len)
         if (path_decode(head.path))
             require(strlen(head.path) <= before);
         http_head_find(&head, "host");
+        (void)http_takes_gzip(http_head_find(&head, "accept-encoding"));
     }
     free(text);
 }

@@ -61,7 +61,7 @@ const rows = assets.map((a, i) => {
   const type = types[extname(a.path) || ".html"];
   return {
     data: `static const unsigned char packed_${i}[] = {${literal(packed)}\n};`,
-    row: `    { ${JSON.stringify(a.path)}, ${JSON.stringify(type)}, "\\"${etag}\\"", packed_${i}, sizeof packed_${i}, ${a.bytes.length}, ${a.immutable} },`,
+    row: `    { ${JSON.stringify(a.path)}, ${JSON.stringify(type)}, "W/\\"${etag}\\"", packed_${i}, sizeof packed_${i}, ${a.bytes.length}, ${a.immutable} },`,
   };
 });
 
