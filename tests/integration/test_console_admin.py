@@ -349,7 +349,7 @@ def test_other_roles_are_refused_everywhere(stack, browser, tokens):
 
 
 @pytest.mark.parametrize("path, who", [("/admin/calls", "admin"), (f"/calls/{call_id(1)}", "leo"), ("/admin/audit", "admin"), ("/admin", "admin"),
-                                       ("/admin/health", "admin"), ("/agent", "leo")])
+                                       ("/admin/health", "admin"), ("/admin/rates", "admin"), ("/agent", "leo")])
 def test_nothing_jumps_while_a_page_loads(stack, browser, tokens, recorded, path, who):
     with browser.page(stack.url + path, tokens[who]) as page:
         page.locator("h1").first.wait_for()

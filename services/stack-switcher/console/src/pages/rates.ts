@@ -135,8 +135,7 @@ export class RatesPage extends Page {
         </div>
         ${this.failed ? this.failure(() => void this.load()) : this.rates ? this.table(this.rates) : waiting(10)}
       </section>
-      <pb-rerate></pb-rerate>
-      <pb-retail></pb-retail>
+      ${this.rates || this.failed ? html`<pb-rerate></pb-rerate><pb-retail></pb-retail>` : nothing /* they would be pushed down */}
       <pb-rate-dialog @changed=${() => void this.load()}></pb-rate-dialog>`;
   }
 }

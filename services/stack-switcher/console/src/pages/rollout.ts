@@ -40,7 +40,7 @@ function figure(gate: Verdict["gate"], v: number | undefined): string {
 export class RolloutPage extends Page {
   @property({ attribute: false }) params: { id?: string } = {};
   @state() private rollout: Rollout | null = null;
-  @state() private users: RolloutUser[] = [];
+  @state() private users: RolloutUser[] | null = null;
   @state() private next: string | null = null;
   @state() private only = "";
   private following = new AbortController();
@@ -76,7 +76,7 @@ export class RolloutPage extends Page {
   private async load(after: string | null): Promise<void> {
     try {
       const page = await get<{ users: RolloutUser[]; next: string | null }>(query(`${this.path}/users`, { limit: 50, state: this.only, after }));
-      this.users = after ? [...this.users, ...page.users] : page.users;
+      this.users = after ? [...(this.users ?? []), ...page.users] : page.users;
       this.next = page.next;
     } catch (e) {
       await this.attempt(() => Promise.reject(e));
@@ -172,15 +172,26 @@ export class RolloutPage extends Page {
         this.only = (e.target as HTMLSelectElement).value;
         void this.load(null);
       }}><option value="">All</option>${states.filter((s) => r.counts[s]).map((s) => html`<option value=${s} ?selected=${s === this.only}>${words(s)}</option>`)}</select></label></div>
-      <div class="scroll" tabindex="0" role="region" aria-labelledby="users-title"><table>
+      ${this.users ? this.table(this.users) : this.failed ? nothing : waiting(10)}
+      ${this.next ? html`<button class="button" @click=${() => void this.load(this.next)}>More</button>` : nothing}
+    </section>`;
+  }
+
+  private table(users: RolloutUser[]) {
+    return html`<div class="scroll" tabindex="0" role="region" aria-labelledby="users-title"><table>
         <thead><tr><th>Name</th><th>State</th><th>Test call</th><th>Note</th></tr></thead>
-        <tbody>${this.users.map((u) => html`<tr>
+        <tbody>${users.map((u) => html`<tr>
           <td><a href=${`/admin/users/${u.user_id}`}>${u.name ?? u.user_id}</a></td>
           <td>${words(u.state)}${u.state === "moving" && u.switch_state ? html` <span class="muted">${words(u.switch_state)}</span>` : nothing}</td>
           <td>${u.verify ? "Yes" : "No"}</td>
-          <td class="wrap">${u.note ?? (u.state === "moved" ? "" : u.switch_error ?? "")}</td></tr>`)}</tbody></table></div>
-      ${this.next ? html`<button class="button" @click=${() => void this.load(this.next)}>More</button>` : nothing}
-    </section>`;
+          <td class="wrap">${u.note ?? (u.state === "moved" ? "" : u.switch_error ?? "")}</td></tr>`)}</tbody></table></div>`;
+  }
+
+  /** What comes below the users, once they are there: it would be pushed down. */
+  private past(r: Rollout) {
+    return html`<section class="card" aria-labelledby="log-title"><h2 id="log-title">What happened</h2>
+        <ol class="timeline">${(r.log ?? []).map((e) => this.entry(e))}</ol></section>
+      <p class="muted">To ${stackNames[r.to_stack]}, ${r.at_a_time} at a time; begun ${dateTime(r.created_at)}.</p>`;
   }
 
   render() {
@@ -190,9 +201,6 @@ export class RolloutPage extends Page {
     return html`<h1>${rolloutName(r)} <pb-badge short .stack=${r.to_stack}></pb-badge></h1>
       ${r.why ? html`<p class="muted">“${r.why}”</p>` : nothing}
       ${this.failed ? html`<p class="alert alert-error" role="alert">${this.failed.message}</p>` : nothing}
-      ${this.head(r)} ${this.gates(r)} ${this.people(r)}
-      <section class="card" aria-labelledby="log-title"><h2 id="log-title">What happened</h2>
-        <ol class="timeline">${(r.log ?? []).map((e) => this.entry(e))}</ol></section>
-      <p class="muted">To ${stackNames[r.to_stack]}, ${r.at_a_time} at a time; begun ${dateTime(r.created_at)}.</p>`;
+      ${this.head(r)} ${this.gates(r)} ${this.people(r)} ${this.users || this.failed ? this.past(r) : nothing}`;
   }
 }

@@ -19,6 +19,8 @@ export class RolloutsPage extends Page {
   @state() private mode: "users" | "calls" = "users";
   @state() private by: "filter" | "list" = "filter";
   @state() private busy = false;
+  /** The form comes after the list, which would push it down. */
+  @state() private looked = false;
   private planned = "";
   private key = "";
   private timer = 0;
@@ -44,6 +46,7 @@ export class RolloutsPage extends Page {
     } catch (e) {
       if (session.token && !this.rollouts) await this.attempt(() => Promise.reject(e));
     }
+    this.looked = true;
   }
 
   /* ---------------------------------------------------------------- a new one */
@@ -220,6 +223,6 @@ export class RolloutsPage extends Page {
               ${this.next ? html`<button class="button" @click=${() => void this.load(this.next)}>More</button>` : nothing}`
           : html`<p class="muted">Nothing has been rolled out yet.</p>`}
       </section>
-      ${this.form()}`;
+      ${this.looked ? this.form() : nothing}`;
   }
 }

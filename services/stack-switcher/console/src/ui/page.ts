@@ -31,5 +31,5 @@ export abstract class Page extends LitElement {
 
 /** What is coming has this shape: nothing jumps when it is there. */
 export const waiting = (lines = 3): TemplateResult => html`<div class="waiting" aria-busy="true" aria-label="Loading">
-  ${Array.from({ length: lines }, () => html`<div class="bar"></div>`)}
+  ${Array.from({ length: lines }, () => html`<div class="shade"></div>`)}
 </div>`;
