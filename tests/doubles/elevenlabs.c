@@ -2,7 +2,7 @@
  *
  * How: text is really spoken by flite (synth.c) in the format asked for; latency counts from the
  * receipt of the text. Opus is refused here with the field named; the sockets speak it.
- * Own control keys: voices [ids that exist too], gone [ids], snake, opus, voice_limit,
+ * Own control keys: voices [ids that exist too], gone [ids], snake, opus, drip_ms, voice_limit,
  * requires_verification. */
 #include "elevenlabs.h"
 
@@ -311,6 +311,8 @@ static bool elevenlabs_control(struct dbl *d, const char *key, const struct pat_
         e->gone = is_array ? pat_json_dup(v) : NULL;
     } else if (!strcmp(key, "snake")) {
         e->snake = dbl_flag(v);
+    } else if (!strcmp(key, "drip_ms")) {
+        e->drip_ms = (int64_t)pat_json_value_num(v);
     } else if (!strcmp(key, "opus")) {
         const char *how = pat_json_value_str(v);
         pat_strcpy(e->opus, sizeof e->opus, how ? how : "clean");

@@ -22,6 +22,7 @@ struct elevenlabs {
     int n_clones, voice_limit;
     bool requires_verification;
     bool snake;             /* spell fields as context_id, is_final */
+    int64_t drip_ms;        /* between two tenths of a second of sound; 0: all at once */
     char opus[16];          /* how Opus is sent on a socket; see elevenlabs_ws.c */
     struct pat_json *extra; /* more voice ids that exist */
     struct pat_json *gone;  /* ids that do not exist any more */

@@ -18,7 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONTEXTS = 5, SCHEDULE = 120, IDLE_MS = 20000, CHUNK_MS = 400, FIRST_CHUNK_MS = 120 };
+enum {
+    MAX_CONTEXTS = 5,
+    SCHEDULE = 120,
+    IDLE_MS = 20000,
+    CHUNK_MS = 400,
+    FIRST_CHUNK_MS = 120,
+    DRIP_MS = 100
+};
 #define MAX_TEXT  ((size_t)64 << 10)
 #define MAX_FRAME ((size_t)1 << 20)
 
@@ -31,7 +38,7 @@ struct context {
     struct synth_job *job;
     struct pat_timer due; /* pcm may go out */
     int16_t *pcm;
-    size_t n;
+    size_t n, at;               /* samples, and how many of them were sent */
     struct oggenc *ogg;         /* NULL: not begun, or not Opus */
     int messages;               /* with sound */
     int64_t text_ms, saying_ms; /* unix time: the first text received */
@@ -217,18 +224,24 @@ static void on_due(void *arg)
     struct context *x = arg;
     struct eleven_conn *c = x->c;
     size_t first = (size_t)c->format.rate * FIRST_CHUNK_MS / 1000;
-    size_t chunk = (size_t)c->format.rate * CHUNK_MS / 1000, at = 0;
+    int64_t drip_ms = c->e->drip_ms;
+    size_t chunk = (size_t)c->format.rate * (drip_ms ? DRIP_MS : CHUNK_MS) / 1000;
 
-    log_said(x);
-    while (at < x->n) {
-        size_t to = at + (at ? chunk : first);
+    if (!x->at)
+        log_said(x);
+    while (x->at < x->n) {
+        size_t to = x->at + (x->at ? chunk : first);
 
         if (to > x->n)
             to = x->n;
         if (cut(c))
             return;
-        send_chunk(x, at, to);
-        at = to;
+        send_chunk(x, x->at, to);
+        x->at = to;
+        if (drip_ms && to < x->n) {
+            pat_timer_start(&x->due, drip_ms);
+            return;
+        }
     }
     free(x->pcm);
     x->pcm = NULL;
@@ -249,6 +262,7 @@ static void on_made(int err, const int16_t *pcm, size_t n, void *arg)
     }
     memcpy(x->pcm, pcm, n * sizeof *pcm);
     x->n = n;
+    x->at = 0;
     pat_timer_start(&x->due, waited < latency ? latency - waited : 0);
 }
 

@@ -34,7 +34,7 @@ SILENCE_S = 8  # "a few seconds", on a machine that does other work and an agent
 
 @pytest.fixture(scope="module")
 def stack():
-    with RoughStack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev"))) as s:
+    with RoughStack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")), PAT_AGENT_WAIT_MS="4s") as s:
         yield s
         ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)

@@ -269,6 +269,8 @@ class Stack:
             self._daemon("livekit-agent", None, self._livekit_env() | {
                 "PAT_LIVEKIT_AGENT_NAME": AGENT_NAME, "PAT_CALL_SECRET": self.call_secret,
                 "PAT_EVENT_LOG_DIR": str(self.turns), "PAT_HEALTH_PROBE_EVERY": "0",
+                # What is said is compared word by word, and a busy machine is slower than any vendor.
+                "PAT_AGENT_WAIT_MS": "4s" if self.demo else "0",
                 "PAT_DEEPGRAM_URL": f"ws://127.0.0.1:{self.ports['deepgram']}", "PAT_DEEPGRAM_API_KEY": "dg-key",
                 "PAT_OPENAI_URL": f"{self.double('openai')}/v1", "PAT_OPENAI_API_KEY": "sk-key",
                 "PAT_ELEVENLABS_URL": f"ws://127.0.0.1:{self.ports['elevenlabs']}", "PAT_ELEVENLABS_API_KEY": "xi-key",

@@ -268,6 +268,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     c->made_us = c->began_us = pat_now_us();
     c->began_ms = pat_unix_ms();
     c->bye = PROMPT_GOODBYE;
+    call_wait_reset(c);
     c->segment = 1;
     c->epoch = s->epoch;
     c->keep.saved = s->saved ? pat_json_dup(s->saved) : NULL;

@@ -12,6 +12,7 @@
 enum {
     NOTICE_MS = 60000, /* nobody says so much into the notice that it is cut */
     NOTICE_WORDS = 1000,
+    WAIT_LEAST_MS = 1500,    /* from the turn's end to "one moment", however late that was */
     JUDGE_MS = 1000,         /* behind the recogniser's own limit: then we judge */
     PARTIAL_US = 250 * 1000, /* live text at most this often */
     DEAF_MS = 20000,         /* no recogniser for so long: the call is over */
@@ -59,6 +60,9 @@ void call_turn_opts(struct call *c)
         c->turn_opts.end_wait_ms = flux.eot_timeout_ms + JUDGE_MS;
     c->turn_opts.idle_ms = warm_waits(c) ? 0 : (int32_t)c->env->conf->idle_ms;
     c->turn_opts.idle_max = (int32_t)c->env->conf->idle_prompts;
+    c->turn_opts.wait_ms = (int32_t)c->env->conf->wait_ms;
+    c->turn_opts.wait_least_ms = WAIT_LEAST_MS;
+    c->turn_opts.wait_more_ms = (int32_t)c->env->conf->wait_more_ms;
     turn_log_opts(c->log, &c->turn_opts);
 }
 

@@ -17,6 +17,7 @@
  *   call_limits.c silence and time: how long a call may be
  *   call_machine.c the other end is an answering machine
  *   call_trouble.c  providers that fail, and what the caller hears then
+ *   call_wait.c   nothing is heard of us for too long
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
@@ -57,6 +58,13 @@ struct announcement {
     char *text; /* NULL: none */
     call_announced_fn *fn;
     void *arg;
+};
+
+/* Of the reply: what the caller hears until it comes. */
+struct call_wait {
+    uint32_t piece;            /* of the player: "one moment, please"; 0: not said */
+    enum prompt_phrase prompt; /* the reply is this one; PROMPT_PHRASES: it is none of ours */
+    bool asked;                /* the voice, for that phrase */
 };
 
 /* What outlives us, and what we have of those before us. */
@@ -118,6 +126,7 @@ struct call {
     int failures;       /* replies in a row */
     int unwritten;      /* of them, by the language model */
     bool voice_down;    /* the last utterance could not be spoken */
+    struct call_wait wait;
     enum prompt_phrase bye;
     int64_t final_us;        /* the recogniser's latest word on a turn's end */
     struct turn_times times; /* of the turn the reply answers */
@@ -267,6 +276,13 @@ bool call_moved(const struct call *c);
 /* We cannot serve the caller any more: the router's message service does, else a goodbye. */
 void call_give_up(struct call *c, const char *reason);
 void call_trouble_stop(struct call *c);
+
+/* call_wait.c */
+void call_wait(struct call *c);       /* TURN_WAIT */
+void call_wait_reset(struct call *c); /* another reply begins, or none is left */
+/* A piece of the player that is no part of the reply. */
+bool call_wait_is(const struct call *c, uint32_t piece);
+
 /* call_resume.c */
 int call_resume_load(struct call *c); /* the context is there */
 void call_resume(struct call *c);     /* the caller can hear us */

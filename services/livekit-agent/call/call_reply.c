@@ -71,6 +71,7 @@ static struct reply_opts begin(struct call *c)
     player_pause(c->player); /* until the machine says play */
     c->reply_no = c->turn.reply;
     c->reply_answers = c->reply_counted = false;
+    call_wait_reset(c);
     return (struct reply_opts){ c->mouth, c->player, &reply_events, c,
                                 c->ctx ? c->ctx->language : NULL };
 }
@@ -240,6 +241,7 @@ void call_say(struct call *c, enum prompt_phrase which)
     if (!known && !c->mouth)
         (void)call_open_mouth(c); /* in vain: the reply says so */
     o = begin(c);
+    c->wait.prompt = known ? PROMPT_PHRASES : which;
     cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "say");
     phrase_unref(known);
 }
@@ -314,6 +316,7 @@ void call_reply_over(struct call *c, bool cut)
     player_flush(c->player);
     reply_free(c->reply);
     c->reply = NULL;
+    call_wait_reset(c);
     call_tools_reply_over(c->tools);
     free(c->answering);
     c->answering = NULL;
@@ -397,8 +400,8 @@ const struct mouth_events call_mouth_events = {
 
 static void on_sounding(uint32_t piece, void *arg)
 {
-    (void)piece;
-    call_turn_kind(arg, TURN_SOUNDING, 0);
+    if (!call_wait_is(arg, piece))
+        call_turn_kind(arg, TURN_SOUNDING, 0);
 }
 
 static void on_voiced(uint32_t piece, void *arg)
@@ -409,7 +412,7 @@ static void on_voiced(uint32_t piece, void *arg)
         reply_voiced(c->reply, piece);
     if (!c->answered)
         report_answered(c, (pat_now_us() - c->hears_us) / 1000);
-    if (c->reply_answers && !c->reply_counted) {
+    if (c->reply_answers && !c->reply_counted && !call_wait_is(c, piece)) {
         c->reply_counted = true;
         report_turn_figures(c);
     }

@@ -381,7 +381,7 @@ static void start_all(struct call_tools *t)
     t->called = false;
     t->live = true;
     t->reply_no = c->reply_no;
-    t->filled = reply_has_text(c->reply);
+    t->filled = reply_has_text(c->reply) || c->wait.piece;
     if (history_tools(c->history, as_called(calls, n), call_ms(c))) {
         reply_end(c->reply);
         return;
@@ -419,6 +419,15 @@ static void on_filler(void *arg)
             text = r->tool->filler;
     tool_say(t, text);
     pat_timer_start(&t->filler, FILLER_AGAIN_MS);
+}
+
+void call_tools_waited(struct call_tools *t)
+{
+    if (!t)
+        return;
+    t->filled = true;
+    if (pat_timer_running(&t->filler) && !t->owed)
+        pat_timer_start(&t->filler, FILLER_AGAIN_MS);
 }
 
 void call_tools_called(struct call_tools *t)

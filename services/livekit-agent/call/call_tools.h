@@ -33,6 +33,8 @@ char *call_tools_instructions(const struct call_tools *t, char *system_take, int
 void call_tools_called(struct call_tools *t);
 /* The caller's turn is theirs: the reply may have consequences. */
 void call_tools_committed(struct call_tools *t);
+/* A word was said meanwhile: theirs can wait. NULL is fine. */
+void call_tools_waited(struct call_tools *t);
 /* The reply is heard, cut or forgotten. */
 void call_tools_reply_over(struct call_tools *t);
 /* True: this turn of the caller's is a tool's (a message is being left), and has its reply. */

@@ -53,6 +53,9 @@ static void enact(struct call *c, enum turn_action a)
     case TURN_LEAVE:
         call_leave(c);
         break;
+    case TURN_WAIT:
+        call_wait(c);
+        break;
     case TURN_ACTIONS:
         break;
     }

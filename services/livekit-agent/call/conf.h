@@ -27,7 +27,8 @@ struct agent_conf {
     int64_t max_tool_calls, max_call_tokens, max_call_cents;
     char *voice_fallback, *event_log_dir, *spool_file;
     int64_t idle_ms, idle_prompts, connect_ms, hedge_ms, dtmf_pause_ms, max_calls, max_call_ms,
-        first_token_ms, handover_ms, reap_grace_ms, reap_ms, refused_ms, probe_ms;
+        first_token_ms, handover_ms, reap_grace_ms, reap_ms, refused_ms, probe_ms, wait_ms,
+        wait_more_ms;
     int64_t phrase_cache_bytes, phrase_disk_bytes, realtime;
     char *phrase_dir, *ambient_dir;
     bool elevenlabs_opus;

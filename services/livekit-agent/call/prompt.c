@@ -24,7 +24,8 @@ static const struct {
         "Just so you know: our time is almost up, and this call will end shortly.",
         "I'm sorry, this call has reached its limit. Goodbye.",
         "I'm sorry, we can't take your call right now. If you hear a tone after this, please leave "
-        "a message. Goodbye." } },
+        "a message. Goodbye.",
+        "One moment, please." } },
     { "de",
       { "Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte wiederholen?",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Bitte versuchen Sie es in "
@@ -37,7 +38,8 @@ static const struct {
         "Nur zur Information: Unsere Zeit ist fast um, das Gespräch endet gleich.",
         "Es tut mir leid, dieses Gespräch hat seine Grenze erreicht. Auf Wiederhören.",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Wenn Sie gleich einen Ton "
-        "hören, hinterlassen Sie bitte eine Nachricht. Auf Wiederhören." } },
+        "hören, hinterlassen Sie bitte eine Nachricht. Auf Wiederhören.",
+        "Einen Moment, bitte." } },
     { "es",
       { "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?",
         "Lo siento, ahora no podemos atender su llamada. Inténtelo de nuevo en unos minutos. Adiós.",
@@ -48,7 +50,8 @@ static const struct {
         "Ya no oigo a nadie, así que voy a colgar. Adiós.",
         "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve.",
         "Lo siento, esta llamada ha llegado a su límite. Adiós.",
-        "Lo siento, ahora no podemos atender su llamada. Si oye un tono, deje un mensaje. Adiós." } },
+        "Lo siento, ahora no podemos atender su llamada. Si oye un tono, deje un mensaje. Adiós.",
+        "Un momento, por favor." } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         "Désolé, nous ne pouvons pas prendre votre appel pour le moment. Veuillez réessayer dans "
@@ -61,7 +64,8 @@ static const struct {
         "Pour information : notre temps est presque écoulé, l'appel va bientôt prendre fin.",
         "Désolé, cet appel a atteint sa limite. Au revoir.",
         "Désolé, nous ne pouvons pas prendre votre appel. Si vous entendez un bip, laissez un "
-        "message. Au revoir." } },
+        "message. Au revoir.",
+        "Un instant, s'il vous plaît." } },
 };
 
 char *prompt_system(const struct context *c, int64_t unix_ms)

@@ -398,6 +398,7 @@ int reply_join(struct reply **out, const struct reply_opts *o, const char *text,
     l->progress = SPEAKING;
     r->speaking = 1;
     r->written = true;
+    r->times.sentence_us = pat_now_us();
     *out = r;
     return PAT_OK;
 }

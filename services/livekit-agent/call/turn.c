@@ -85,7 +85,7 @@ static void leave(struct turn_pass *s)
     t->left = true;
     t->have = t->authorised = false;
     turn_enter(s, TURN_CLOSING);
-    t->barge_us = t->turn_us = t->resume_us = t->watch_us = t->unheard_us = 0;
+    t->barge_us = t->turn_us = t->resume_us = t->watch_us = t->unheard_us = t->wait_us = 0;
 }
 
 static void hang_up(struct turn_pass *s)
@@ -138,7 +138,7 @@ static bool stale(const struct turn *t, const struct turn_event *e)
 {
     bool about_reply = e->kind == TURN_REPLY_DONE || e->kind == TURN_REPLY_FAILED ||
                        e->kind == TURN_SOUNDING || e->kind == TURN_SPOKEN ||
-                       e->kind == TURN_WORKING;
+                       e->kind == TURN_WORKING || e->kind == TURN_WAITED;
 
     return about_reply && e->reply != t->reply;
 }
@@ -168,6 +168,8 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
         turn_say_text(&s, e->n == 0);
     else if (e->kind == TURN_WORKING && t->have)
         turn_working(&s);
+    else if (e->kind == TURN_WAITED)
+        turn_waited(&s);
     else if (e->kind == TURN_PATIENCE)
         t->patience_ms = e->n;
     else
@@ -178,7 +180,7 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
 int64_t turn_wake_us(const struct turn *t)
 {
     const int64_t all[] = { t->barge_us, t->turn_us,    t->resume_us,
-                            t->watch_us, t->unheard_us, t->idle_us };
+                            t->watch_us, t->unheard_us, t->idle_us, t->wait_us };
     int64_t first = 0;
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -45,6 +45,9 @@ struct turn_opts {
     int32_t idle_ms;        /* nobody says anything for so long: are they still there? */
     int32_t idle_max;       /* asked so often; then goodbye */
     int32_t asked_delay_ms; /* in the place of min_delay_ms after a whole question */
+    /* Nothing heard of us so long after the caller's last word: a word in the reply's place, at the
+     * earliest so long after the turn was ours; and so long after that word: apologise. */
+    int32_t wait_ms, wait_least_ms, wait_more_ms;
 };
 
 /* By name, for logs; in the order of the struct. */
@@ -89,6 +92,7 @@ enum turn_event_kind {
     TURN_GONE,         /* the caller left, or the room did */
     TURN_WORKING,      /* reply: tools are at work for it, for n ms at most; 0: they are done */
     TURN_PATIENCE,     /* from now on a turn is over after n ms of silence; 0: as usual again */
+    TURN_WAITED, /* reply: a word of n ms is said in its place; -n: it is asked for in n ms again */
     TURN_EVENTS
 };
 
@@ -121,6 +125,7 @@ enum turn_action {
     TURN_ANNOUNCE,  /* the oldest text of TURN_SAY: the state's reply */
     TURN_IDLE,      /* ask whether they are still there; leaving: say goodbye to nobody */
     TURN_LEAVE,     /* hang up now */
+    TURN_WAIT,      /* nothing was heard for too long: a word in the reply's place (TURN_WAITED) */
     TURN_ACTIONS
 };
 
@@ -166,6 +171,7 @@ struct turn {
     int32_t patience_ms; /* 0: the delays of the options */
     int32_t unheard;     /* asked again, without a word since */
     int64_t idle_us;     /* the silence has lasted too long then */
+    int64_t wait_us;     /* and this one is ours */
     int32_t idled;       /* asked whether they are there, without a word since */
 };
 

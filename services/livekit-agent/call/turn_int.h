@@ -5,6 +5,7 @@
  * turn_speak.c  thinking, speaking and interrupted
  * turn_idle.c   a caller who says nothing at all
  * turn_reply.c  the one reply: begun, let out, cut, finished, failed
+ * turn_wait.c   nothing of it is heard for too long
  */
 #ifndef CALL_TURN_INT_H
 #define CALL_TURN_INT_H
@@ -53,6 +54,12 @@ void turn_working(struct turn_pass *s);
 /* turn_idle.c */
 void turn_idle_ask(struct turn_pass *s);   /* the time has come */
 void turn_idle_watch(struct turn_pass *s); /* after every event */
+
+/* turn_wait.c */
+int64_t turn_wait_from(const struct turn_pass *s); /* the end of the caller's words */
+void turn_wait_begin(struct turn_pass *s, int64_t from_us);
+void turn_wait_wake(struct turn_pass *s); /* in thinking */
+void turn_waited(struct turn_pass *s);    /* TURN_WAITED */
 
 /* turn_reply.c */
 void turn_reply_begin(struct turn_pass *s, enum turn_action how);

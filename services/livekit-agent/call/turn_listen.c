@@ -82,6 +82,7 @@ bool turn_take_words(struct turn_pass *s)
 static void commit(struct turn_pass *s)
 {
     struct turn *t = s->t;
+    int64_t from_us = turn_wait_from(s);
 
     if (!t->have)
         turn_reply_begin(s, TURN_THINK);
@@ -90,6 +91,7 @@ static void commit(struct turn_pass *s)
     turn_enter(s, TURN_THINKING);
     turn_reply_play(s);
     t->watch_us = s->now + (int64_t)s->o->think_ms * MS;
+    turn_wait_begin(s, from_us);
 }
 
 /* Makes the reply before it is certain that there will be one. */

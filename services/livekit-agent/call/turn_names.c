@@ -23,6 +23,7 @@ static const char *const event_names[TURN_EVENTS] = {
     [TURN_GONE] = "gone",
     [TURN_WORKING] = "working",
     [TURN_PATIENCE] = "patience",
+    [TURN_WAITED] = "waited",
 };
 
 static const char *const action_names[TURN_ACTIONS] = {
@@ -41,6 +42,7 @@ static const char *const action_names[TURN_ACTIONS] = {
     [TURN_ANNOUNCE] = "announce",
     [TURN_IDLE] = "idle",
     [TURN_LEAVE] = "leave",
+    [TURN_WAIT] = "wait",
 };
 
 const char *turn_event_name(enum turn_event_kind k)

@@ -14,7 +14,7 @@ const struct turn_opt turn_opt_list[] = {
     OPT(noise_ms),       OPT(guard_ms),      OPT(guard_words),      OPT(think_ms),
     OPT(voice_ms),       OPT(stall_ms),      OPT(unheard_voice_ms), OPT(unheard_ms),
     OPT(unheard_max),    OPT(speculate_max), OPT(idle_ms),          OPT(idle_max),
-    OPT(asked_delay_ms),
+    OPT(asked_delay_ms), OPT(wait_ms),       OPT(wait_least_ms),    OPT(wait_more_ms),
 };
 const size_t turn_opt_n = sizeof turn_opt_list / sizeof turn_opt_list[0];
 static_assert(sizeof turn_opt_list / sizeof turn_opt_list[0] ==

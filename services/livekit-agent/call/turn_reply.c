@@ -7,7 +7,7 @@ static void reply_over(struct turn *t)
 {
     t->have = t->making = t->authorised = t->dry = t->greeting = t->apology = t->firm = false;
     t->answered_words = 0;
-    t->barge_us = t->resume_us = t->watch_us = t->unheard_us = t->work_us = 0;
+    t->barge_us = t->resume_us = t->watch_us = t->unheard_us = t->work_us = t->wait_us = 0;
 }
 
 void turn_reply_begin(struct turn_pass *s, enum turn_action how)
@@ -42,6 +42,7 @@ void turn_say(struct turn_pass *s, enum turn_action how)
     turn_reply_play(s);
     s->t->turn_us = 0;
     s->t->watch_us = s->now + (int64_t)s->o->voice_ms * MS;
+    turn_wait_begin(s, s->now);
 }
 
 /* The oldest text that waits. */

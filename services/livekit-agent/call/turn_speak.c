@@ -52,7 +52,7 @@ void turn_in_thinking(struct turn_pass *s)
          */
         turn_enter(s, t->authorised ? TURN_SPEAKING : TURN_INTERRUPTED);
         t->sound_at_us = s->now;
-        t->watch_us = 0;
+        t->watch_us = t->wait_us = 0;
         t->dry = false;
         break;
     case TURN_REPLY_DONE:
@@ -70,6 +70,7 @@ void turn_in_thinking(struct turn_pass *s)
         }
         if (turn_due(s, &t->watch_us))
             turn_reply_failed(s);
+        turn_wait_wake(s);
         break;
     default:
         break;

@@ -16,6 +16,7 @@ enum {
     FIRST_MS = 2500,      /* from the first text to the first sample, then another voice */
     FIRST_LAST_MS = 6000, /* the last resort gets more time */
     IDLE_MS = 4000,       /* between samples once the text is complete */
+    BEHIND_MS = 3000,     /* behind who listens, all in all; then another voice */
     SILENT = 64,          /* amplitude, -54 dBFS: no voice is so faint all the time */
     SILENT_LEVEL = 57,    /* the same as the level of a packet */
 };
@@ -49,18 +50,38 @@ static void remove_utterance(struct tts *t, struct utterance *u)
     free(u);
 }
 
-/* The first utterance's deadline: to its first sample, or to its last. */
+/* All of the text is with a voice that speaks: until when more of it has to come. Sound that comes
+ * in drops is silence to who listens; the last resort may drip. */
+static int64_t more_by_ms(const struct tts *t, struct utterance *u, int64_t now_ms)
+{
+    int64_t pace_ms;
+
+    if (!u->pace_ms) {
+        u->pace_ms = now_ms;
+        u->pace_samples = u->n_samples;
+    }
+    pace_ms = u->pace_ms + (u->n_samples - u->pace_samples) / 48 + BEHIND_MS;
+    return tts_has_other(t) && pace_ms < now_ms + IDLE_MS ? pace_ms : now_ms + IDLE_MS;
+}
+
+/* The first utterance's deadline: to its first sound, or to its last. */
 static void watch(struct tts *t)
 {
-    const struct utterance *u = t->first;
+    struct utterance *u = t->first;
+    int64_t now_ms = pat_loop_now_ms(t->loop), by_ms;
 
     pat_timer_stop(&t->timer);
     if (!u || u->finished || !u->given)
         return;
-    if (!u->n_samples || u->base_ms == u->n_samples / 48)
-        pat_timer_start(&t->timer, tts_has_other(t) ? FIRST_MS : FIRST_LAST_MS);
+    if (!u->asked_ms)
+        u->asked_ms = now_ms;
+    if (!u->sounded)
+        by_ms = u->asked_ms + (tts_has_other(t) ? FIRST_MS : FIRST_LAST_MS);
     else if (u->ended)
-        pat_timer_start(&t->timer, IDLE_MS);
+        by_ms = more_by_ms(t, u, now_ms);
+    else
+        return;
+    pat_timer_start(&t->timer, by_ms > now_ms ? by_ms - now_ms : 0);
 }
 
 static void give_out(struct tts *t, uint32_t id, const struct held_piece *p)
@@ -167,6 +188,14 @@ static bool is_loud(const int16_t *samples, size_t n)
     return false;
 }
 
+static bool has_words(const struct utterance *u)
+{
+    for (size_t i = 0; i < u->text.len; i++)
+        if (isalnum((unsigned char)u->text.data[i]) || (unsigned char)u->text.data[i] >= 0x80)
+            return true;
+    return false;
+}
+
 static void arrived(struct tts *t, uint32_t id, const struct held_piece *p, size_t n, bool loud)
 {
     struct utterance *u = t->closed ? NULL : find(t, id);
@@ -176,6 +205,7 @@ static void arrived(struct tts *t, uint32_t id, const struct held_piece *p, size
     enter(t);
     u->n_samples += (int64_t)n;
     u->loud = u->loud || loud;
+    u->sounded = u->sounded || loud || !has_words(u);
     if (loud && !t->worked) {
         t->worked = true;
         provider_worked(t->o.providers, t->hops.at[t->hop].by);
@@ -229,14 +259,6 @@ static void p_aligned(uint32_t id, const char *text, size_t len, int start_ms, i
     enter(t);
     t->ev.aligned(id, text, len, start_ms + (int)u->base_ms, end_ms + (int)u->base_ms, t->arg);
     leave(t);
-}
-
-static bool has_words(const struct utterance *u)
-{
-    for (size_t i = 0; i < u->text.len; i++)
-        if (isalnum((unsigned char)u->text.data[i]) || (unsigned char)u->text.data[i] >= 0x80)
-            return true;
-    return false;
 }
 
 static void p_done(uint32_t id, int err, const char *why, void *arg)

@@ -33,6 +33,8 @@ static void rewind_to_unspoken(struct utterance *u)
         at++;
     u->given = at;
     u->base_ms = u->n_samples / 48;
+    u->sounded = false;
+    u->asked_ms = u->pace_ms = 0;
 }
 
 /* False: it is known neither what was heard nor what is left, or nothing is left. */

@@ -19,6 +19,11 @@ struct utterance {
     int64_t n_samples; /* from all providers */
     bool loud;         /* and some of them were no silence */
     int64_t base_ms;   /* of the present provider's times */
+    /* Of the present provider, as the first in the queue: asked since; there was sound, no silence;
+     * and from where on it is to keep pace with who listens. */
+    int64_t asked_ms;
+    bool sounded;
+    int64_t pace_ms, pace_samples;
     int64_t characters;
     struct pat_buf held; /* held.h */
     struct utterance *next;

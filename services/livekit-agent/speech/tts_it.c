@@ -240,6 +240,33 @@ static void test_tts__another_voice_speaks_when_one_cannot(void **state)
     }
 }
 
+/* A tenth of a second of sound every second is silence to who listens. */
+static void test_tts__sound_in_drops_is_spoken_by_another_voice(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    stand_control(stand, "elevenlabs", "{\"drip_ms\":1000}");
+    check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "key"));
+    assert_string_equal(s.to, "openai:onyx");
+    assert_string_equal(s.failures, "elevenlabs timeout>openai;");
+    stand_down(stand);
+}
+
+/* Sound in many pieces, faster than it is listened to. */
+static void test_tts__a_voice_that_keeps_pace_is_kept(void **state)
+{
+    struct stand *stand = stand_up();
+    struct spoken s = { 0 };
+
+    (void)state;
+    stand_control(stand, "elevenlabs", "{\"drip_ms\":30}");
+    check_whole(&s, say_once(stand, &s, "11labs-Brian", "openai-shimmer", "key"));
+    assert_false(s.fell_back);
+    stand_down(stand);
+}
+
 static void test_tts__the_last_voice_is_asked_again(void **state)
 {
     struct stand *stand = stand_up();
@@ -400,6 +427,8 @@ int run_tts_tests(void)
         cmocka_unit_test(test_tts__speaks_whole_with_alignment),
         cmocka_unit_test(test_tts__speaks_by_openai),
         cmocka_unit_test(test_tts__another_voice_speaks_when_one_cannot),
+        cmocka_unit_test(test_tts__sound_in_drops_is_spoken_by_another_voice),
+        cmocka_unit_test(test_tts__a_voice_that_keeps_pace_is_kept),
         cmocka_unit_test(test_tts__the_last_voice_is_asked_again),
         cmocka_unit_test(test_tts__goes_on_after_a_break_without_repeating),
         cmocka_unit_test(test_tts__many_utterances_come_in_order),
