@@ -135,10 +135,9 @@ def test_a_call_outlives_livekit_server(stack, watch):
     again = wait(lambda: stack.gate.legs[leg.call] is not leg and stack.gate.legs[leg.call], 30, "the room is dialled again")
     assert again.invite["headers"]["X-Pat-Returned"] == "redial"
     again.wait_active(30)
-    # One that had let the call go apologises; one that was in the new room before the caller just listens on.
-    if stack.daemons["livekit-agent"].logged("call.ended", call=leg.call):
-        again.wait_speech(again.active_at, 30)
-        again.wait_quiet()
+    # Apologised to, by one that had let the call go as by one that was in the new room before the caller.
+    again.wait_speech(again.active_at, 30)
+    again.wait_quiet()
     ask(stack, watch, again, after)
     asked = [json.dumps(e["body"]["messages"]) for e in stack.double_log("openai", "request") if "messages" in e.get("body", {})]
     assert before in asked[-1].lower() and after in asked[-1].lower(), "the model knows what was said before"

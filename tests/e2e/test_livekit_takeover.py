@@ -21,6 +21,7 @@ from harness.stack import ROOT
 QUESTION = "hello please tell me your opening hours"
 LONG = ("We are open from nine to five on every working day. On Saturday we open at ten in the morning. "
         "On Sunday the office is closed all day. You can also call us again tomorrow. Is there anything else you need?")
+SORRY = "Sorry for the interruption. "
 # Issue-sized promises are printed; what is asserted leaves room for a machine that does other work, and for ASan.
 SILENCE_S = 9
 
@@ -146,7 +147,8 @@ def test_killed_in_mid_sentence_it_goes_on_from_there(stack, watch):
     assert silent < SILENCE_S
     leg.wait_quiet()
     told = watch.wait_for("turn.agent", leg.call, n=2)["data"]
-    assert voice.same_words(told["heard"], LONG), told
+    assert told["heard"].count(SORRY) == 1, told
+    assert voice.same_words(told["heard"].replace(SORRY, ""), LONG), told
     one_voice_at_a_time(leg)
 
 
@@ -159,8 +161,8 @@ def test_killed_while_greeting_it_greets_on(stack, watch):
     print(f"\nsilence {silent:.2f} s")
     assert silent < SILENCE_S
     leg.wait_quiet()
-    wait(lambda: any(voice.same_words(e["data"]["heard"], GREETING) for e in watch.of("turn.agent", leg.call)), 20,
-         "the greeting is told, whole")
+    wait(lambda: any(voice.same_words(e["data"]["heard"].replace(SORRY, ""), GREETING)
+                     for e in watch.of("turn.agent", leg.call)), 20, "the greeting is told, whole")
     one_voice_at_a_time(leg)
 
 

@@ -69,6 +69,7 @@ static void on_progress(void *arg)
 
     call_tick(c);
     call_look_at_cost(c);
+    call_back_look(c);
     if (c->turn.state == TURN_SPEAKING) /* how far we have been heard */
         checkpoint_touch(c);
     pat_timer_start(&c->progress, PROGRESS_MS);
@@ -217,6 +218,7 @@ static void release(struct call *c)
     player_free(c->player);
     call_tools_free(c->tools);
     call_return_free(c);
+    call_announce_free(c);
     history_free(c->history);
     turn_log_close(c->log);
     free(c->answering);

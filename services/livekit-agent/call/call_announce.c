@@ -59,3 +59,12 @@ void call_announce_end(struct call *c)
         call_announced(c, false);
     }
 }
+
+void call_announce_free(struct call *c)
+{
+    free(c->saying.text);
+    for (size_t i = 0; i < c->n_says; i++)
+        free(c->says[i].text);
+    c->saying.text = NULL;
+    c->n_says = 0;
+}

@@ -18,6 +18,7 @@
  *   call_machine.c the other end is an answering machine
  *   call_trouble.c  providers that fail, and what the caller hears then
  *   call_wait.c   nothing is heard of us for too long
+ *   call_back.c   the caller was without us for a moment
  */
 #ifndef CALL_INT_H
 #define CALL_INT_H
@@ -67,6 +68,12 @@ struct call_wait {
     bool asked;                /* the voice, for that phrase */
 };
 
+/* A caller who is away, and comes back; µs, 0: not. */
+struct call_back {
+    int64_t away_us, here_us, active_us;
+    bool redialled; /* the leg is another one */
+};
+
 /* What outlives us, and what we have of those before us. */
 struct call_keep {
     bool dirty;            /* not all of it is written */
@@ -77,6 +84,7 @@ struct call_keep {
     bool resumed;
     int waited;             /* for the caller to finish what we shall ask for again */
     char *heard_before;     /* of the reply we go on with */
+    int64_t gap_ms;         /* since what we have of those before us */
     int64_t heard_since_us; /* the caller's leg */
     unsigned hush;          /* CALL_HUSH_...: not a packet leaves */
     int64_t turn_print;     /* of what was last touched */
@@ -127,6 +135,7 @@ struct call {
     int unwritten;      /* of them, by the language model */
     bool voice_down;    /* the last utterance could not be spoken */
     struct call_wait wait;
+    struct call_back back;
     enum prompt_phrase bye;
     int64_t final_us;        /* the recogniser's latest word on a turn's end */
     struct turn_times times; /* of the turn the reply answers */
@@ -211,6 +220,7 @@ void call_deaf(void *arg);                       /* the recogniser has been away
 void call_announcement(struct call *c); /* TURN_ANNOUNCE */
 void call_announced(struct call *c, bool whole);
 void call_announce_end(struct call *c);
+void call_announce_free(struct call *c); /* nobody is told any more */
 
 /* call_reply.c */
 extern const struct mouth_events call_mouth_events;
@@ -276,6 +286,16 @@ bool call_moved(const struct call *c);
 /* We cannot serve the caller any more: the router's message service does, else a goodbye. */
 void call_give_up(struct call *c, const char *reason);
 void call_trouble_stop(struct call *c);
+
+/* call_back.c */
+void call_away(struct call *c); /* the line broke; they may come back */
+bool call_is_away(const struct call *c);
+void call_back_here(struct call *c);   /* in the room again ... */
+void call_back_active(struct call *c); /* ... and their telephone is answered */
+void call_back_redialled(struct call *c);
+void call_back_look(struct call *c); /* now and then */
+/* What to say instead of resume_plan.say; yours to free. NULL: that. */
+char *call_back_rest(const struct call *c);
 
 /* call_wait.c */
 void call_wait(struct call *c);       /* TURN_WAIT */

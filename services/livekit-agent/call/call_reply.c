@@ -255,8 +255,9 @@ void call_open(struct call *c)
         call_say(c, PROMPT_SORRY);
         return;
     }
+    PAT_AUTO_STR rest = call_back_rest(c);
     o = begin(c);
-    cannot_begin(c, reply_say(&c->reply, &o, c->keep.plan.say, NULL, false), "go on");
+    cannot_begin(c, reply_say(&c->reply, &o, rest ? rest : c->keep.plan.say, NULL, false), "go on");
 }
 
 /* A model that was interrupted does not tell what it has read and written, but it is paid for:
@@ -435,8 +436,8 @@ static int send_packet(const uint8_t *opus, size_t len, uint32_t samples, bool m
                        void *arg)
 {
     struct call *c = arg;
-    int err = c->room && !call_hushed(c) ? rtc_room_send(c->room, opus, len, samples, marker, level)
-                                         : PAT_EAGAIN;
+    bool heard = c->room && !call_hushed(c) && !call_is_away(c);
+    int err = heard ? rtc_room_send(c->room, opus, len, samples, marker, level) : PAT_EAGAIN;
 
     if (!err)
         record_agent(c->record, opus, len, pat_now_us());

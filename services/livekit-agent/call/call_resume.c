@@ -140,7 +140,10 @@ void call_resume(struct call *c)
         break;
     case RESUME_THINK:
         call_turn_kind(c, TURN_READY, 0);
-        call_turn_kind(c, TURN_TYPED, 1); /* it is in the history already: they only wait */
+        /* It is in the history already: they only wait, and have waited. */
+        call_turn(c, (struct turn_event){ .kind = TURN_TYPED,
+                                          .n = 1,
+                                          .at_us = pat_now_us() - c->keep.gap_ms * 1000 });
         break;
     default:
         call_turn_kind(c, TURN_READY, 0);

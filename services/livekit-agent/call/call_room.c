@@ -54,6 +54,8 @@ static void on_joined(void *arg)
 
     if (c->joined)
         pat_timer_start(&c->absent, REJOIN_MS);
+    if (c->joined)
+        call_away(c);
     c->caller_here = c->joined ? false : c->caller_here;
     c->joined = true;
     c->transcript.room = c->room;
@@ -69,6 +71,7 @@ static void caller_left(struct call *c, int reason)
     if (reason == MIGRATION || reason == SIGNAL_CLOSE || reason == CONNECTION_TIMEOUT ||
         reason == STATE_MISMATCH) {
         pat_log(PAT_INFO, "call.caller_away", PAT_S("call", c->id), PAT_I("reason", reason));
+        call_away(c);
         pat_timer_start(&c->absent, reason == CONNECTION_TIMEOUT ? TIMED_OUT_MS : RETURN_MS);
         return;
     }
@@ -107,6 +110,7 @@ static void on_participant(const struct rtc_participant *p, void *arg)
     }
     if (known && !c->caller_here) {
         c->caller_here = true;
+        call_back_here(c);
         pat_timer_stop(&c->absent);
         call_check_ready(c);
     }
@@ -121,6 +125,8 @@ static void on_attribute(const struct rtc_participant *p, const char *name, cons
     if (strcmp(c->caller, p->identity) != 0 || c->ending)
         return;
     if (strcmp(name, "sip.callStatus") == 0) {
+        if (strcmp(value, "active") == 0)
+            call_back_active(c);
         if (strcmp(value, "active") == 0 && !c->caller_active) {
             c->caller_active = true;
             c->active_us = pat_now_us();

@@ -329,6 +329,9 @@ void checkpoint_load(struct call *c, const struct pat_json *j)
     }
     if (hears_ms >= c->began_ms)
         c->keep.heard_since_us = c->began_us + (hears_ms - c->began_ms) * 1000;
+    c->keep.gap_ms = now_ms - pat_json_int_or(j, "at_ms", now_ms);
+    if (c->keep.gap_ms < 0) /* another clock */
+        c->keep.gap_ms = 0;
     c->answered = pat_json_bool_or(j, "answered", false);
     c->turns = (int)pat_json_int_or(j, "turns", 0);
     pat_strcpy(c->reason, sizeof c->reason, pat_json_str_or(j, "reason", ""));

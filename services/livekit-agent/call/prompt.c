@@ -25,7 +25,7 @@ static const struct {
         "I'm sorry, this call has reached its limit. Goodbye.",
         "I'm sorry, we can't take your call right now. If you hear a tone after this, please leave "
         "a message. Goodbye.",
-        "One moment, please." } },
+        "One moment, please.", "Sorry for the interruption." } },
     { "de",
       { "Entschuldigung, das habe ich nicht verstanden. Können Sie es bitte wiederholen?",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Bitte versuchen Sie es in "
@@ -39,7 +39,7 @@ static const struct {
         "Es tut mir leid, dieses Gespräch hat seine Grenze erreicht. Auf Wiederhören.",
         "Es tut mir leid, wir können Ihren Anruf gerade nicht annehmen. Wenn Sie gleich einen Ton "
         "hören, hinterlassen Sie bitte eine Nachricht. Auf Wiederhören.",
-        "Einen Moment, bitte." } },
+        "Einen Moment, bitte.", "Entschuldigen Sie die Unterbrechung." } },
     { "es",
       { "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?",
         "Lo siento, ahora no podemos atender su llamada. Inténtelo de nuevo en unos minutos. Adiós.",
@@ -51,7 +51,7 @@ static const struct {
         "Le aviso: nuestro tiempo casi se ha acabado y la llamada terminará en breve.",
         "Lo siento, esta llamada ha llegado a su límite. Adiós.",
         "Lo siento, ahora no podemos atender su llamada. Si oye un tono, deje un mensaje. Adiós.",
-        "Un momento, por favor." } },
+        "Un momento, por favor.", "Perdone la interrupción." } },
     { "fr",
       { "Pardon, je n'ai pas compris. Pouvez-vous répéter, s'il vous plaît ?",
         "Désolé, nous ne pouvons pas prendre votre appel pour le moment. Veuillez réessayer dans "
@@ -65,7 +65,7 @@ static const struct {
         "Désolé, cet appel a atteint sa limite. Au revoir.",
         "Désolé, nous ne pouvons pas prendre votre appel. Si vous entendez un bip, laissez un "
         "message. Au revoir.",
-        "Un instant, s'il vous plaît." } },
+        "Un instant, s'il vous plaît.", "Désolé pour l'interruption." } },
 };
 
 char *prompt_system(const struct context *c, int64_t unix_ms)

@@ -23,6 +23,7 @@ enum prompt_phrase {
     PROMPT_LIMIT,         /* the call has used what it may; goodbye */
     PROMPT_AFTER_TONE,    /* we cannot serve the call; there may be a tone, and then a recording */
     PROMPT_MOMENT,        /* what is said takes its time */
+    PROMPT_BACK,          /* before what is gone on with: the caller heard nothing for a moment */
     PROMPT_PHRASES
 };
 /* In the language ("de-DE", "multi" ...), English where we have no other. */

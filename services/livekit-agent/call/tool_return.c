@@ -120,6 +120,8 @@ void call_came_back(struct call *c, const char *outcome)
     struct call_return *b;
     char key[64];
 
+    if (c->ready && is_cut_off(outcome))
+        call_back_redialled(c); /* to us, who were there all the time */
     if (c->came_back || c->ready || (is_cut_off(outcome) && goes_on(c)))
         return;
     b = calloc(1, sizeof *b);

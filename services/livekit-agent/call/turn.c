@@ -179,8 +179,8 @@ void turn_step(struct turn *t, const struct turn_opts *o, const struct turn_even
 
 int64_t turn_wake_us(const struct turn *t)
 {
-    const int64_t all[] = { t->barge_us, t->turn_us,    t->resume_us,
-                            t->watch_us, t->unheard_us, t->idle_us, t->wait_us };
+    const int64_t all[] = { t->barge_us,   t->turn_us, t->resume_us, t->watch_us,
+                            t->unheard_us, t->idle_us, t->wait_us };
     int64_t first = 0;
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
