@@ -13,7 +13,7 @@
 enum {
     DB_MS = 5000,
     SPARE_MS = 22000, /* the longest one clone takes: two requests would be longer than the asker
-                         waits, so the finding and the deleting of one have to fit */
+                         waits, so a look and the deleting of one have to fit */
 };
 
 struct voice_forget {
@@ -22,8 +22,8 @@ struct voice_forget {
     struct pat_rpc_req *req; /* NULL: idle */
     pat_db_id query;
     char user[PAT_ID_LEN + 1], clone[PAT_ID_LEN + 1];
-    bool young; /* the vendor may make it yet */
-    int64_t deleted, left;
+    bool young;                  /* the vendor may make it yet */
+    int64_t done, deleted, left; /* done: those that stay, too */
 };
 
 static int next(struct voice_forget *f);
@@ -52,28 +52,35 @@ static void on_noted(int err, const struct pat_db_result *const *results, size_t
     (void)results;
     (void)n;
     f->query = 0;
-    f->deleted++;
+    f->done++;
     if (!err)
         err = next(f);
     if (err)
         answer(f, err, NULL);
 }
 
-static void note(struct voice_forget *f)
+static void note_by(struct voice_forget *f, const char *name, const char *sql)
 {
     const char *params[] = { f->clone };
-    int err = pat_db_run1(f->s->d->db, "clone_settled", "select patchbay.clone_settled($1::uuid)",
-                          params, 1, DB_MS, on_noted, f, &f->query);
+    int err = pat_db_run1(f->s->d->db, name, sql, params, 1, DB_MS, on_noted, f, &f->query);
 
     if (err)
         answer(f, err, NULL);
+}
+
+static void note(struct voice_forget *f)
+{
+    f->deleted++;
+    note_by(f, "clone_settled", "select patchbay.clone_settled($1::uuid)");
 }
 
 static void on_gone(int err, void *arg)
 {
     struct voice_forget *f = arg;
 
-    if (err)
+    if (err == PAT_EPERM)
+        note_by(f, "clone_kept", "select patchbay.clone_kept($1::uuid)");
+    else if (err)
         answer(f, err, "the voice's vendor did not delete it");
     else
         note(f);
@@ -106,7 +113,7 @@ static void on_next(int err, const struct pat_db_result *const *results, size_t 
     voice = pat_db_get(results[0], 0, "voice_id");
     f->young = *pat_db_get(results[0], 0, "young") == 't';
     f->left = strtoll(pat_db_get(results[0], 0, "n"), NULL, 10);
-    if (f->deleted && pat_rpc_left_ms(f->req) < SPARE_MS) {
+    if (f->done && pat_rpc_left_ms(f->req) < SPARE_MS) {
         answer(f, PAT_OK, NULL);
         return;
     }
@@ -140,7 +147,7 @@ static void on_forget(struct pat_rpc_req *req, const struct pat_json *params, vo
         return;
     }
     f->req = req;
-    f->deleted = f->left = 0;
+    f->done = f->deleted = f->left = 0;
     *f->clone = '\0';
     (void)pat_strcpy(f->user, sizeof f->user, user);
     err = next(f);

@@ -7,6 +7,8 @@
 
 enum { CLONE_MS = 60000, SHORT_MS = 15000, FORM_MAX = 16 << 20, ANSWER_MAX = 2 << 20 };
 
+#define LABEL "patchbay " /* and our id: a clone's description */
+
 void vendor_end(struct vendor_ask *a)
 {
     *a->at = a->next;
@@ -117,7 +119,7 @@ static int make_form(struct pat_buf *b, const char *mark, const struct vendor_cl
 {
     char label[PAT_ID_LEN + 16];
 
-    (void)snprintf(label, sizeof label, "patchbay %s", c->id);
+    (void)snprintf(label, sizeof label, LABEL "%s", c->id);
     vendor_form_field(b, mark, "name", c->name);
     vendor_form_field(b, mark, "description", label);
     vendor_form_field(b, mark, "remove_background_noise", c->denoise ? "true" : "false");
@@ -164,23 +166,58 @@ static void on_deleted(int err, const struct pat_http_res *res, void *arg)
     vendor_end(a);
 }
 
-int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn, void *arg)
+static int ask_about(const struct vendor_ask *a, const char *method, pat_http_done_fn *fn)
 {
-    struct vendor_ask a = { .then.done = fn, .arg = arg };
     struct pat_buf path;
     int err;
 
     pat_buf_init(&path, 512);
     err = pat_buf_adds(&path, "/v1/voices/");
     if (!err)
-        err = pat_url_encode(&path, voice);
+        err = pat_url_encode(&path, a->voice);
     if (!err)
         err = vendor_start(
-            s,
-            &(struct vendor_call){ .method = "DELETE", .path = path.data, .timeout_ms = SHORT_MS },
-            on_deleted, &a);
+            a->s,
+            &(struct vendor_call){ .method = method, .path = path.data, .timeout_ms = SHORT_MS },
+            fn, a);
     pat_buf_fini(&path);
     return err;
+}
+
+/* Made of a recording in this account. A voice of somebody else's that was taken in from the
+ * library may be professional as well, and then is_owner is false (ElevenLabs API reference, "Get
+ * voice"). */
+static bool is_clone(const struct pat_json *voice)
+{
+    const char *category = pat_json_str_or(voice, "category", "");
+    const char *label = pat_json_str_or(voice, "description", "");
+
+    return !strcmp(category, "cloned") || !strncmp(label, LABEL, strlen(LABEL)) ||
+           (!strcmp(category, "professional") && pat_json_bool_or(voice, "is_owner", true));
+}
+
+static void on_whose(int err, const struct pat_http_res *res, void *arg)
+{
+    struct vendor_ask *a = arg;
+    bool gone = !err && (vendor_says_gone(res) || res->status == 404);
+    PAT_AUTO_JSON j = NULL;
+
+    if (!err && !gone && (res->status != 200 || pat_json_parse(&j, res->body, res->len, NULL)))
+        err = PAT_EUPSTREAM;
+    if (!err && !gone)
+        err = is_clone(j) ? ask_about(a, "DELETE", on_deleted) : PAT_EPERM;
+    if (err || gone)
+        a->then.done(err, a->arg);
+    vendor_end(a);
+}
+
+/* Looked at first: a row of the product's says of any voice that it is cloned when it says
+ * nothing. */
+int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn, void *arg)
+{
+    struct vendor_ask a = { .then.done = fn, .arg = arg, .s = s };
+
+    return pat_strcpy(a.voice, sizeof a.voice, voice) ? ask_about(&a, "GET", on_whose) : PAT_EINVAL;
 }
 
 /* ------------------------------------------------------------------ found */

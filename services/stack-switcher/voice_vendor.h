@@ -9,6 +9,8 @@
 
 #include "voices.h"
 
+enum { VENDOR_ID_MAX = 64 }; /* of a voice, with its end; the vendor's own have 20 letters */
+
 /* One request under way. */
 struct vendor_ask {
     struct vendor_ask *next, **at;
@@ -23,6 +25,8 @@ struct vendor_ask {
     } then;
     void *arg;
     char id[PAT_ID_LEN + 1];
+    struct switcher *s;        /* of one that asks twice */
+    char voice[VENDOR_ID_MAX]; /* likewise */
 };
 
 struct vendor_call {

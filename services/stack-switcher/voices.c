@@ -58,6 +58,17 @@ static void settle(struct voices *v)
         again(v, LOOK_MS);
 }
 
+/* A voice of the vendor's library, or of whoever: nobody has it any more, and there it stays. */
+static void keep(struct voices *v)
+{
+    const char *params[] = { v->id };
+
+    pat_log(PAT_INFO, "voice.no_clone", PAT_S("clone", v->id));
+    if (pat_db_run1(v->s->d->db, "clone_kept", "select patchbay.clone_kept($1::uuid)", params, 1,
+                    DB_MS, on_settled, v, &v->query))
+        again(v, LOOK_MS);
+}
+
 /* The others first. */
 static void postpone(struct voices *v)
 {
@@ -72,7 +83,9 @@ static void on_gone(int err, void *arg)
 {
     struct voices *v = arg;
 
-    if (err) {
+    if (err == PAT_EPERM) {
+        keep(v);
+    } else if (err) {
         pat_log(PAT_WARN, "voice.not_deleted", PAT_S("clone", v->id), PAT_ERR(err));
         postpone(v);
     } else {

@@ -59,7 +59,8 @@ typedef void vendor_clone_fn(int err, const char *voice, const char *why, void *
 int vendor_clone(struct switcher *s, const struct vendor_clone *c, vendor_clone_fn *fn,
                  void *arg) PAT_MUST_CHECK;
 
-/* PAT_OK also when it is not there. */
+/* PAT_OK also when it is not there. PAT_EPERM: it is no clone of this account's by the vendor's own
+ * word, and stays. */
 typedef void vendor_done_fn(int err, void *arg);
 int vendor_delete(struct switcher *s, const char *voice, vendor_done_fn *fn,
                   void *arg) PAT_MUST_CHECK;

@@ -13,6 +13,7 @@ struct eleven_clone {
     char id[32];
     char name[100], description[500];
     double pitch; /* Hz, of its sample; 0: not known */
+    bool library; /* no clone: somebody else's, taken into the account */
     struct eleven_clone *next;
 };
 

@@ -122,9 +122,10 @@ static struct pat_json *voice_json(const char *id, const char *name, const char 
 
 static struct pat_json *clone_json(const struct eleven_clone *c)
 {
-    struct pat_json *j = voice_json(c->id, c->name, "cloned");
+    struct pat_json *j = voice_json(c->id, c->name, c->library ? "professional" : "cloned");
 
     pat_json_set_str(j, "description", c->description);
+    pat_json_set_bool(j, "is_owner", !c->library);
     return j;
 }
 
@@ -360,6 +361,35 @@ static void on_add(struct pat_httpd_req *r, void *arg)
     }
 }
 
+/* A voice of the library, under its own id. */
+static void on_take(struct pat_httpd_req *r, void *arg)
+{
+    struct elevenlabs *e = arg;
+    const char *id = pat_httpd_param(r, "id");
+    PAT_AUTO_JSON body = NULL;
+    struct eleven_clone *c;
+    const char *text;
+    size_t len;
+
+    if (eleven_refuse(e, r))
+        return;
+    text = pat_httpd_body(r, &len);
+    c = calloc(1, sizeof *c);
+    if (!c || pat_json_parse(&body, text, len, NULL) || !pat_strcpy(c->id, sizeof c->id, id)) {
+        free(c);
+        eleven_error(r, 422, "invalid_parameters", "new_name, and an id of the library",
+                     "new_name");
+        return;
+    }
+    pat_strcpy(c->name, sizeof c->name, pat_json_str_or(body, "new_name", ""));
+    c->library = true;
+    c->next = e->clones;
+    e->clones = c;
+    e->n_clones++;
+    dbl_log(e->d, "voice_taken", dbl_obj("voice_id", id));
+    dbl_reply(r, 200, dbl_obj("voice_id", id));
+}
+
 static void on_edit(struct pat_httpd_req *r, void *arg)
 {
     struct elevenlabs *e = arg;
@@ -393,6 +423,9 @@ int eleven_voice_routes(struct elevenlabs *e)
         err = pat_httpd_route(s, "GET", "/v2/voices", 0, on_list_v2, e);
     if (!err)
         err = pat_httpd_route(s, "POST", "/v1/voices/add", (size_t)16 << 20, on_add, e);
+    if (!err)
+        err =
+            pat_httpd_route(s, "POST", "/v1/voices/add/{owner}/{id}", (size_t)1 << 16, on_take, e);
     if (!err)
         err = pat_httpd_route(s, "POST", "/v1/voices/{id}/edit", (size_t)16 << 20, on_edit, e);
     if (!err)

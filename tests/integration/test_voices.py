@@ -144,6 +144,64 @@ def test_events_tell_of_it(clean):
     assert [e["type"] for e in told] == ["pat.voice.v1.cloned", "pat.voice.v1.deleted"]
 
 
+def library_voice(stack, user) -> str:
+    """One of the vendor's library, taken into the account, which the product's row of it calls cloned."""
+    voice = "Lib" + uuid.uuid4().hex[:17]
+    stack.vendor().voices.share("somebody", voice, new_name="Everybody's")
+    stack.sql("insert into public.voices (user_id, voice_id, voice_name) values (%s, %s, 'Everybody''s')", user.id, voice)
+    stack.sql("update public.agent_configs set voice_id = %s where user_id = %s", voice, user.id)
+    assert stack.sql("select is_cloned from public.voices where voice_id = %s", voice) == [(True,)]
+    return voice
+
+
+def at_vendor(stack) -> set[str]:
+    return {v.voice_id for v in stack.vendor().voices.get_all().voices}
+
+
+def settled(stack) -> None:
+    stack.daemons["stack-switcher"].restart()  # it looks at once, not in its next round
+    wait(lambda: not stack.sql("select from patchbay.voice_clones where state = 'leaving'"), 60, "nothing is left to tell the vendor")
+
+
+def test_a_voice_of_the_library_leaves_the_list_and_not_the_vendor(clean):
+    voice = library_voice(clean, LEO)
+    status, answer = call(clean, "DELETE", f"{path_of(LEO)}/{voice}", LEO)
+    assert (status, answer) == (200, {"voice_id": voice, "agents_moved": 1}) and clean.speaks_with(LEO) == FALLBACK
+    assert clean.sql("select from public.voices where voice_id = %s", voice) == []
+    settled(clean)
+    assert voice in at_vendor(clean)
+    # Nor is it his own by having been in his list: anybody may take it.
+    assert clean.sql("select patchbay.voice_is_foreign(%s, %s)", RITA.id, voice) == [(False,)]
+
+
+def test_a_clone_of_before_anybody_kept_consent_is_deleted_there(clean):
+    old = clean.vendor().voices.ivc.create(name="Old", files=[io.BytesIO(wav())]).voice_id
+    clean.sql("insert into public.voices (user_id, voice_id, voice_name) values (%s, %s, 'Old')", LEO.id, old)
+    assert call(clean, "DELETE", f"{path_of(LEO)}/{old}", LEO)[0] == 200
+    settled(clean)
+    assert old not in at_vendor(clean)
+
+
+def test_a_preset_and_what_somebody_else_has_too_are_never_told_to_the_vendor(clean):
+    shared = clean.vendor().voices.ivc.create(name="Shared", files=[io.BytesIO(wav())]).voice_id
+    clean.sql("alter table public.voices disable trigger zz_patchbay_guard_own_voice")
+    try:
+        for user in (RITA, LEO):
+            clean.sql("insert into public.voices (user_id, voice_id, voice_name) values (%s, %s, 'Shared')", user.id, shared)
+    finally:
+        clean.sql("alter table public.voices enable trigger zz_patchbay_guard_own_voice")
+    clean.sql("insert into public.voices (user_id, voice_id, voice_name) values (%s, %s, 'Sarah'), (%s, '11labs-Kate', 'Kate')",
+              LEO.id, FALLBACK, LEO.id)
+    for voice in (shared, FALLBACK, "11labs-Kate"):
+        assert call(clean, "DELETE", f"{path_of(LEO)}/{voice}", LEO)[0] == 200
+        assert clean.sql("select from public.voices where user_id = %s and voice_id = %s", LEO.id, voice) == []
+    assert clean.sql("select from patchbay.voice_clones") == [] and shared in at_vendor(clean)
+    # The last who has it: now it goes.
+    assert call(clean, "DELETE", f"{path_of(RITA)}/{shared}", RITA)[0] == 200
+    settled(clean)
+    assert shared not in at_vendor(clean)
+
+
 def test_deleted_the_agent_moves_first_and_the_vendor_forgets(clean):
     _, made = clone(clean)
     clean.control("elevenlabs", fail={"status": 503, "times": 1})

@@ -130,6 +130,17 @@ def test_the_vendor_is_away_and_both_daemons_die_it_is_deleted_all_the_same(stac
     assert stack.clones() == {}
 
 
+def test_a_voice_of_the_library_that_is_named_as_his_clone_stays_at_the_vendor(stack, people):
+    him, voice = people("Him"), "Lib" + uuid.uuid4().hex[:17]
+    clone(stack, him, name="His")
+    stack.vendor().voices.share("somebody", voice, new_name="Everybody's")
+    stack.sql("insert into public.voices (user_id, voice_id, voice_name) values (%s, %s, 'Everybody''s')", him.id, voice)
+    stack.sql("update public.agent_configs set cloned_voice_id = %s where user_id = %s", voice, him.id)
+    assert done(stack, erase(stack, him.id)["erasure_id"])["counts"]["vendor_copies"] == 1
+    assert stack.clones() == {} and voice in {v.voice_id for v in stack.vendor().voices.get_all().voices}
+    assert stack.sql("select count(*) from patchbay.voice_orphans") == [(0,)]
+
+
 def test_it_is_not_done_while_the_vendor_may_still_make_one(stack, people):
     him = people("Him")
     lost = uuid.uuid4()
