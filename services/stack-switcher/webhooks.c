@@ -71,28 +71,70 @@ static void fail(struct asking *a, int err, const char *field, const char *messa
 
 /* ---- what is written down ---- */
 
-static bool is_secret(const char *key)
+/* What a field is written down as; NULL: not at all. A key is never shown, only whether there is
+ * one. */
+static const char *written_as(const struct route *r, const char *field)
 {
-    return !strcmp(key, "secret") || !strcmp(key, "api_key") || !strcmp(key, "user_id");
+    if (!strcmp(field, "secret") || !strcmp(field, "user_id") || (r->id && !strcmp(field, r->id)))
+        return NULL;
+    return strcmp(field, "api_key") ? field : "has_api_key";
+}
+
+static void copy(struct pat_json *to, const char *key, const struct pat_json *value)
+{
+    if (value)
+        pat_json_set_take(to, key, pat_json_dup(value));
+}
+
+/* What was asked for beside what was there. Of what has gone, what it was. */
+static void compare(const struct asking *a, const struct pat_json *result, struct pat_json *before,
+                    struct pat_json *after)
+{
+    static const char *const gone[] = { "url", "description", "kind", "events", "state" };
+    const struct pat_json *was = pat_json_at(result, "was");
+
+    PAT_JSON_EACH(m, a->params)
+    {
+        const char *key = written_as(a->v->route, pat_json_key(m));
+
+        if (!key)
+            continue;
+        copy(before, key, pat_json_at(was, key));
+        copy(after, key,
+             strcmp(key, "has_api_key") ? m : pat_json_at(result, "endpoint.has_api_key"));
+    }
+    for (size_t i = 0; pat_json_at(result, "deleted") && i < sizeof gone / sizeof gone[0]; i++)
+        copy(before, gone[i], pat_json_at(was, gone[i]));
 }
 
 static void write_down(const struct asking *a, const struct pat_json *result)
 {
+    PAT_AUTO_JSON before = pat_json_obj();
     PAT_AUTO_JSON after = pat_json_obj();
     const struct route *r = a->v->route;
 
     if (!r->action)
         return;
-    PAT_JSON_EACH(m, a->params)
-    if (!is_secret(pat_json_key(m)) && (!r->id || strcmp(pat_json_key(m), r->id) != 0))
-        pat_json_set_take(after, pat_json_key(m), pat_json_dup(m));
+    compare(a, result, before, after);
     audit_write(a->v->s, a->http, &a->who,
                 &(struct audit_row){ .action = r->action,
                                      .user_id = pat_json_str_or(a->params, "user_id", NULL),
                                      .subject = r->id
                                                     ? pat_json_str_or(a->params, r->id, NULL)
                                                     : pat_json_str_or(result, "endpoint.id", NULL),
+                                     .before = pat_json_size(before) ? before : NULL,
                                      .after = pat_json_size(after) ? after : NULL });
+}
+
+/* The relay's answer without what was there before, which is for the audit. */
+static struct pat_json *without_was(const struct pat_json *result)
+{
+    struct pat_json *j = pat_json_obj();
+
+    PAT_JSON_EACH(m, result)
+    if (strcmp(pat_json_key(m), "was") != 0)
+        copy(j, pat_json_key(m), m);
+    return j;
 }
 
 /* ---- the relay's answer ---- */
@@ -101,6 +143,7 @@ static void on_answer(int err, const struct pat_json *result, const char *messag
 {
     struct asking *a = arg;
     const struct pat_json *shown = result;
+    PAT_AUTO_JSON plain = NULL;
 
     pat_histogram_observe(a->v->s->reply_s, (double)(pat_now_us() - a->started_us) / 1e6);
     if (err == PAT_ENOENT && pat_json_at(a->params, "before")) {
@@ -116,6 +159,8 @@ static void on_answer(int err, const struct pat_json *result, const char *messag
         return;
     }
     write_down(a, result);
+    if (pat_json_at(result, "was"))
+        shown = plain = without_was(result);
     if (a->v->route->shape == FIRST_ENDPOINT)
         shown = pat_json_at(result, "endpoints[0]");
     if (shown)

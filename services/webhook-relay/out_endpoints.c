@@ -77,7 +77,7 @@ static struct pat_json *keys_of(const struct making *m, const struct pat_db_resu
     return list;
 }
 
-enum { CHANGED, KEYS_MADE, LANES, SHOWN, STATEMENTS };
+enum { WAS, CHANGED, KEYS_MADE, LANES, SHOWN, STATEMENTS };
 
 static void on_changed(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
@@ -99,6 +99,8 @@ static void on_changed(int err, const struct pat_db_result *const *results, size
     } else {
         result = pat_json_obj();
         pat_json_set_text(result, "endpoint", pat_db_value(results[SHOWN], 0, 0));
+        if (pat_db_rows(results[WAS]))
+            pat_json_set_text(result, "was", pat_db_value(results[WAS], 0, 0));
         pat_json_set_take(result, "secrets", keys_of(m, results[KEYS_MADE]));
         pat_log(PAT_INFO, m->create ? "webhook.endpoint_created" : "webhook.endpoint_changed",
                 PAT_S("endpoint", m->id.s));
@@ -127,7 +129,8 @@ static void on_changed(int err, const struct pat_db_result *const *results, size
     "d.state = 'pending' and d.lane is not null and $3::boolean) x"
 
 #define SHOW                                                                                       \
-    "select " OUT_ENDPOINT_JSON " from patchbay.webhook_endpoints e where e.id = $1::uuid and "    \
+    "select " OUT_ENDPOINT_JSON                                                                    \
+    " as j from patchbay.webhook_endpoints e where e.id = $1::uuid and "                           \
     "e.user_id = $2::uuid and e.state <> 'deleted'"
 
 static int change(struct making *m, struct pat_db_stmt first, const char *user, bool promote)
@@ -135,6 +138,7 @@ static int change(struct making *m, struct pat_db_stmt first, const char *user, 
     const char *keys[] = { m->id.s, user, m->v1, m->v1a, m->v1a_public };
     const char *lanes[] = { m->id.s, user, promote ? "true" : "false" };
     const struct pat_db_stmt unit[STATEMENTS] = {
+        [WAS] = { "endpoint_was", SHOW " for update of e", 2, lanes },
         [CHANGED] = first,
         [KEYS_MADE] = { "endpoint_keys", MAKE_KEYS, 5, keys },
         [LANES] = { "endpoint_lanes", PROMOTE, 3, lanes },
@@ -377,9 +381,11 @@ static void delete_one(struct pat_rpc_req *req, const struct pat_json *params, v
         "delete from patchbay.webhook_secrets s using patchbay.webhook_endpoints e "
         "where e.id = $1::uuid and e.user_id = $2::uuid and s.endpoint_id = e.id";
     static const char sql[] =
-        "update patchbay.webhook_endpoints set state = 'deleted', state_reason = 'user', "
-        "api_key = null, state_changed_at = now(), updated_at = now() where id = $1::uuid and "
-        "user_id = $2::uuid and state <> 'deleted' returning jsonb_build_object('deleted', true)";
+        "with was as materialized (" SHOW " for update of e) "
+        "update patchbay.webhook_endpoints d set state = 'deleted', state_reason = 'user', "
+        "api_key = null, state_changed_at = now(), updated_at = now() from was where d.id = "
+        "$1::uuid and d.user_id = $2::uuid and d.state <> 'deleted' "
+        "returning jsonb_build_object('deleted', true, 'was', was.j)";
     struct out_endpoints *e = arg;
     const char *values[2];
     const struct pat_db_stmt unit[] = { { "endpoint_forget", forget, 2, values },

@@ -335,7 +335,8 @@ def test_abort_before_the_cut_over_takes_away_what_was_made(stack, others, clien
     assert agents_of(client, ada) == [] and w["state"] == "rolled_back" and told(stack, w)[-1] == "rolled_back"
     assert ada.columns()["active_voice_stack"] == before["active_voice_stack"] == "livekit"
     assert ada.explain()["serves"] == "livekit"
-    assert stack.sql("select why from patchbay.audit where subject = %s and action = 'switch.abort'", w["id"]) == [("not today",)]
+    assert stack.sql("select why, before ->> 'wish', after ->> 'wish', after ->> 'state' from patchbay.audit where subject = %s "
+                     "and action = 'switch.abort'", w["id"]) == [("not today", None, "abort", "verified")]
     assert api(stack, "POST", f"/v1/switches/{w['id']}/rollback")[0] == 409
 
 

@@ -86,6 +86,24 @@ def test_a_user_makes_an_endpoint_and_hears_of_his_calls(stack, watch, sink):
     assert call(stack, "GET", f"/v1/webhooks/endpoints/{id_}", user)[0] == 404
 
 
+def test_the_audit_has_an_endpoint_as_it_was_and_as_it_is(stack, sink):
+    user = a_user()
+    id_ = call(stack, "POST", "/v1/webhooks/endpoints", user, {"url": sink.url("/a"), "events": ["call.*"], "api_key": "k-1"})[1]["endpoint"]["id"]
+    path = f"/v1/webhooks/endpoints/{id_}"
+    assert "was" not in call(stack, "PATCH", path, user, {"state": "disabled", "events": ["turn.*"], "description": "mine"})[1]
+    assert call(stack, "PATCH", path, user, {"api_key": None})[1]["endpoint"]["has_api_key"] is False
+    assert call(stack, "PATCH", path, user, {"colour": "red"})[0] == 400
+    assert call(stack, "DELETE", path, user) == (200, {"deleted": True})
+    rows = wait(lambda: len(found := stack.sql("select action, before, after from patchbay.audit where user_id = %s order by at, id", user)) == 4
+                and found, 30, "all are written down")
+    assert rows == [
+        ("webhook.create", None, {"url": sink.url("/a"), "events": ["call.*"], "has_api_key": True}),
+        ("webhook.change", {"state": "enabled", "events": ["call.*"], "description": None},
+         {"state": "disabled", "events": ["turn.*"], "description": "mine"}),
+        ("webhook.change", {"has_api_key": True}, {"has_api_key": False}),
+        ("webhook.delete", {"url": sink.url("/a"), "description": "mine", "kind": "standard", "events": ["turn.*"], "state": "disabled"}, None)]
+
+
 def test_what_is_wrong_is_named(stack, sink):
     user, id_ = a_user(), str(uuid.uuid4())
     for method, path, body, status, field in (

@@ -502,7 +502,7 @@ def test_endpoints_are_their_owners(watch, sink):
     assert e.update(ordering="none")["secrets"] == []
     assert e.update(state="disabled")["endpoint"]["state_reason"] == "user"
     assert refused(watch, "endpoint_test", user_id=e.user, endpoint_id=e.id)[0] == "not_found"
-    assert rpc(watch, "endpoint_delete", user_id=e.user, endpoint_id=e.id) == {"deleted": True}
+    assert rpc(watch, "endpoint_delete", user_id=e.user, endpoint_id=e.id)["deleted"] is True
     assert refused(watch, "endpoint_list", user_id=e.user, endpoint_id=e.id)[0] == "not_found"
 
 
