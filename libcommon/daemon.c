@@ -555,6 +555,17 @@ static void raise_descriptors(void)
         pat_log(PAT_WARN, "daemon.descriptors", PAT_S("reason", strerror(errno)));
 }
 
+static void say_fine(const struct pat_daemon_spec *spec, const void *conf)
+{
+    struct pat_buf notes;
+
+    pat_buf_init(&notes, ERRORS_MAX);
+    if (spec->notes)
+        spec->notes(conf, &notes);
+    printf("settings are fine\n%s", notes.len ? notes.data : "");
+    pat_buf_fini(&notes);
+}
+
 static int load_and_run(struct daemon_conf *conf, const struct pat_daemon_spec *spec,
                         bool check_only, void *arg)
 {
@@ -571,7 +582,7 @@ static int load_and_run(struct daemon_conf *conf, const struct pat_daemon_spec *
     if (err)
         return 1;
     if (check_only) {
-        puts("settings are fine");
+        say_fine(spec, conf->own);
         return 0;
     }
     in.conf = conf->common;

@@ -60,6 +60,8 @@ struct pat_daemon_spec {
     bool command;
     /* Optional: checks that need several settings; adds lines to errors and returns PAT_EINVAL. */
     int (*check)(const void *conf, struct pat_buf *errors);
+    /* Optional: what is right and leaves something out; adds lines that --check-config says. */
+    void (*notes)(const void *conf, struct pat_buf *out);
     /* On an error the process ends at once, with status 1: what was made is not unwound. */
     int (*start)(struct pat_daemon *d, void *arg);
     /* Take no new work, finish what runs, then pat_daemon_drained. NULL: at once. */

@@ -6,6 +6,7 @@
 #include "inbox.h"
 #include "vendors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Retell's call_analyzed carries whole transcripts. */
@@ -54,6 +55,17 @@ static void on_hook(struct pat_httpd_req *http, void *arg)
         refuse(r, http, PAT_EUNAVAIL, NULL, "not stored, send it again");
 }
 
+/* The sender shall see that it is us who are not set up, and try again. */
+static void on_shut(struct pat_httpd_req *http, void *arg)
+{
+    const struct door *door = arg;
+    char why[96];
+
+    (void)snprintf(why, sizeof why, "nothing of %s's is taken here: %s is not set", door->v->name,
+                   door->v->setting);
+    refuse(door->r, http, PAT_EUNAVAIL, NULL, why);
+}
+
 int hooks_routes(struct relay *r)
 {
     int err = PAT_OK;
@@ -63,13 +75,14 @@ int hooks_routes(struct relay *r)
         return PAT_ENOMEM;
     for (size_t i = 0; i < n_vendors && !err; i++) {
         const char *secret = vendors[i].secret(r->conf);
+        bool open = secret && *secret;
 
         r->doors[i] = (struct door){ r, &vendors[i] };
-        if (secret && *secret)
-            err =
-                pat_httpd_route(r->httpd, "POST", vendors[i].path, BODY_MAX, on_hook, &r->doors[i]);
-        else
-            pat_log(PAT_INFO, "webhook.no_door", PAT_S("source", vendors[i].name));
+        err = pat_httpd_route(r->httpd, "POST", vendors[i].path, BODY_MAX, open ? on_hook : on_shut,
+                              &r->doors[i]);
+        if (!open)
+            pat_log(PAT_INFO, "webhook.no_door", PAT_S("source", vendors[i].name),
+                    PAT_S("setting", vendors[i].setting));
     }
     return err;
 }

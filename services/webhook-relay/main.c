@@ -59,8 +59,8 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RELAY_OUT_TELL_DELIVERED", PAT_CONF_BOOL, out_tell_delivered, "true",
         "tell webhook.delivered of each webhook a customer has taken"),
     ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, retell_key, NULL,
-        "the Retell API key that carries the webhook badge; two while one replaces the other",
-        .flags = PAT_CONF_REQUIRED),
+        "the Retell API key that carries the webhook badge; two while one replaces the other; "
+        "empty: Retell's webhooks are refused"),
     ROW("PAT_SUPABASE_WEBHOOK_SECRET", PAT_CONF_SECRET, supabase_secret, NULL,
         "what Supabase's database webhooks send in X-Patchbay-Secret; two while one replaces the "
         "other"),
@@ -133,6 +133,14 @@ static int check(const void *conf, struct pat_buf *errors)
     return errors->len ? PAT_EINVAL : PAT_OK;
 }
 
+static void notes(const void *conf, struct pat_buf *out)
+{
+    const struct relay_conf *c = conf;
+
+    if (!c->retell_key || !*c->retell_key)
+        pat_buf_adds(out, "PAT_RETELL_WEBHOOK_KEY: is not set, Retell's webhooks are refused\n");
+}
+
 static void stop(struct pat_daemon *d, void *arg)
 {
     struct relay *r = arg;
@@ -167,6 +175,7 @@ int main(int argc, char **argv)
         .conf_size = sizeof(struct relay_conf),
         .wants = PAT_WANT_BUS | PAT_WANT_DB | PAT_WANT_HTTP,
         .check = check,
+        .notes = notes,
         .start = start,
         .drain = drain,
         .stop = stop,

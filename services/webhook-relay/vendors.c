@@ -195,14 +195,14 @@ static int supabase_read(struct hook *h, const struct pat_json *j, const struct 
 }
 
 const struct vendor vendors[] = {
-    { "elevenlabs", "/v1/hooks/elevenlabs", "ElevenLabs-Signature", elevenlabs_secret,
-      elevenlabs_verify, elevenlabs_read },
-    { "livekit", "/v1/hooks/livekit", "Authorization", livekit_secret, livekit_verify,
-      livekit_read },
-    { "retell", "/v1/hooks/retell", "X-Retell-Signature", retell_secret, retell_verify,
-      retell_read },
-    { "supabase", "/v1/hooks/supabase", "X-Patchbay-Secret", supabase_secret, supabase_verify,
-      supabase_read },
+    { "elevenlabs", "/v1/hooks/elevenlabs", "ElevenLabs-Signature", "PAT_ELEVENLABS_WEBHOOK_SECRET",
+      elevenlabs_secret, elevenlabs_verify, elevenlabs_read },
+    { "livekit", "/v1/hooks/livekit", "Authorization", "PAT_LIVEKIT_API_SECRET", livekit_secret,
+      livekit_verify, livekit_read },
+    { "retell", "/v1/hooks/retell", "X-Retell-Signature", "PAT_RETELL_WEBHOOK_KEY", retell_secret,
+      retell_verify, retell_read },
+    { "supabase", "/v1/hooks/supabase", "X-Patchbay-Secret", "PAT_SUPABASE_WEBHOOK_SECRET",
+      supabase_secret, supabase_verify, supabase_read },
 };
 const size_t n_vendors = sizeof vendors / sizeof vendors[0];
 

@@ -35,7 +35,8 @@ struct vendor {
     const char *name;
     const char *path;
     const char *header; /* carries the proof */
-    /* Without its secret in the settings a vendor has no route. */
+    const char *setting; /* what its secret is called */
+    /* Without it nothing of the vendor's is taken. */
     const char *(*secret)(const struct relay_conf *conf);
     /* PAT_OK, PAT_EAUTH, PAT_ESTALE. */
     int (*verify)(const struct relay_conf *conf, const char *secret, const struct hook_request *q);

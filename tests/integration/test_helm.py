@@ -137,10 +137,15 @@ def test_settings__every_one_of_compose_is_passed():
     for name in DAEMONS:
         for variable in compose[name]["environment"]:
             setting = variable.removesuffix("_FILE") if variable not in settings(name) else variable
-            # Compose gives some of them to daemons that do not ask for them.
-            if setting in settings(name) and not {setting, setting + "_FILE"} & given[name].keys():
+            if not {setting, setting + "_FILE"} & given[name].keys():
                 missing.append(f"{name}: {setting}")
     assert not missing
+
+
+def test_settings__compose_passes_none_that_a_daemon_does_not_have():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert [f"{name}: {v}" for name in DAEMONS for v in compose[name]["environment"]
+            if v not in settings(name) and v.removesuffix("_FILE") not in settings(name)] == []
 
 
 def test_settings__of_one_daemon_go_before_those_of_all():

@@ -193,6 +193,13 @@ def test_check_config_accepts_what_works(stack, daemon):
     assert (done.returncode, done.stdout, done.stderr) == (0, "settings are fine\n", "")
 
 
+def test_check_config_says_what_is_left_out(stack):
+    env = stack.daemons["webhook-relay"].env
+    done = run("webhook-relay", "--check-config", env={k: v for k, v in env.items() if k != "PAT_RETELL_WEBHOOK_KEY"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "settings are fine\nPAT_RETELL_WEBHOOK_KEY: is not set, Retell's webhooks are refused\n"
+
+
 def required(daemon: str) -> list[str]:
     return re.findall(r"^(PAT_\w+): is required", run(daemon, "--check-config").stderr, re.M)
 
@@ -211,7 +218,7 @@ def test_check_config_names_all_that_is_missing_or_wrong(daemon):
 
 SECRET_OF = {"livekit-agent": "PAT_LIVEKIT_API_SECRET", "retell-provider": "PAT_RETELL_API_KEY",
              "router": "PAT_SIGNALWIRE_SIGNING_KEY", "stack-switcher": "PAT_SUPABASE_JWT_SECRET",
-             "webhook-relay": "PAT_RETELL_WEBHOOK_KEY"}
+             "webhook-relay": "PAT_LIVEKIT_API_SECRET"}
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)

@@ -472,3 +472,21 @@ def test_every_event_keeps_to_its_schema(watch):
 def test_the_log_keeps_secrets_out(stack):
     text = stack.relay.process.log.read_text()
     assert all(secret not in text for secret in (stack.retell_key, ELEVEN, "wsec_the_next_one", SUPABASE, "+15550109999"))
+
+
+def test_a_door_whose_secret_is_not_set_refuses_and_says_why(stack):
+    """The last of this file: the relay is started again without two of its secrets, and with them."""
+    env, taken = dict(stack.relay.env), ("PAT_RETELL_WEBHOOK_KEY", "PAT_SUPABASE_WEBHOOK_SECRET")
+    try:
+        for name in taken:
+            del stack.relay.env[name]
+        stack.relay.restart()
+        for source, name in zip(("retell", "supabase"), taken):
+            status, answer = post(stack, source, b'{"event":"call_ended"}', X_Retell_Signature="v=1,d=00")
+            assert status == 503 and name in json.dumps(answer), answer
+            wait(lambda: any('"webhook.refused"' in line and name in line for line in stack.relay.process.log.read_text().splitlines()),
+                 30, "the log says it")
+        assert post(stack, "livekit", b"{}")[0] == 401
+    finally:
+        stack.relay.env.update(env)
+        stack.relay.restart()
