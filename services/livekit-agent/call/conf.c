@@ -66,7 +66,8 @@ const struct pat_conf_row agent_rows[] = {
     NUM("PAT_AGENT_PHRASE_DISK", PAT_CONF_INT, phrase_disk_bytes, "268435456", 1 << 20,
         (int64_t)1 << 40, "bytes of them kept there, by all agents together"),
     NUM("PAT_AGENT_REALTIME", PAT_CONF_INT, realtime, "0", 0, 99,
-        "priority of sound before everything else on the machine (SCHED_RR; needs CAP_SYS_NICE); 0: none"),
+        "priority of sound before everything else on the machine (SCHED_RR; needs CAP_SYS_NICE or a "
+        "limit rtprio of as much); 0: none"),
     NUM("PAT_AGENT_REAP_GRACE_MS", PAT_CONF_MS, reap_grace_ms, "60s", 100, 3600000,
         "a call's room with nobody in it but agents without a call is deleted after so long"),
     NUM("PAT_AGENT_REAP_MS", PAT_CONF_MS, reap_ms, "30s", 0, 3600000,
