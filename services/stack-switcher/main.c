@@ -232,6 +232,8 @@ static int start(struct pat_daemon *d, void *arg)
         err = usage_roll_new(&s->usage_roll, s);
     if (!err)
         err = invoices_new(&s->invoices, s);
+    if (!err)
+        err = switch_age_new(&s->switch_age, d);
     if (!err && *s->conf->elevenlabs_key)
         err = voices_new(&s->voices, s);
     if (!err && *s->conf->elevenlabs_key)
@@ -257,6 +259,8 @@ static void drain(struct pat_daemon *d, void *arg)
     s->usage_roll = NULL;
     invoices_free(s->invoices);
     s->invoices = NULL;
+    switch_age_free(s->switch_age);
+    s->switch_age = NULL;
     feed_close(s->feed);
     recordings_close(s->recordings);
     pat_daemon_leave(d, s->httpd, NULL);

@@ -31,6 +31,11 @@ void switches_free(struct switches *s);
 const struct switch_conf *switches_conf(const struct switches *s);
 struct pat_daemon *switches_daemon(const struct switches *s);
 
+/* switch_age.c: the metric of steps nobody gets on with. */
+struct switch_age;
+int switch_age_new(struct switch_age **out, struct pat_daemon *d) PAT_MUST_CHECK;
+void switch_age_free(struct switch_age *a);
+
 /* Whoever shows a switch live: fn runs for each that has changed. id NULL: news may have been lost,
  * look at all. Listeners stay until switches_free. */
 typedef void switch_news_fn(const char *id, void *arg);

@@ -64,6 +64,7 @@ struct feed;
 struct roll;
 struct rerate;
 struct usage_roll;
+struct switch_age;
 struct invoices;
 struct voices;
 struct voice_care;
@@ -75,6 +76,7 @@ struct switcher {
     struct roll *roll;
     struct rerate *rerate;
     struct usage_roll *usage_roll;
+    struct switch_age *switch_age;
     struct invoices *invoices;
     struct pat_daemon *d;
     const struct switcher_conf *conf;
