@@ -31,10 +31,13 @@ static int64_t began_ms(const struct pat_json *leg)
 static struct dial_told read_leg(const struct pat_json *leg)
 {
     const char *status = pat_json_str_or(leg, "status", "");
+    const char *to = pat_json_str_or(leg, "to", "");
     int64_t seconds = number(leg, "duration", -1);
     struct dial_told t = { .talk_ms = seconds < 0 ? -1 : seconds * 1000,
                            .sip_code = (int)number(leg, "sip_result_code", 0) };
 
+    if (*to == '+' && !pat_strcpy(t.to, sizeof t.to, to))
+        *t.to = '\0';
     /* One that still rings or talks cannot be the one whose end brought us here. */
     t.known = ends_of_status(status) && pat_strcpy(t.status, sizeof t.status, status) &&
               pat_strcpy(t.leg, sizeof t.leg, pat_json_str_or(leg, "sid", ""));

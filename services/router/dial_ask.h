@@ -8,10 +8,12 @@
 #define ROUTER_DIAL_ASK_H
 
 #include "callref.h"
+#include "number.h"
 
 struct dial_told {
     bool known;                   /* false: it could not be asked, or has no leg that is over */
     char leg[CALLREF_ID_MAX + 1]; /* the carrier's id */
+    char to[NUMBER_MAX];          /* the number dialled; "": none, or not said */
     char status[16];              /* as DialCallStatus */
     int sip_code;                 /* 0: not said */
     int64_t talk_ms;              /* negative: not said */

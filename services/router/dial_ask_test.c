@@ -58,10 +58,31 @@ static void test_dial_ask__reads_what_the_carrier_lists(void **state)
     }
 }
 
+static void test_dial_ask__knows_a_number_dialled_and_nothing_else(void **state)
+{
+    static const struct {
+        const char *calls, *to;
+    } rows[] = {
+        { "[{\"sid\":\"a\",\"status\":\"busy\",\"to\":\"+15550142000\"}]", "+15550142000" },
+        { "[{\"sid\":\"a\",\"status\":\"busy\",\"to\":\"sip:a@example.com\"}]", "" },
+        { "[{\"sid\":\"a\",\"status\":\"busy\",\"to\":\"+1555014200015550142000\"}]", "" },
+        { "[{\"sid\":\"a\",\"status\":\"busy\"}]", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        PAT_AUTO_JSON j = NULL;
+
+        assert_int_equal(pat_json_parse(&j, rows[i].calls, strlen(rows[i].calls), NULL), PAT_OK);
+        assert_string_equal(dial_told_of(j).to, rows[i].to);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dial_ask__reads_what_the_carrier_lists),
+        cmocka_unit_test(test_dial_ask__knows_a_number_dialled_and_nothing_else),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

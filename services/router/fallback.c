@@ -1,7 +1,8 @@
 /* fallback.c - the end of the line, when another address of ours failed.
  *
  * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
- * call goes on from there: the result of a Dial or a Record as dial.h, voicemail.h say, else on the
+ * call goes on from there: the result of a Dial, a transfer or a Record as dial.h, transfer.h and
+ * voicemail.h say, else on the
  * next rung of its ladder. A new call whose router could not be reached is begun here as it would
  * have been there. Of one whose router answered something the carrier could not use, or that failed
  * in a way we do not know, nothing is looked up: its reference is rebuilt from the request, and a
@@ -12,14 +13,16 @@
 #include "repeat.h"
 #include "routes.h"
 #include "serve.h"
+#include "transfer.h"
 #include "voicemail.h"
 
 #include <string.h>
 
-#define VOICE_PATH      "/v1/signalwire/voice"
-#define DIAL_PATH       "/v1/signalwire/dial/"
-#define RECORDING_PATH  "/v1/signalwire/recording/"
-#define UNRECORDED_PATH "/v1/signalwire/unrecorded/"
+#define VOICE_PATH       "/v1/signalwire/voice"
+#define DIAL_PATH        "/v1/signalwire/dial/"
+#define TRANSFERRED_PATH "/v1/signalwire/transferred/"
+#define RECORDING_PATH   "/v1/signalwire/recording/"
+#define UNRECORDED_PATH  "/v1/signalwire/unrecorded/"
 
 /* True: that of a call under way. */
 static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
@@ -58,6 +61,8 @@ static void go_on(struct router *r, struct carrier_req *c, const struct callref 
         voicemail_lost(r, c, ref);
         return;
     }
+    if (strstr(carrier_param(c, "ErrorUrl"), TRANSFERRED_PATH) && transfer_lost(r, c, ref))
+        return;
     serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
     carrier_fini(c);
 }

@@ -62,6 +62,11 @@ void transfer_note_outcome(struct router *r, const struct callref *ref);
  * could speak with. */
 void transfer_caller_left(struct router *r, const struct leg *leg);
 
+/* The action of a transfer's Dial that no router answered: the carrier asks the fallback address,
+ * and how the leg ended is asked of it (dial_ask.h), else of our own mark; then the same follows as
+ * if the action had arrived. ref: as the action's address says. True: c is taken, and it replies
+ * exactly once, now or later. False: the address is none of a transfer's, c is as it was. */
+bool transfer_lost(struct router *r, struct carrier_req *c, const struct callref *ref);
 /* transfer_http.c: the carrier's requests about transfers. */
 int transfer_routes(struct router *r) PAT_MUST_CHECK;
 

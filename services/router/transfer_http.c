@@ -1,13 +1,15 @@
 /* transfer_http.c - what the carrier asks and tells about transfers: see transfer.h.
  *
  *   /transfer      the redirected caller's document: dial the number
- *   /transferred   that leg has ended, or nobody took it: the end, or back to the agent
+ *   /transferred   that leg has ended, or nobody took it: the end, or back to the agent; or that
+ *                  word was lost with its router (transfer_lost)
  *   /transfer-status  how the other phone's leg goes
  *   /whisper, /accept  what the other side hears first, and the key it pressed
  *   /consult    somebody took the other phone: into the room of the transfer
  *   /consulted  out of it: on to the caller's room when he wants them, else the end
  *   /joined     and out of that one
  */
+#include "dial_ask.h"
 #include "lifecycle.h"
 #include "record.h"
 #include "rest.h"
@@ -23,6 +25,7 @@
 #define URL_MAX 4096
 #define FIND_MS 1000
 #define END_MS  3000
+#define TOLD_MS 1500
 
 /* A request under way; owns what it has read. */
 struct visit {
@@ -32,6 +35,7 @@ struct visit {
     struct callref ref;
     struct transfer t;
     const char *status; /* as outcomes[] names it */
+    bool lost;          /* asked at the fallback address: nothing of what the action says is here */
 };
 
 /* On failure it has replied. */
@@ -429,12 +433,14 @@ static void end_given_up(struct visit *v)
 static bool caller_hung_up(const struct visit *v)
 {
     const char *by = carrier_param(&v->c, "HangupBy");
+    const char *call = v->lost ? carrier_param(&v->c, "CallStatus") : NULL;
 
-    return by && !strcmp(by, "caller");
+    return (by && !strcmp(by, "caller")) || (call && !strcmp(call, "completed"));
 }
 
-/* A whispered call was answered; that says nothing about whether it was taken. */
-static void on_whispered_found(const struct leg *leg, void *arg)
+/* By our own mark: that a whispered call was answered says nothing about whether it was taken. Not
+ * taken, v->status says what became of it. */
+static void on_mark_found(const struct leg *leg, void *arg)
 {
     struct visit *v = arg;
 
@@ -443,15 +449,45 @@ static void on_whispered_found(const struct leg *leg, void *arg)
     else if (caller_hung_up(v))
         end_given_up(v);
     else
-        go_back(v, "refused");
+        go_back(v, v->status);
     visit_free(v);
+}
+
+/* otherwise: the outcome when nobody has taken the caller. Ends what v has, or hands it on. */
+static void judge_by_mark(struct visit *v, const char *otherwise)
+{
+    struct visit *kept;
+
+    v->status = otherwise;
+    kept = visit_keep(v);
+    if (kept && !leg_find(v->r, v->ref.call.s, FIND_MS, on_mark_found, kept))
+        return;
+    free(kept);
+    go_back(v, "failed");
+    carrier_fini(&v->c);
+}
+
+/* Ends what v has, or hands it on. */
+static void judge(struct visit *v, const char *status)
+{
+    if (!strcmp(status, "canceled")) {
+        end_given_up(v);
+    } else if (strcmp(status, "completed") && strcmp(status, "answered")) {
+        go_back(v, status);
+    } else if (v->t.how == TRANSFER_COLD) {
+        end_transferred(v, caller_hung_up(v));
+    } else {
+        judge_by_mark(v, "refused");
+        return;
+    }
+    carrier_fini(&v->c);
 }
 
 static void on_transferred(struct pat_httpd_req *http, void *arg)
 {
     bool swml;
     const char *status;
-    struct visit v, *kept;
+    struct visit v;
 
     if (visit_read(&v, arg, http))
         return;
@@ -464,20 +500,66 @@ static void on_transferred(struct pat_httpd_req *http, void *arg)
     if (!status)
         status = "failed";
     lifecycle_dialled(v.r, &v.c, &v.ref, LEGS_TRANSFER, status);
-    if (!strcmp(status, "canceled")) {
-        end_given_up(&v);
-    } else if (strcmp(status, "completed") && strcmp(status, "answered")) {
-        go_back(&v, status);
-    } else if (v.t.how == TRANSFER_COLD) {
-        end_transferred(&v, caller_hung_up(&v));
+    judge(&v, status);
+}
+
+/* ------------------------------------------------------------------ that word was lost */
+
+static void on_told(const struct dial_told *told, void *arg)
+{
+    struct visit *v = arg;
+    /* The newest leg is the stack's where the transfer's Dial came to none. */
+    bool his = told->known && !strcmp(told->to, v->t.to);
+    const char *status = his ? outcome_of(told->status) : NULL;
+
+    pat_log(PAT_INFO, "transfer.result_lost", PAT_S("call", v->ref.call.s),
+            PAT_S("status", status));
+    if (status) {
+        lifecycle_note(
+            v->r, &v->ref,
+            &(struct legs_fact){ .leg = told->leg,
+                                 .kind = LEGS_TRANSFER,
+                                 .state = LEGS_ENDED,
+                                 .at_ms = pat_unix_ms(),
+                                 .reason = pat_end_reason_find(status) ? status : NULL,
+                                 .sip_code = told->sip_code,
+                                 .seconds = told->talk_ms > 0 ? told->talk_ms / 1000 : -1,
+                                 .sequence = -1 });
+        judge(v, status);
     } else {
-        kept = visit_keep(&v);
-        if (kept && !leg_find(v.r, v.ref.call.s, FIND_MS, on_whispered_found, kept))
-            return;
-        free(kept);
-        go_back(&v, "failed");
+        judge_by_mark(v, "failed");
     }
-    carrier_fini(&v.c);
+    free(v);
+}
+
+/* Of the address the carrier names. */
+static bool read_lost(struct transfer *t, const struct router *r, const struct callref *ref,
+                      const char *url)
+{
+    const char *x = url ? strstr(url, "&x=") : NULL;
+    size_t len = x ? strcspn(x + 3, "&#") : 0;
+    char token[TRANSFER_TOKEN_MAX + 1];
+
+    if (!x || len >= sizeof token)
+        return false;
+    memcpy(token, x + 3, len);
+    token[len] = '\0';
+    return !transfer_parse(t, r->conf->call_secret, ref->call.s, token);
+}
+
+bool transfer_lost(struct router *r, struct carrier_req *c, const struct callref *ref)
+{
+    struct visit v = { .r = r, .http = c->http, .c = *c, .ref = *ref, .lost = true };
+    struct visit *kept;
+
+    if (!read_lost(&v.t, r, ref, carrier_param(c, "ErrorUrl")))
+        return false;
+    kept = visit_keep(&v);
+    if (kept && !dial_ask(r, ref->carrier_call, TOLD_MS, on_told, kept))
+        return true;
+    free(kept);
+    judge_by_mark(&v, "failed");
+    return true;
 }
 
 int transfer_routes(struct router *r)

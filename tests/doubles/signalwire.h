@@ -91,6 +91,7 @@ struct sw_call {
     char url[SW_URL_MAX]; /* of the present document: what a Record without action asks again */
     /* a dialled leg */
     struct pat_id dial_sid;
+    char dial_to[64];     /* as far as it goes */
     char dial_status[16]; /* once it is over: of the REST API */
     int dial_code;
     int64_t dial_at_ms; /* unix */

@@ -328,6 +328,7 @@ static void play_dial(struct sw_call *c, const struct cxml_node *n)
 
     pat_strcpy(c->action, sizeof c->action, cxml_attr(n, "action"));
     c->dial_sid = pat_id_new();
+    pat_strcpy(c->dial_to, sizeof c->dial_to, sip ? sip->text : number ? number->text : n->text);
     c->dial_status[0] = 0;
     c->dial_at_ms = pat_unix_ms();
     c->state = SW_DIALING;

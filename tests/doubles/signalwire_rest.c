@@ -235,6 +235,7 @@ static struct pat_json *dialled_json(const struct sw_call *c)
     pat_json_set_str(j, "parent_call_sid", c->sid.s);
     pat_json_set_str(j, "status", over ? c->dial_status : c->answered ? "in-progress" : "ringing");
     pat_json_set_str(j, "direction", "outbound-dial");
+    pat_json_set_str(j, "to", c->dial_to);
     sw_date(c->dial_at_ms, text);
     pat_json_set_str(j, "date_created", text);
     snprintf(text, sizeof text, "%lld",

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import urllib.parse
+import uuid
 import xml.etree.ElementTree as tree
 
 import pytest
@@ -19,6 +20,7 @@ from harness.process import http_status
 from harness.sip_leg import wait
 from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Daemon, Stack, http_json
 from harness.watch import Watch
+from test_retell_provider import rpc_to
 
 BUILD = os.environ.get("PAT_BUILD_DIR", "build/dev")
 OWNER = "+15550142777"  # the number of the rung "forward"
@@ -657,6 +659,73 @@ def test_a_leg_that_failed_with_its_router_is_told_as_what_it_was(stack, watch, 
     stack.wait_story(sid, "bridged", 30)
     wait_steps(watch, call, [("livekit", "retell", "stack", "failed")])
     assert watch.of("call.failed_over", call)[0]["data"]["sip_code"] == 503
+
+
+# ---------------------------------------------------------------------- a transfer's result that no router heard
+
+
+SALES = "+15550142888"
+
+
+@pytest.fixture
+def transferring(stack, watch, lonely, spare, long_calls):
+    """transferring(mode, **phone): a caller of Rita's whom the first router is moving to SALES; the spare one does not know."""
+    def begin(mode: str, **phone) -> tuple[str, str]:
+        stack.control("signalwire", phones={SALES: phone})
+        sid = stack.place_call(RITA.number)
+        stack.wait_story(sid, "bridged")
+        call = call_of(stack, sid)
+        spare.stop()  # the first router is asked, and its address is in what the carrier gets
+        try:
+            asked = {"call_id": call, "user_id": str(RITA.id), "epoch": 1, "transfer_id": str(uuid.uuid4()), "mode": mode, "to": SALES,
+                     "label": "sales", "timeout_s": 20, "briefing": "A caller."}
+            assert "result" in rpc_to(stack, "pat.rpc.v1.router.transfer", asked, patience_ms=5000, timeout_s=10)
+            wait(lambda: phones_of(stack, SALES), 30, "the other phone rings")
+        finally:
+            spare.start()
+        return sid, call
+
+    return begin
+
+
+def phones_of(stack, number: str) -> list[dict]:
+    return [c for c in stack_calls(stack) if c["to"] == number and c["state"] != "ended"]
+
+
+def outcomes(watch, call: str) -> list[str]:
+    return [e["data"]["outcome"] for e in watch.of("call.transfer", call)]
+
+
+def test_a_transfer_that_ended_in_order_whose_router_is_dead_is_the_end(stack, watch, lonely, transferring):
+    sid, call = transferring("cold", status=200)
+    wait(lambda: "bridged" in outcomes(watch, call), 30, "they speak")
+    lonely.kill()
+    stack.hang_up(phones_of(stack, SALES)[0]["sid"])
+    stack.wait_story(sid, "ended")
+    row = wait(lambda: stack.row("select * from patchbay.calls where id = %s and state = 'ended'", call), 30, "its row is ended")
+    assert (row["outcome"], row["ended_reason"]) == ("transferred", "transferred")
+    assert len(stack.story(sid, "dial")) == 2 and not steps(watch, call), "nobody rang the caller's agent up again"
+
+
+def test_a_transfer_nobody_took_whose_router_is_dead_goes_back_to_the_agent(stack, watch, lonely, transferring):
+    sid, call = transferring("cold", status=486, after_ms=6000)
+    lonely.kill()
+    wait(lambda: len(stack.story(sid, "dial")) == 3, 30, "the agent is dialled")
+    wait(lambda: outcomes(watch, call)[-1:] == ["returned"], 30, "he is back")
+    assert [o for o in outcomes(watch, call) if o != "ringing"] == ["started", "busy", "returned"]
+    assert not steps(watch, call) and not watch.of("call.ended", call)
+
+
+def test_a_whispered_transfer_nobody_accepted_whose_router_is_dead_goes_back(stack, watch, lonely, transferring):
+    """The carrier says that the leg was answered and ended; that nobody has pressed a key is in our mark."""
+    sid, call = transferring("warm", status=200, presses="")
+    wait(lambda: "answered" in outcomes(watch, call), 30, "somebody hears the briefing")
+    lonely.kill()
+    for phone in phones_of(stack, SALES):
+        stack.hang_up(phone["sid"])
+    wait(lambda: len(stack.story(sid, "dial")) == 3, 30, "the agent is dialled")
+    wait(lambda: "returned" in outcomes(watch, call), 30, "he is back")
+    assert "refused" in outcomes(watch, call) and "bridged" not in outcomes(watch, call) and not watch.of("call.ended", call)
 
 
 # ---------------------------------------------------------------------- without NATS
