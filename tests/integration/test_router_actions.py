@@ -664,7 +664,7 @@ def test_a_swml_leg_that_fails_takes_a_message(stack, watch, swml, phones):
     sid = stack.place_call(RITA.number)
     stack.wait_story(sid, "recorded")
     assert stack.wait_row(sid, "ended")["outcome"] == "voicemail"
-    assert steps(stack, sid, 1) == ["answer", "play", "record", "hangup"]
+    assert steps(stack, sid, 1) == ["answer", "play", "record", "transfer"]
     stack.control("signalwire", sip_hosts={"sip.retellai.example": stack.double("retell")})
 
 
