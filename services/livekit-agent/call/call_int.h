@@ -85,7 +85,9 @@ struct call_keep {
     int waited;             /* for the caller to finish what we shall ask for again */
     char *heard_before;     /* of the reply we go on with */
     int64_t gap_ms;         /* since what we have of those before us */
-    int64_t heard_since_us; /* the caller's leg */
+    int64_t heard_since_us; /* the caller's leg; 0: we are the first who hear it */
+    int64_t marked_us;      /* when the one before us wrote what we have of it */
+    bool marked_sip;        /* it was a telephone then */
     unsigned hush;          /* CALL_HUSH_...: not a packet leaves */
     int64_t turn_print;     /* of what was last touched */
 };

@@ -2,6 +2,7 @@
 #include "call_int.h"
 #include "test/rig.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void test_limits__a_silent_caller_is_asked_and_let_go(void **state)
@@ -138,6 +139,89 @@ static void test_usage__is_told_once_of_each_kind(void **state)
     }
 }
 
+/* What the events of this component say, and how many there are. */
+static int told(const char *component, double *quantity)
+{
+    int n = 0;
+
+    for (int k = 0; k < fake.events; k++) {
+        PAT_AUTO_JSON j = NULL;
+
+        if (strcmp(fake.event[k].name, "usage.recorded") != 0)
+            continue;
+        assert_int_equal(pat_json_parse(&j, fake.event[k].data, strlen(fake.event[k].data), NULL),
+                         PAT_OK);
+        if (strcmp(pat_json_str_or(j, "component", ""), component) != 0)
+            continue;
+        *quantity = pat_json_num_or(j, "quantity", -1);
+        n++;
+    }
+    return n;
+}
+
+/* began, heard, written: seconds ago. */
+static struct pat_json *left_behind(int began, int heard, int written)
+{
+    struct pat_json *j = pat_json_obj();
+    int64_t now_ms = pat_unix_ms();
+
+    pat_json_set_int(j, "began_ms", now_ms - began * 1000);
+    pat_json_set_int(j, "hears_ms", now_ms - heard * 1000);
+    pat_json_set_int(j, "at_ms", now_ms - written * 1000);
+    pat_json_set_bool(j, "answered", true);
+    pat_json_set_str(j, "state", "listening");
+    pat_json_set_bool(j, "sip", true);
+    pat_json_set_text(j, "used",
+                      "{\"segment\":2,\"lines\":[{\"component\":\"llm_out\",\"account\":\"openai\","
+                      "\"model\":\"m\",\"milli\":7000}]}");
+    return j;
+}
+
+/* saved as it comes out of NATS. */
+static void go_on_with(struct rig *r, const struct pat_json *left)
+{
+    PAT_AUTO_STR text = pat_json_print(left);
+    PAT_AUTO_JSON saved = NULL;
+
+    assert_int_equal(pat_json_parse(&saved, text, strlen(text), NULL), PAT_OK);
+    take_over(r, context("Hello."), saved);
+}
+
+/* All agents died, the caller has hung up, and much later there is an agent again. */
+static void test_usage__of_a_call_whose_caller_is_gone_ends_with_the_last_mark(void **state)
+{
+    struct rig *r = *state;
+    PAT_AUTO_JSON left = left_behind(300, 290, 200);
+    double n = 0;
+
+    go_on_with(r, left);
+    fake.rtc->joined(fake.rtc_arg);
+    call_hang_up(r->call, "caller_lost", false);
+    turn_until(r, has_usage, 5000);
+    assert_int_equal(told("llm_out", &n), 1);
+    assert_true(n == 7);
+    assert_int_equal(told("participant", &n), 0);
+    assert_int_equal(told("sip", &n), 1);
+    assert_true(n >= 90 && n < 91);
+}
+
+/* Handed on twice, the leg still began when it began. */
+static void test_checkpoint__says_since_when_the_caller_has_been_heard(void **state)
+{
+    struct rig *r = *state;
+    PAT_AUTO_JSON left = left_behind(300, 290, 1);
+    int64_t hears_ms = pat_json_int_or(left, "hears_ms", 0);
+    struct pat_json *next;
+
+    go_on_with(r, left);
+    fake.rtc->joined(fake.rtc_arg);
+    next = checkpoint_make(r->call);
+    assert_true(llabs(pat_json_int_or(next, "hears_ms", 0) - hears_ms) < 50);
+    pat_json_free(next);
+    call_hang_up(r->call, "idle", false);
+    turn_until(r, has_usage, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +233,8 @@ int main(void)
         CALL_TEST(test_limits__a_call_may_cost_only_so_much),
         CALL_TEST(test_limits__without_prices_there_is_none_in_money),
         CALL_TEST(test_usage__is_told_once_of_each_kind),
+        CALL_TEST(test_usage__of_a_call_whose_caller_is_gone_ends_with_the_last_mark),
+        CALL_TEST(test_checkpoint__says_since_when_the_caller_has_been_heard),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,17 +46,27 @@ void call_usage_speech(struct usage *u, const struct stt *s, const struct mouth 
 }
 static_assert((int)TTS_HOPS <= (int)STT_USED_MAX, "one list serves for both");
 
+/* The caller's leg goes on whoever serves it: counted from its own beginning. Of one who has gone
+ * before we came nobody knows when: until the last mark, which is seconds old at most. */
+static void add_leg(const struct call *c, struct usage *u, int64_t now_us)
+{
+    bool before_us = c->keep.heard_since_us && !c->hears_us;
+    int64_t since_us = c->keep.heard_since_us ? c->keep.heard_since_us : c->hears_us;
+    int64_t until_us = before_us ? c->keep.marked_us : now_us;
+    bool sip = before_us ? c->keep.marked_sip : c->caller_kind == RTC_SIP;
+
+    if (since_us && until_us > since_us)
+        usage_add(u, sip ? USAGE_SIP : USAGE_PARTICIPANT, "livekit", NULL,
+                  (until_us - since_us) / 1000);
+}
+
 static void add_time(const struct call *c, struct usage *u)
 {
     int64_t now_us = pat_now_us();
-    /* The caller's leg goes on whoever serves it: counted from its own beginning. */
-    int64_t since_us = c->keep.heard_since_us ? c->keep.heard_since_us : c->hears_us;
 
     if (c->joined)
         usage_add(u, USAGE_AGENT, "livekit", NULL, (now_us - c->made_us) / 1000);
-    if (since_us)
-        usage_add(u, c->caller_kind == RTC_SIP ? USAGE_SIP : USAGE_PARTICIPANT, "livekit", NULL,
-                  (now_us - since_us) / 1000);
+    add_leg(c, u, now_us);
 }
 
 /* All of it up to now, of this segment. */

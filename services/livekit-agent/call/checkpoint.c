@@ -81,7 +81,9 @@ struct pat_json *checkpoint_make(const struct call *c)
     pat_json_set_int(o, "epoch", c->epoch);
     pat_json_set_int(o, "at_ms", pat_unix_ms());
     pat_json_set_int(o, "began_ms", c->began_ms);
-    pat_json_set_int(o, "hears_ms", unix_of(c, c->hears_us));
+    pat_json_set_int(o, "hears_ms",
+                     unix_of(c, c->keep.heard_since_us ? c->keep.heard_since_us : c->hears_us));
+    pat_json_set_bool(o, "sip", c->caller_kind == RTC_SIP);
     pat_json_set_bool(o, "answered", c->answered);
     pat_json_set_int(o, "turns", c->turns);
     pat_json_set_str(o, "state", turn_state_name(c->turn.state));
@@ -319,7 +321,7 @@ void checkpoint_load(struct call *c, const struct pat_json *j)
 {
     const struct pat_json *reply = pat_json_at(j, "reply");
     int64_t began_ms = pat_json_int_or(j, "began_ms", 0), now_ms = pat_unix_ms();
-    int64_t hears_ms = pat_json_int_or(j, "hears_ms", 0);
+    int64_t hears_ms = pat_json_int_or(j, "hears_ms", 0), at_ms = pat_json_int_or(j, "at_ms", now_ms);
 
     if (began_ms > 0 && began_ms <= now_ms) {
         c->began_us = pat_now_us() - (now_ms - began_ms) * 1000;
@@ -329,9 +331,9 @@ void checkpoint_load(struct call *c, const struct pat_json *j)
     }
     if (hears_ms >= c->began_ms)
         c->keep.heard_since_us = c->began_us + (hears_ms - c->began_ms) * 1000;
-    c->keep.gap_ms = now_ms - pat_json_int_or(j, "at_ms", now_ms);
-    if (c->keep.gap_ms < 0) /* another clock */
-        c->keep.gap_ms = 0;
+    c->keep.gap_ms = at_ms < now_ms ? now_ms - at_ms : 0; /* later: another clock */
+    c->keep.marked_us = c->began_us + (at_ms - c->began_ms) * 1000;
+    c->keep.marked_sip = pat_json_bool_or(j, "sip", true);
     c->answered = pat_json_bool_or(j, "answered", false);
     c->turns = (int)pat_json_int_or(j, "turns", 0);
     pat_strcpy(c->reason, sizeof c->reason, pat_json_str_or(j, "reason", ""));

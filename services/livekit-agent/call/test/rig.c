@@ -102,6 +102,13 @@ void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth)
     assert_int_equal(call_new(&r->call, &r->env, &s, ctx, mouth, &events, r), PAT_OK);
 }
 
+void take_over(struct rig *r, struct context *ctx, const struct pat_json *saved)
+{
+    const struct call_start s = { CALL, "call_" CALL, "ws://x", "token", "AJ_1", 2, saved, false };
+
+    assert_int_equal(call_new(&r->call, &r->env, &s, ctx, NULL, &events, r), PAT_OK);
+}
+
 void begin(struct rig *r, struct context *ctx)
 {
     begin_with(r, ctx, NULL);

@@ -33,6 +33,8 @@ int rig_tear_down(void **state);
 struct context *context(const char *greeting);
 void begin_with(struct rig *r, struct context *ctx, struct mouth *mouth);
 void begin(struct rig *r, struct context *ctx);
+/* With what the agent before us has left; borrowed. */
+void take_over(struct rig *r, struct context *ctx, const struct pat_json *saved);
 struct rtc_participant caller(bool gone, int reason);
 void attribute(const char *name, const char *value);
 void come_in(struct rig *r);
