@@ -3,6 +3,8 @@
  * together. Retransmissions need nothing here: the caller sends the sealed bytes again. */
 #include "srtp.h"
 
+#include "srtp_gcm.h"
+
 #include <openssl/crypto.h>
 #include <srtp2/srtp.h>
 #include <stdlib.h>
@@ -39,7 +41,12 @@ static const struct profile *find_profile(unsigned id)
 
 int srtp_global_init(void)
 {
-    return srtp_init() == srtp_err_status_ok ? PAT_OK : PAT_EINTERNAL;
+    if (srtp_init() != srtp_err_status_ok)
+        return PAT_EINTERNAL;
+    int err = srtp_gcm_use();
+    if (err)
+        srtp_shutdown();
+    return err;
 }
 
 void srtp_global_fini(void)
@@ -68,6 +75,8 @@ static int context_new(srtp_t *out, const struct profile *p, const uint8_t *mate
     if (!st)
         st = srtp_create(out, &policy);
     OPENSSL_cleanse(key, sizeof key);
+    if (st == srtp_err_status_alloc_fail)
+        return PAT_ENOMEM;
     return st == srtp_err_status_ok ? PAT_OK : PAT_EINTERNAL;
 }
 
