@@ -20,7 +20,6 @@
 /* Sockets cost memory and checks; a machine with more addresses does not get more reachable. */
 #define ADDRESSES_MAX 4
 #define PACKET_MAX    2048 /* a path carries 1,500 */
-#define PACKETS_TURN  32   /* read in one turn before others get theirs */
 #define STUN_BELOW    20   /* first byte, RFC 7983 section 7 */
 
 struct ice {
@@ -71,27 +70,24 @@ static bool from_remote(const struct ice *i, const struct sockaddr_storage *from
     return len == i->remote_len && memcmp(from, &i->remote, len) == 0;
 }
 
-/* True: the next packet is libnice's. */
-static bool take_packets(void *arg)
+/* True: the next packet is libnice's. One packet a turn, as they mostly come: whether there is
+ * another the loop knows anyway. */
+static bool take_packet(void *arg)
 {
     struct ice *i = arg;
-    uint8_t packet[PACKET_MAX];
+    uint8_t packet[PACKET_MAX], first = 0;
+    struct sockaddr_storage from = { 0 };
+    socklen_t from_len = sizeof from;
+    ssize_t len =
+        recvfrom(i->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
 
-    for (int n = 0; n < PACKETS_TURN && i->fd >= 0; n++) {
-        struct sockaddr_storage from = { 0 };
-        socklen_t from_len = sizeof from;
-        uint8_t first = 0;
-        ssize_t len = recvfrom(i->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&from,
-                               &from_len);
-
-        if (len < 0)
-            return errno != EAGAIN;
-        if (len == 0 || first < STUN_BELOW || !from_remote(i, &from, from_len))
-            return true;
-        len = recv(i->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
-        if (len > 0 && len <= (ssize_t)sizeof packet)
-            i->ev.data(packet, (size_t)len, i->arg);
-    }
+    if (len < 0)
+        return errno != EAGAIN;
+    if (len == 0 || first < STUN_BELOW || !from_remote(i, &from, from_len))
+        return true;
+    len = recv(i->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
+    if (len > 0 && len <= (ssize_t)sizeof packet)
+        i->ev.data(packet, (size_t)len, i->arg);
     return false;
 }
 
@@ -111,7 +107,7 @@ static void on_selected(NiceAgent *agent, guint stream, guint component, NiceCan
     i->remote_len =
         i->remote.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     i->fd = g_socket_get_fd(socket);
-    gctx_first(i->ctx, i->fd, take_packets, i);
+    gctx_first(i->ctx, i->fd, take_packet, i);
 }
 
 /* fe80::/10 and 169.254/16 reach nobody who is not on the same wire. */
