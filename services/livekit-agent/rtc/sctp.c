@@ -13,10 +13,11 @@
 #include <string.h>
 #include <usrsctp.h>
 
-#define TICK_MS     50 /* its shortest timer, the delayed SACK, is 200 ms */
-#define BURIED_MS   3000
-#define STREAMS     16 /* two are used; each costs memory on both sides */
-#define SOCKET_ROOM (128 * 1024)
+#define TICK_MS       100 /* its shortest timer, the delayed SACK, is 200 ms, and may be 500 */
+#define CLOSE_TICK_MS 50
+#define BURIED_MS     3000
+#define STREAMS       16 /* two are used; each costs memory on both sides */
+#define SOCKET_ROOM   (128 * 1024)
 /* DTLS 1.2 with AES-GCM: 13 header, 8 nonce, 16 tag. */
 #define PATH_MTU (DTLS_MTU - 40)
 
@@ -271,7 +272,7 @@ static void on_tick(void *arg)
         bury(h, now_ms - BURIED_MS);
     }
     if (h->links || h->closed)
-        pat_timer_start(&h->tick, TICK_MS);
+        pat_timer_start(&h->tick, h->closed ? CLOSE_TICK_MS : TICK_MS);
 }
 
 int sctp_hub_new(struct sctp_hub **out, struct pat_loop *l)
