@@ -34,7 +34,7 @@ struct hook_request {
 struct vendor {
     const char *name;
     const char *path;
-    const char *header; /* carries the proof */
+    const char *header;  /* carries the proof */
     const char *setting; /* what its secret is called */
     /* Without it nothing of the vendor's is taken. */
     const char *(*secret)(const struct relay_conf *conf);

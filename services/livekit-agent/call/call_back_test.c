@@ -6,21 +6,9 @@
 
 #define SORRY "Sorry for the interruption."
 
-static void on_ended(struct call *c, void *arg)
-{
-    struct rig *r = arg;
-
-    (void)c;
-    r->over = true;
-}
-
 /* The agent that said these two sentences, and was heard saying the first, wrote so ms ago. */
-static void take_over(struct rig *r, int64_t ms_ago)
+static void taken_over(struct rig *r, int64_t ms_ago)
 {
-    static const struct call_events events = { .ended = on_ended };
-    struct call_start s = {
-        .call_id = CALL, .room = "call_" CALL, .url = "ws://x", .token = "t", .epoch = 2
-    };
     struct pat_json *saved;
     struct pat_buf b;
 
@@ -32,8 +20,7 @@ static void take_over(struct rig *r, int64_t ms_ago)
                        (long long)(pat_unix_ms() - ms_ago));
     assert_int_equal(pat_json_parse(&saved, b.data, b.len, NULL), PAT_OK);
     pat_buf_fini(&b);
-    s.saved = saved;
-    assert_int_equal(call_new(&r->call, &r->env, &s, context("Hi."), NULL, &events, r), PAT_OK);
+    take_over(r, context("Hi."), saved);
     pat_json_free(saved);
     come_in(r);
 }
@@ -49,7 +36,7 @@ static void test_back__taken_over_in_mid_reply_it_apologises_and_goes_on(void **
     struct rig *r = *state;
 
     fake.ms_per_char = 2;
-    take_over(r, 3000);
+    taken_over(r, 3000);
     turn_until(r, has_agent_turn, 8000);
     assert_string_equal(fake.tts_said, SORRY " We close at five.;");
     assert_non_null(strstr(fake_event("turn.agent"),
@@ -61,7 +48,7 @@ static void test_back__handed_over_at_once_it_goes_on_without(void **state)
     struct rig *r = *state;
 
     fake.ms_per_char = 2;
-    take_over(r, 0);
+    taken_over(r, 0);
     turn_until(r, has_agent_turn, 8000);
     assert_string_equal(fake.tts_said, "We close at five.;");
 }

@@ -321,7 +321,8 @@ void checkpoint_load(struct call *c, const struct pat_json *j)
 {
     const struct pat_json *reply = pat_json_at(j, "reply");
     int64_t began_ms = pat_json_int_or(j, "began_ms", 0), now_ms = pat_unix_ms();
-    int64_t hears_ms = pat_json_int_or(j, "hears_ms", 0), at_ms = pat_json_int_or(j, "at_ms", now_ms);
+    int64_t hears_ms = pat_json_int_or(j, "hears_ms", 0),
+            at_ms = pat_json_int_or(j, "at_ms", now_ms);
 
     if (began_ms > 0 && began_ms <= now_ms) {
         c->began_us = pat_now_us() - (now_ms - began_ms) * 1000;
