@@ -9,6 +9,7 @@
 enum { DB_MS = 600, LOOK_MS = 800 };
 
 struct asking {
+    struct provider *p;
     int waiting; /* for so many answers */
     struct pat_json *told, *looked;
     said_fn *fn;
@@ -67,13 +68,31 @@ static void on_told(int err, const struct pat_db_result *const *results, size_t 
     one_answer_less(a);
 }
 
+static void on_redacted(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct asking *a = arg;
+    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+
+    if (!text || pat_json_parse(&a->looked, text, strlen(text), NULL))
+        a->looked = NULL;
+    if (err)
+        pat_log(PAT_WARN, "retell.said_unknown", PAT_ERR(err));
+    one_answer_less(a);
+}
+
+/* What Retell has kept is as it was spoken, passcodes too: nobody hears of it before those are out
+ * of it. */
 static void on_looked(int err, const struct pat_json *call, void *arg)
 {
     struct asking *a = arg;
+    PAT_AUTO_STR text = err ? NULL : pat_json_print(call);
+    const char *params[] = { text };
 
-    if (!err)
-        a->looked = pat_json_dup(call);
-    one_answer_less(a);
+    if (!text || pat_db_run1(a->p->d->db, "retell_redacted",
+                             "select patchbay.retell_redacted(jsonb_build_object('call', "
+                             "$1::jsonb)) -> 'call'",
+                             params, 1, DB_MS, on_redacted, a, NULL))
+        one_answer_less(a);
 }
 
 int said_ask(struct provider *p, const struct said_of *of, said_fn *fn, void *arg)
@@ -83,6 +102,7 @@ int said_ask(struct provider *p, const struct said_of *of, said_fn *fn, void *ar
 
     if (!a)
         return PAT_ENOMEM;
+    a->p = p;
     a->fn = fn;
     a->arg = arg;
     if (!pat_db_run1(p->d->db, "call_said", "select patchbay.call_said($1::uuid, $2::uuid)", params,
