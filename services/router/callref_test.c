@@ -31,6 +31,18 @@ static void write_token(struct pat_buf *out, const struct callref *c)
     assert_int_equal(callref_token(out, SECRET, c), PAT_OK);
 }
 
+/* By what is written of both: a struct has padding, too. */
+static void same(const struct callref *a, const struct callref *b)
+{
+    struct pat_buf one, two;
+
+    write_token(&one, a);
+    write_token(&two, b);
+    assert_string_equal(one.data, two.data);
+    pat_buf_fini(&one);
+    pat_buf_fini(&two);
+}
+
 static void test_callref__comes_back_as_it_was(void **state)
 {
     struct callref c = sample(), got;
@@ -39,7 +51,7 @@ static void test_callref__comes_back_as_it_was(void **state)
     (void)state;
     write_token(&token, &c);
     assert_int_equal(callref_parse(&got, SECRET, token.data, NOW + 1000), PAT_OK);
-    assert_memory_equal(&got, &c, sizeof c);
+    same(&got, &c);
     pat_buf_fini(&token);
 }
 
@@ -53,7 +65,7 @@ static void test_callref__withheld_caller_and_no_agent_are_empty(void **state)
     memset(c.agent_config, 0, sizeof c.agent_config);
     write_token(&token, &c);
     assert_int_equal(callref_parse(&got, SECRET, token.data, NOW), PAT_OK);
-    assert_memory_equal(&got, &c, sizeof c);
+    same(&got, &c);
     pat_buf_fini(&token);
 }
 
