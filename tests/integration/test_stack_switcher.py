@@ -203,17 +203,19 @@ def test_a_problem_says_all_there_is_to_say(stack):
 
 
 LISTS = [("/v1/audit", "before"), ("/v1/calls", "before"), ("/v1/rates", "after"), ("/v1/rates/rerate", "before"),
-         ("/v1/rollouts", "before"), ("/v1/switches", "before"), ("/v1/users", "after"), ("/v1/webhooks/deliveries", "before")]
+         ("/v1/rollouts", "before"), ("/v1/switches", "before"), ("/v1/usage", "after"), ("/v1/users", "after"), ("/v1/webhooks/deliveries", "before")]
 
 
 def test_every_list_takes_a_limit_and_a_cursor_and_tells_the_next(stack):
-    described = Description(stack.daemons["stack-switcher"].url).api["paths"]
+    api = Description(stack.daemons["stack-switcher"].url).api
     lists = {}
-    for path, methods in described.items():
+    for path, methods in api["paths"].items():
         names = [p.get("name") for p in methods.get("get", {}).get("parameters", [])]
         if "limit" in names and "{" not in path:
             lists[path] = next(n for n in names if n in ("before", "after"))
             answer = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            if "$ref" in answer:
+                answer = api["components"]["schemas"][answer["$ref"].rpartition("/")[2]]
             assert "next" in answer["required"], path
     assert lists == dict(LISTS)
 
