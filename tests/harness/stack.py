@@ -332,6 +332,7 @@ class Stack:
         """As the owner of the database."""
         with psycopg.connect(self.pg.url(OWNER, "patchbay"), autocommit=True) as c:
             cur = c.execute(query, params)
+            assert cur.description or not cur.statusmessage.startswith("SELECT"), "rows without a column would seem to be none"
             return cur.fetchall() if cur.description else []
 
     def row(self, query: str, *params) -> dict | None:

@@ -160,14 +160,14 @@ def at_vendor(stack) -> set[str]:
 
 def settled(stack) -> None:
     stack.daemons["stack-switcher"].restart()  # it looks at once, not in its next round
-    wait(lambda: not stack.sql("select from patchbay.voice_clones where state = 'leaving'"), 60, "nothing is left to tell the vendor")
+    wait(lambda: not stack.sql("select 1 from patchbay.voice_clones where state = 'leaving'"), 60, "nothing is left to tell the vendor")
 
 
 def test_a_voice_of_the_library_leaves_the_list_and_not_the_vendor(clean):
     voice = library_voice(clean, LEO)
     status, answer = call(clean, "DELETE", f"{path_of(LEO)}/{voice}", LEO)
     assert (status, answer) == (200, {"voice_id": voice, "agents_moved": 1}) and clean.speaks_with(LEO) == FALLBACK
-    assert clean.sql("select from public.voices where voice_id = %s", voice) == []
+    assert clean.sql("select 1 from public.voices where voice_id = %s", voice) == []
     settled(clean)
     assert voice in at_vendor(clean)
     # Nor is it his own by having been in his list: anybody may take it.
@@ -194,8 +194,8 @@ def test_a_preset_and_what_somebody_else_has_too_are_never_told_to_the_vendor(cl
               LEO.id, FALLBACK, LEO.id)
     for voice in (shared, FALLBACK, "11labs-Kate"):
         assert call(clean, "DELETE", f"{path_of(LEO)}/{voice}", LEO)[0] == 200
-        assert clean.sql("select from public.voices where user_id = %s and voice_id = %s", LEO.id, voice) == []
-    assert clean.sql("select from patchbay.voice_clones") == [] and shared in at_vendor(clean)
+        assert clean.sql("select 1 from public.voices where user_id = %s and voice_id = %s", LEO.id, voice) == []
+    assert clean.sql("select 1 from patchbay.voice_clones") == [] and shared in at_vendor(clean)
     # The last who has it: now it goes.
     assert call(clean, "DELETE", f"{path_of(RITA)}/{shared}", RITA)[0] == 200
     settled(clean)

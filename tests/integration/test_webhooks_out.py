@@ -530,4 +530,4 @@ def test_what_is_old_goes(stack, watch, sink, settings):
     stack.sql("update patchbay.webhook_messages set stored_at = now() - interval '31 days' where id = %s", old)
     settings(PAT_RELAY_KEEP_EVERY="300ms")
     wait(lambda: [d["event_id"] for d in e.deliveries()] == [young], 30, "the old one is gone")
-    wait(lambda: not stack.sql("select from patchbay.webhook_messages where id = %s", old), 30, "and what it was made of")
+    wait(lambda: not stack.sql("select 1 from patchbay.webhook_messages where id = %s", old), 30, "and what it was made of")
