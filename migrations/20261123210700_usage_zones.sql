@@ -1,7 +1,8 @@
--- Usage by the days of another time zone than UTC's, and days of sums found by their day.
+-- Usage by the days of another time zone than UTC's and a page at a time, and days of sums found by their day.
 --
 --   usage_at, answers_at    the sums of usage_days and its kin, for the days of a zone
 --   usage_report, usage_summary with a zone   as before; without one they are those of UTC
+--   usage_report with a limit                 so many rows behind the first p_after of them; without a limit as before
 --
 -- The sums are kept by days of UTC (decision 20). A day of Berlin has 22 or 23 hours of them in common: the calls of the others
 -- are taken out of the one day and put into the next, by their rows in call_costs. So it costs what those calls are, not all. What
@@ -138,8 +139,14 @@ create or replace function patchbay.answer_times(p_rows patchbay.answer_days[]) 
 $fn$;
 
 -- ------------------------------------------------------------------ what is asked for
--- p_max rows at most: {"error": "too_many"} when there are more; {"error": "tz"}: this database does not know the zone.
-create or replace function patchbay.usage_report(p_user uuid, p_from date, p_to date, p_by text[], p_max integer, p_tz text) returns jsonb
+-- All have to be summed up for the dearest to be known, but names are looked up and JSON is made for those that are asked for: all
+-- users' rows of a month are megabytes where there are thousands of them, and a page shows some tens. "count" is how many rows there
+-- are in all, "next" the p_after of the page behind this one.
+--
+-- p_limit null: all of them, p_max at most: {"error": "too_many"} when there are more; {"error": "tz"}: this database does not know
+-- the zone.
+create or replace function patchbay.usage_report(p_user uuid, p_from date, p_to date, p_by text[], p_max integer, p_tz text,
+                                                 p_limit integer, p_after bigint) returns jsonb
     language plpgsql stable security invoker set search_path = pg_catalog, pg_temp as $fn$
 declare
     nobody constant uuid := '00000000-0000-0000-0000-000000000000';
@@ -159,6 +166,7 @@ declare
     shown text[] := '{}';
     days patchbay.usage_days[];
     stacks patchbay.usage_stack_days[];
+    ordered text;
     rows jsonb;
     n bigint;
     i integer;
@@ -169,6 +177,8 @@ begin
             shown := shown || known[i][3];
         end if;
     end loop;
+    ordered := case when 'day' = any (p_by) then 'g.day, ' else '' end || 'g.microusd desc' ||
+        case when keys = '{}' then '' else ', ' || replace(array_to_string(keys, ', '), 'd.', 'g.') end;
     perform now() at time zone p_tz; -- does the database know it?
     if not kept then
         select x.days, x.stacks into days, stacks
@@ -180,10 +190,12 @@ begin
             from %3$s d
             where d.day between $2 and $3 and %4$s
             %5$s
+        ), page as (
+            select * from g where g.n > 0 order by %8$s limit coalesce($8, $5 + 1) offset $9
         )
-        select count(*), case when count(*) <= $5 then coalesce(jsonb_agg(jsonb_build_object(%6$s 'cost_microusd', g.microusd,
-            'unpriced_lines', g.unpriced, 'complete', g.unpriced = 0) %7$s order by %8$s), '[]') end
-        from g %9$s where %10$s$sql$,
+        select (select count(*) from g where g.n > 0), coalesce(jsonb_agg(jsonb_build_object(%6$s 'cost_microusd', g.microusd,
+            'unpriced_lines', g.unpriced, 'complete', g.unpriced = 0) %7$s order by %8$s), '[]')
+        from page g %9$s$sql$,
         coalesce(nullif(array_to_string(keys, ', '), '') || ', ', ''),
         case when fine then 'sum(d.quantity_milli) as quantity_milli, sum(d.lines) as n'
              else 'sum(d.calls) as calls, sum(d.answered) as answered, sum(d.duration_ms) as ms, '
@@ -195,22 +207,25 @@ begin
         coalesce(nullif(array_to_string(shown, ', '), '') || ', ', ''),
         case when fine then '' else $x$ || jsonb_build_object('calls', g.calls, 'answered', g.answered,
             'minutes', round(g.ms / 60000.0, 2), 'cost_per_minute_microusd', round(g.microusd * 60000.0 / nullif(g.ms, 0)))$x$ end,
-        case when 'day' = any (p_by) then 'g.day, ' else '' end || 'g.microusd desc' ||
-            case when keys = '{}' then '' else ', ' || replace(array_to_string(keys, ', '), 'd.', 'g.') end,
-        case when people then 'left join public.users u on u.id = g.user_id' else '' end,
-        'g.n > 0')
-    into n, rows using p_user, p_from, p_to, nobody, p_max, days, stacks;
-    if n > p_max then
+        ordered,
+        case when people then 'left join public.users u on u.id = g.user_id' else '' end)
+    into n, rows using p_user, p_from, p_to, nobody, p_max, days, stacks, p_limit, coalesce(p_after, 0);
+    if p_limit is null and n - coalesce(p_after, 0) > p_max then
         return jsonb_build_object('error', 'too_many', 'rows', n);
     end if;
     return jsonb_build_object(
         'from', p_from, 'to', p_to, 'timezone', p_tz, 'currency', 'USD', 'user_id', nullif(p_user, nobody), 'group_by', to_jsonb(p_by),
-        'rows', rows,
+        'rows', rows, 'count', n, 'next', case when n > coalesce(p_after, 0) + p_limit then (coalesce(p_after, 0) + p_limit)::text end,
         'total', case when kept then patchbay.usage_total(p_user, p_from, p_to) else patchbay.usage_total(stacks) end,
         'missing', case when kept then patchbay.usage_missing(p_user, p_from, p_to) else patchbay.usage_missing(days) end);
 exception when invalid_parameter_value then
     return '{"error": "tz"}';
 end
+$fn$;
+
+create or replace function patchbay.usage_report(p_user uuid, p_from date, p_to date, p_by text[], p_max integer, p_tz text) returns jsonb
+    language sql stable security invoker set search_path = pg_catalog, pg_temp as $fn$
+    select patchbay.usage_report(p_user, p_from, p_to, p_by, p_max, p_tz, null, null)
 $fn$;
 
 create or replace function patchbay.usage_report(p_user uuid, p_from date, p_to date, p_by text[], p_max integer) returns jsonb
@@ -295,7 +310,7 @@ begin
     foreach f in array array[
         'moved_calls(uuid, date, date, text)', 'usage_at(uuid, date, date, text, boolean)', 'answers_at(uuid, date, date, text)',
         'usage_total(patchbay.usage_stack_days[])', 'usage_missing(patchbay.usage_days[])', 'answer_times(patchbay.answer_days[])',
-        'usage_report(uuid, date, date, text[], integer, text)', 'usage_report(uuid, date, date, text[], integer)',
+        'usage_report(uuid, date, date, text[], integer, text, integer, bigint)', 'usage_report(uuid, date, date, text[], integer, text)', 'usage_report(uuid, date, date, text[], integer)',
         'usage_summary(uuid, date, date, text)'] loop
         execute format('revoke all on function patchbay.%s from public, anon, authenticated', f);
         execute format('grant execute on function patchbay.%s to service_role, patchbay_service', f);
