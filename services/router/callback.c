@@ -48,6 +48,22 @@ int callback_read(struct carrier_req *c, struct callref *ref, struct router *r,
     return PAT_EPERM;
 }
 
+bool callback_url_part(char *out, size_t cap, const char *url, const char *mark)
+{
+    const char *at = url ? strstr(url, mark) : NULL;
+    size_t len;
+
+    if (!at)
+        return false;
+    at += strlen(mark);
+    len = strcspn(at, "&#");
+    if (len >= cap)
+        return false;
+    memcpy(out, at, len);
+    out[len] = '\0';
+    return true;
+}
+
 void callback_hangup(struct router *r, struct pat_httpd_req *http, enum carrier_form form)
 {
     struct pat_buf doc;

@@ -16,6 +16,9 @@ int callback_url_of(struct pat_buf *out, const struct router *r, const char *pat
  */
 int callback_read(struct carrier_req *c, struct callref *ref, struct router *r,
                   struct pat_httpd_req *http) PAT_MUST_CHECK;
+/* What follows mark ("?t=") in an address, up to the next parameter. False: it is not there, or too
+ * long. url may be NULL. */
+bool callback_url_part(char *out, size_t cap, const char *url, const char *mark) PAT_MUST_CHECK;
 /* A document that hangs up. */
 void callback_hangup(struct router *r, struct pat_httpd_req *http, enum carrier_form form);
 /* A parameter that counts seconds, in ms. Negative: not said. */

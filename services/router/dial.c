@@ -83,16 +83,7 @@ static void note_leg(struct result *w, const char *why)
     enum legs_kind kind = w->ref.stack ? LEGS_STACK : LEGS_TRANSFER;
 
     if (w->told.known)
-        lifecycle_note(
-            w->r, &w->ref,
-            &(struct legs_fact){ .leg = w->told.leg,
-                                 .kind = kind,
-                                 .state = LEGS_ENDED,
-                                 .at_ms = pat_unix_ms(),
-                                 .reason = pat_end_reason_find(why) ? why : NULL,
-                                 .sip_code = w->told.sip_code,
-                                 .seconds = w->told.talk_ms > 0 ? w->told.talk_ms / 1000 : -1,
-                                 .sequence = -1 });
+        dial_told_note(w->r, &w->ref, &w->told, kind, why);
     else
         lifecycle_dialled(w->r, &w->c, &w->ref, kind, why);
 }

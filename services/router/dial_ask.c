@@ -58,6 +58,20 @@ struct dial_told dial_told_of(const struct pat_json *calls)
     return newest ? read_leg(newest) : (struct dial_told){ .talk_ms = -1 };
 }
 
+void dial_told_note(struct router *r, const struct callref *ref, const struct dial_told *t,
+                    enum legs_kind kind, const char *why)
+{
+    lifecycle_note(r, ref,
+                   &(struct legs_fact){ .leg = t->leg,
+                                        .kind = kind,
+                                        .state = LEGS_ENDED,
+                                        .at_ms = pat_unix_ms(),
+                                        .reason = pat_end_reason_find(why) ? why : NULL,
+                                        .sip_code = t->sip_code,
+                                        .seconds = t->talk_ms > 0 ? t->talk_ms / 1000 : -1,
+                                        .sequence = -1 });
+}
+
 static void on_list(int err, const struct pat_json *j, void *arg)
 {
     struct asked *a = arg;

@@ -8,6 +8,7 @@
 #define ROUTER_DIAL_ASK_H
 
 #include "callref.h"
+#include "legs.h"
 #include "number.h"
 
 struct dial_told {
@@ -21,6 +22,10 @@ struct dial_told {
 
 /* The newest of a list of legs, as the carrier gives it. Pure. */
 struct dial_told dial_told_of(const struct pat_json *calls);
+
+/* Into the leg's own row: it has ended. why: one that is no word of the list is not noted. */
+void dial_told_note(struct router *r, const struct callref *ref, const struct dial_told *t,
+                    enum legs_kind kind, const char *why);
 
 /* Runs once, on the loop. Borrowed. */
 typedef void dial_ask_fn(const struct dial_told *told, void *arg);

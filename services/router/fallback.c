@@ -2,11 +2,11 @@
  *
  * The carrier says which (ErrorUrl). One of a call under way has the call's token in it, and the
  * call goes on from there: the result of a Dial, a transfer or a Record as dial.h, transfer.h and
- * voicemail.h say, else on the
- * next rung of its ladder. A new call whose router could not be reached is begun here as it would
- * have been there. Of one whose router answered something the carrier could not use, or that failed
- * in a way we do not know, nothing is looked up: its reference is rebuilt from the request, and a
- * message is taken, whatever else is broken; when the number is known it finds its user.
+ * voicemail.h say, else on the next rung of its ladder. A new call whose router could not be
+ * reached is begun here as it would have been there. Of one whose router answered something the
+ * carrier could not use, or that failed in a way we do not know, nothing is looked up: its
+ * reference is rebuilt from the request, and a message is taken, whatever else is broken; when the
+ * number is known it finds its user.
  */
 #include "callback.h"
 #include "dial.h"
@@ -27,24 +27,17 @@
 /* True: that of a call under way. */
 static bool read_error_url(struct callref *out, const struct router *r, const struct carrier_req *c)
 {
-    const char *url = carrier_param(c, "ErrorUrl"), *t = url ? strstr(url, "?t=") : NULL;
     char token[CALLREF_TOKEN_MAX + 1];
-    size_t len;
 
-    if (!t)
-        return false;
-    len = strcspn(t + 3, "&#");
-    if (len >= sizeof token)
-        return false;
-    memcpy(token, t + 3, len);
-    token[len] = 0;
-    return !callref_parse(out, r->conf->call_secret, token, pat_unix_ms()) &&
+    return callback_url_part(token, sizeof token, carrier_param(c, "ErrorUrl"), "?t=") &&
+           !callref_parse(out, r->conf->call_secret, token, pat_unix_ms()) &&
            !strcmp(out->carrier_call, c->call_id);
 }
 
 /* Takes c. */
 static void go_on(struct router *r, struct carrier_req *c, const struct callref *ref)
 {
+    const char *url = carrier_param(c, "ErrorUrl");
     struct serve s = {
         .ref = *ref, .form = c->form, .failed_over = "router_failed", .started_us = pat_now_us()
     };
@@ -52,16 +45,15 @@ static void go_on(struct router *r, struct carrier_req *c, const struct callref 
     pat_log(PAT_WARN, "call.fallback_asked", PAT_S("call", ref->call.s),
             PAT_S("carrier_call", c->call_id), PAT_S("error_code", carrier_param(c, "ErrorCode")),
             PAT_S("stack", stack_name(ref->stack)));
-    if (strstr(carrier_param(c, "ErrorUrl"), DIAL_PATH)) {
+    if (strstr(url, DIAL_PATH)) {
         dial_lost(r, c, ref);
         return;
     }
-    if (strstr(carrier_param(c, "ErrorUrl"), RECORDING_PATH) ||
-        strstr(carrier_param(c, "ErrorUrl"), UNRECORDED_PATH)) {
+    if (strstr(url, RECORDING_PATH) || strstr(url, UNRECORDED_PATH)) {
         voicemail_lost(r, c, ref);
         return;
     }
-    if (strstr(carrier_param(c, "ErrorUrl"), TRANSFERRED_PATH) && transfer_lost(r, c, ref))
+    if (strstr(url, TRANSFERRED_PATH) && transfer_lost(r, c, ref))
         return;
     serve_call(r, c->http, &s, routes_find(r->routes, ref->to));
     carrier_fini(c);

@@ -5,9 +5,8 @@
  * those before are dead, and says so (patchbay.routers_dead). Their names are beside it, in
  * <spool file>.leases: a line each of router, boot and folder, ours last. Only those of this boot
  * of this kernel and of this folder are believed, for only there the lock proves anything
- * (decisions/0021). Without a spool
- * file leases end by themselves. Life: heir_new, after the journal -> heir_free. Thread: the
- * loop's; the small file is read and written where it stands.
+ * (decisions/0021). Without a spool file leases end by themselves. Life: heir_new, after the
+ * journal -> heir_free. Thread: the loop's; the small file is read and written where it stands.
  */
 #ifndef ROUTER_HEIR_H
 #define ROUTER_HEIR_H

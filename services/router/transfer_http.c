@@ -515,16 +515,7 @@ static void on_told(const struct dial_told *told, void *arg)
     pat_log(PAT_INFO, "transfer.result_lost", PAT_S("call", v->ref.call.s),
             PAT_S("status", status));
     if (status) {
-        lifecycle_note(
-            v->r, &v->ref,
-            &(struct legs_fact){ .leg = told->leg,
-                                 .kind = LEGS_TRANSFER,
-                                 .state = LEGS_ENDED,
-                                 .at_ms = pat_unix_ms(),
-                                 .reason = pat_end_reason_find(status) ? status : NULL,
-                                 .sip_code = told->sip_code,
-                                 .seconds = told->talk_ms > 0 ? told->talk_ms / 1000 : -1,
-                                 .sequence = -1 });
+        dial_told_note(v->r, &v->ref, told, LEGS_TRANSFER, status);
         judge(v, status);
     } else {
         judge_by_mark(v, "failed");
@@ -536,15 +527,10 @@ static void on_told(const struct dial_told *told, void *arg)
 static bool read_lost(struct transfer *t, const struct router *r, const struct callref *ref,
                       const char *url)
 {
-    const char *x = url ? strstr(url, "&x=") : NULL;
-    size_t len = x ? strcspn(x + 3, "&#") : 0;
     char token[TRANSFER_TOKEN_MAX + 1];
 
-    if (!x || len >= sizeof token)
-        return false;
-    memcpy(token, x + 3, len);
-    token[len] = '\0';
-    return !transfer_parse(t, r->conf->call_secret, ref->call.s, token);
+    return callback_url_part(token, sizeof token, url, "&x=") &&
+           !transfer_parse(t, r->conf->call_secret, ref->call.s, token);
 }
 
 bool transfer_lost(struct router *r, struct carrier_req *c, const struct callref *ref)
