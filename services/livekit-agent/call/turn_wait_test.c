@@ -1,5 +1,5 @@
 /* turn_wait_test.c - the turn machine and a caller who hears nothing though it is our turn. */
-#include "turn.h"
+#include "test/machine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,34 +8,6 @@
 #include <cmocka.h>
 
 enum { WAIT = 4000, LEAST = 1500, MORE = 4000 };
-
-struct machine {
-    struct turn t;
-    struct turn_opts o;
-    struct turn_out out;
-};
-
-static void step(struct machine *m, int64_t at_ms, enum turn_event_kind kind, int n, bool end)
-{
-    struct turn_event e = {
-        .kind = kind, .now_us = (1000000 + at_ms) * 1000, .reply = m->t.reply, .n = n, .end = end
-    };
-
-    turn_step(&m->t, &m->o, &e, &m->out);
-}
-
-static bool did(const struct machine *m, enum turn_action a)
-{
-    for (int i = 0; i < m->out.n; i++)
-        if (m->out.act[i] == a)
-            return true;
-    return false;
-}
-
-static int64_t wake_ms(const struct machine *m)
-{
-    return turn_wake_us(&m->t) / 1000 - 1000000;
-}
 
 static struct machine listening(void)
 {
