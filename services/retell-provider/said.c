@@ -56,27 +56,30 @@ static void one_answer_less(struct asking *a)
     free(a);
 }
 
+/* The one value of an answer; NULL: there is none. */
+static struct pat_json *value_of(int err, const struct pat_db_result *const *results, size_t n)
+{
+    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
+    struct pat_json *j;
+
+    if (err)
+        pat_log(PAT_WARN, "retell.said_unknown", PAT_ERR(err));
+    return text && !pat_json_parse(&j, text, strlen(text), NULL) ? j : NULL;
+}
+
 static void on_told(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct asking *a = arg;
-    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
 
-    if (!text || pat_json_parse(&a->told, text, strlen(text), NULL))
-        a->told = NULL;
-    if (err)
-        pat_log(PAT_WARN, "retell.said_unknown", PAT_ERR(err));
+    a->told = value_of(err, results, n);
     one_answer_less(a);
 }
 
 static void on_redacted(int err, const struct pat_db_result *const *results, size_t n, void *arg)
 {
     struct asking *a = arg;
-    const char *text = !err && n && pat_db_rows(results[0]) ? pat_db_value(results[0], 0, 0) : NULL;
 
-    if (!text || pat_json_parse(&a->looked, text, strlen(text), NULL))
-        a->looked = NULL;
-    if (err)
-        pat_log(PAT_WARN, "retell.said_unknown", PAT_ERR(err));
+    a->looked = value_of(err, results, n);
     one_answer_less(a);
 }
 
