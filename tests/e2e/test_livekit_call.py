@@ -161,3 +161,23 @@ def test_every_stored_voice_id_speaks(stack, watch, voice_id):
         stack.wait_row(sid, "ended")
     finally:
         stack.sql("update public.agent_configs set voice_id = 'EXAVITQu4vr4xnSDxMaL' where user_id = %s", LEO.id)
+
+
+def test_a_call_whose_end_the_carrier_could_not_tell_is_over_soon(stack, watch):
+    sid = stack.place_call(LEO.number)
+    leg = stack.leg(sid)
+    greeted(leg)
+    stack.control("signalwire", mute="status")
+    router = stack.daemons["router"]
+    router.kill()
+    try:
+        stack.hang_up(sid)
+        stack.wait_story(sid, "ended")
+        watch.wait_for("usage.recorded", leg.call)
+        assert stack.wait_row(sid)["state"] == "answered"
+    finally:
+        router.start()
+        stack.control("signalwire", mute="")
+    row = stack.wait_row(sid, "ended", 60)  # two minutes, were it not for the agent's word
+    assert row["ended_owner"] == "caller" and row["outcome"] == "answered"
+    watch.wait_for("call.ended", leg.call)

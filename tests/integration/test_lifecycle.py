@@ -277,6 +277,20 @@ def test_a_call_whose_end_nobody_told_is_closed_with_the_carriers_time(stack, wa
     wait(lambda: len(watch.of("call.ended", call)) == 1, 20, "it is told once")
 
 
+def test_what_an_agent_has_used_makes_an_open_call_be_looked_at(stack):
+    sid, call = bridged(stack)
+    soon = "select look_at < now() + interval '11 seconds' as soon from patchbay.calls where id = %s"
+    assert not stack.row(soon, call)["soon"]
+    for component in ("stt", "agent"):
+        assert not stack.row(soon, call)["soon"]
+        stack.sql("select patchbay.put_usage(jsonb_build_object('id', gen_random_uuid(), 'call_id', id, 'user_id', user_id, 'leg', "
+                  "'livekit', 'component', %s::text, 'provider', 'livekit', 'account', 'livekit', 'unit', 'second', 'quantity_milli', "
+                  "1)) from patchbay.calls where id = %s", component, call)
+    assert stack.row(soon, call)["soon"]
+    stack.hang_up(sid)
+    stack.wait_row(sid, "ended")
+
+
 def test_a_call_that_is_too_long_is_ended_at_the_carrier(stack, watch):
     sid, call = bridged(stack)
     stack.sql("update patchbay.call_legs set began_at = began_at - interval '5 hours' where call_id = %s", call)
