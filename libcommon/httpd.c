@@ -51,6 +51,15 @@ int pat_httpd_route(struct pat_httpd *s, const char *method, const char *pattern
     return add_route(s, &route);
 }
 
+int pat_httpd_routes(struct pat_httpd *s, const struct pat_httpd_route *table, void *arg)
+{
+    int err = PAT_OK;
+
+    for (; !err && table->fn; table++)
+        err = pat_httpd_route(s, table->method, table->pattern, table->max_body, table->fn, arg);
+    return err;
+}
+
 int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_message,
                        pat_httpd_ws_fn *fn, void *arg)
 {

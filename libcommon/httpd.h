@@ -42,6 +42,16 @@ int pat_httpd_new(struct pat_httpd **out, struct pat_net *n,
 /* method and pattern are borrowed literals. max_body 0: the server's. */
 int pat_httpd_route(struct pat_httpd *s, const char *method, const char *pattern, size_t max_body,
                     pat_httpd_fn *fn, void *arg) PAT_MUST_CHECK;
+
+/* A table of them, all with the same arg: its last row is { 0 }. */
+struct pat_httpd_route {
+    const char *method, *pattern;
+    size_t max_body;
+    pat_httpd_fn *fn;
+};
+
+int pat_httpd_routes(struct pat_httpd *s, const struct pat_httpd_route *table,
+                     void *arg) PAT_MUST_CHECK;
 /* In fn call pat_ws_set to say who hears the events. */
 int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_message,
                        pat_httpd_ws_fn *fn, void *arg) PAT_MUST_CHECK;

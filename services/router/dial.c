@@ -482,8 +482,11 @@ static void on_leg_state(struct pat_httpd_req *http, void *arg)
 
 int dial_routes(struct router *r)
 {
-    int err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/dial/{call}", 0, on_dial, r);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/dial/{call}", 0, on_dial },
+        { "POST", "/v1/signalwire/leg/{call}", 0, on_leg_state },
+        { 0 },
+    };
 
-    return err ? err
-               : pat_httpd_route(r->httpd, "POST", "/v1/signalwire/leg/{call}", 0, on_leg_state, r);
+    return pat_httpd_routes(r->httpd, routes, r);
 }

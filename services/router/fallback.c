@@ -128,10 +128,12 @@ static void on_recorded(struct pat_httpd_req *http, void *arg)
 
 int fallback_routes(struct router *r)
 {
-    int err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/fallback", 0, on_fallback, r);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/fallback", 0, on_fallback },
+        { "GET", "/v1/signalwire/fallback", 0, on_fallback },
+        { "POST", "/v1/signalwire/recorded", 0, on_recorded },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(r->httpd, "GET", "/v1/signalwire/fallback", 0, on_fallback, r);
-    return err ? err
-               : pat_httpd_route(r->httpd, "POST", "/v1/signalwire/recorded", 0, on_recorded, r);
+    return pat_httpd_routes(r->httpd, routes, r);
 }

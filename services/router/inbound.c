@@ -91,7 +91,11 @@ out:
 
 int inbound_routes(struct router *r)
 {
-    int err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/voice", 0, on_voice, r);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/voice", 0, on_voice },
+        { "GET", "/v1/signalwire/voice", 0, on_voice },
+        { 0 },
+    };
 
-    return err ? err : pat_httpd_route(r->httpd, "GET", "/v1/signalwire/voice", 0, on_voice, r);
+    return pat_httpd_routes(r->httpd, routes, r);
 }

@@ -47,10 +47,11 @@ static void on_status(struct pat_httpd_req *http, void *arg)
 
 int rehearsals_routes(struct router *r)
 {
-    int err =
-        pat_httpd_route(r->httpd, "POST", "/v1/signalwire/rehearsal/{call}", 0, on_document, r);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/rehearsal/{call}", 0, on_document },
+        { "POST", "/v1/signalwire/rehearsal-status/{call}", 0, on_status },
+        { 0 },
+    };
 
-    return err ? err
-               : pat_httpd_route(r->httpd, "POST", "/v1/signalwire/rehearsal-status/{call}", 0,
-                                 on_status, r);
+    return pat_httpd_routes(r->httpd, routes, r);
 }

@@ -550,25 +550,17 @@ bool transfer_lost(struct router *r, struct carrier_req *c, const struct callref
 
 int transfer_routes(struct router *r)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/v1/signalwire/transfer/{call}", on_transfer },
-        { "/v1/signalwire/transferred/{call}", on_transferred },
-        { "/v1/signalwire/transfer-status/{call}", on_status },
-        { "/v1/signalwire/whisper/{call}", on_whisper },
-        { "/v1/signalwire/accept/{call}", on_accept },
-        { "/v1/signalwire/consult/{call}", on_consult },
-        { "/v1/signalwire/consulted/{call}", on_consulted },
-        { "/v1/signalwire/joined/{call}", on_joined },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/transfer/{call}", 0, on_transfer },
+        { "POST", "/v1/signalwire/transferred/{call}", 0, on_transferred },
+        { "POST", "/v1/signalwire/transfer-status/{call}", 0, on_status },
+        { "POST", "/v1/signalwire/whisper/{call}", 0, on_whisper },
+        { "POST", "/v1/signalwire/accept/{call}", 0, on_accept },
+        { "POST", "/v1/signalwire/consult/{call}", 0, on_consult },
+        { "POST", "/v1/signalwire/consulted/{call}", 0, on_consulted },
+        { "POST", "/v1/signalwire/joined/{call}", 0, on_joined },
+        { 0 },
     };
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        int err = pat_httpd_route(r->httpd, "POST", table[i].path, 0, table[i].fn, r);
-
-        if (err)
-            return err;
-    }
-    return PAT_OK;
+    return pat_httpd_routes(r->httpd, routes, r);
 }

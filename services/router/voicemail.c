@@ -279,17 +279,13 @@ static void on_transcription(struct pat_httpd_req *http, void *arg)
 
 int voicemail_routes(struct router *r)
 {
-    int err =
-        pat_httpd_route(r->httpd, "POST", "/v1/signalwire/voicemail/{call}", 0, on_voicemail, r);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/signalwire/voicemail/{call}", 0, on_voicemail },
+        { "POST", "/v1/signalwire/recording/{call}", 0, on_recording },
+        { "POST", "/v1/signalwire/unrecorded/{call}", 0, on_unrecorded },
+        { "POST", "/v1/signalwire/transcription/{call}", 0, on_transcription },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/recording/{call}", 0, on_recording,
-                              r);
-    if (!err)
-        err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/unrecorded/{call}", 0,
-                              on_unrecorded, r);
-    if (!err)
-        err = pat_httpd_route(r->httpd, "POST", "/v1/signalwire/transcription/{call}", 0,
-                              on_transcription, r);
-    return err;
+    return pat_httpd_routes(r->httpd, routes, r);
 }

@@ -175,8 +175,11 @@ static void on_change(struct pat_httpd_req *http, void *arg)
 
 int agents_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/users/{id}/agent", 0, on_agent, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/users/{id}/agent", 0, on_agent },
+        { "PATCH", "/v1/users/{id}/agent", BODY_MAX, on_change },
+        { 0 },
+    };
 
-    return err ? err
-               : pat_httpd_route(s->httpd, "PATCH", "/v1/users/{id}/agent", BODY_MAX, on_change, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -75,17 +75,12 @@ static void on_openapi(struct pat_httpd_req *http, void *arg)
 
 int api_routes(struct switcher *s)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/openapi.json", on_openapi },
-        { "/v1/me/stack", on_my_stack },
-        { "/v1/users/{id}/stack", on_user_stack },
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/openapi.json", 0, on_openapi },
+        { "GET", "/v1/me/stack", 0, on_my_stack },
+        { "GET", "/v1/users/{id}/stack", 0, on_user_stack },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, "GET", table[i].path, 0, table[i].fn, s);
-    return err;
+    return pat_httpd_routes(s->httpd, routes, s);
 }

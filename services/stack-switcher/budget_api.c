@@ -58,8 +58,11 @@ static void on_put(struct pat_httpd_req *http, void *arg)
 
 int budget_routes(struct switcher *s)
 {
-    static const char path[] = "/v1/users/{id}/budget";
-    int err = pat_httpd_route(s->httpd, "GET", path, 0, on_get, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/users/{id}/budget", 0, on_get },
+        { "PUT", "/v1/users/{id}/budget", BODY_MAX, on_put },
+        { 0 },
+    };
 
-    return err ? err : pat_httpd_route(s->httpd, "PUT", path, BODY_MAX, on_put, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -176,17 +176,13 @@ static void on_events(struct pat_httpd_req *http, void *arg)
 
 int calls_routes(struct switcher *s)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/v1/calls", on_calls },
-        { "/v1/calls/{id}", on_call },
-        { "/v1/calls/{id}/events", on_events },
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/calls", 0, on_calls },
+        { "GET", "/v1/calls/{id}", 0, on_call },
+        { "GET", "/v1/calls/{id}/events", 0, on_events },
+        { 0 },
     };
-    int err = PAT_OK;
+    int err = pat_httpd_routes(s->httpd, routes, s);
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, "GET", table[i].path, 0, table[i].fn, s);
     return err ? err : hangup_routes(s);
 }

@@ -156,26 +156,22 @@ static void on_settings(struct pat_httpd_req *http, void *arg)
 
 int console_routes(struct switcher *s)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/", on_page },
-        { "/agent", on_page },
-        { "/calls", on_page },
-        { "/calls/{id}", on_page },
-        { "/usage", on_page },
-        { "/webhooks", on_page },
-        { "/admin", on_page },
-        { "/admin/{page}", on_page },
-        { "/admin/{page}/{id}", on_page },
-        { "/assets/{file}", on_asset },
-        { "/favicon.svg", on_asset },
-        { "/v1/console", on_settings },
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/", 0, on_page },
+        { "GET", "/agent", 0, on_page },
+        { "GET", "/calls", 0, on_page },
+        { "GET", "/calls/{id}", 0, on_page },
+        { "GET", "/usage", 0, on_page },
+        { "GET", "/webhooks", 0, on_page },
+        { "GET", "/admin", 0, on_page },
+        { "GET", "/admin/{page}", 0, on_page },
+        { "GET", "/admin/{page}/{id}", 0, on_page },
+        { "GET", "/assets/{file}", 0, on_asset },
+        { "GET", "/favicon.svg", 0, on_asset },
+        { "GET", "/v1/console", 0, on_settings },
+        { 0 },
     };
-    int err = embed_routes(s);
+    int err = pat_httpd_routes(s->httpd, routes, s);
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, "GET", table[i].path, 0, table[i].fn, s);
-    return err;
+    return err ? err : embed_routes(s);
 }

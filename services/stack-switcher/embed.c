@@ -71,18 +71,17 @@ static void on_module(struct pat_httpd_req *http, void *arg)
 /* What the components call, and no more. */
 int embed_routes(struct switcher *s)
 {
-    static const char *const paths[] = {
-        "/v1/console",
-        "/v1/me",
-        "/v1/users/{id}/agent",
-        "/v1/users/{id}/voices",
-        "/v1/users/{id}/voices/{voice}",
-        "/v1/users/{id}/voices/{voice}/preview",
-        "/v1/users/{id}/voice-notices/{notice}",
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/embed/v1/{file}", 0, on_module },
+        { "OPTIONS", "/v1/console", 0, on_preflight },
+        { "OPTIONS", "/v1/me", 0, on_preflight },
+        { "OPTIONS", "/v1/users/{id}/agent", 0, on_preflight },
+        { "OPTIONS", "/v1/users/{id}/voices", 0, on_preflight },
+        { "OPTIONS", "/v1/users/{id}/voices/{voice}", 0, on_preflight },
+        { "OPTIONS", "/v1/users/{id}/voices/{voice}/preview", 0, on_preflight },
+        { "OPTIONS", "/v1/users/{id}/voice-notices/{notice}", 0, on_preflight },
+        { 0 },
     };
-    int err = pat_httpd_route(s->httpd, "GET", "/embed/v1/{file}", 0, on_module, s);
 
-    for (size_t i = 0; !err && i < sizeof paths / sizeof paths[0]; i++)
-        err = pat_httpd_route(s->httpd, "OPTIONS", paths[i], 0, on_preflight, s);
-    return err;
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -124,7 +124,11 @@ static void on_version(struct pat_httpd_req *http, void *arg)
 
 int explain_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "POST", "/v1/explain", BODY_MAX, on_explain, s);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/explain", BODY_MAX, on_explain },
+        { "GET", "/v1/version", 0, on_version },
+        { 0 },
+    };
 
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/version", 0, on_version, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -79,9 +79,13 @@ static void on_history(struct pat_httpd_req *http, void *arg)
 
 int health_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/health/stacks", 0, on_health, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/health/stacks", 0, on_health },
+        { "GET", "/v1/health/history", 0, on_history },
+        { 0 },
+    };
 
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/health/history", 0, on_history, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }
 
 /* ------------------------------------------------------------------ the roll-up */

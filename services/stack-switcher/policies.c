@@ -130,10 +130,12 @@ static void on_patch(struct pat_httpd_req *http, void *arg)
 
 int policies_routes(struct switcher *s)
 {
-    static const char path[] = "/v1/users/{id}/policies";
-    int err = pat_httpd_route(s->httpd, "GET", path, 0, on_get, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/users/{id}/policies", 0, on_get },
+        { "PUT", "/v1/users/{id}/policies", BODY_MAX, on_put },
+        { "PATCH", "/v1/users/{id}/policies", BODY_MAX, on_patch },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s->httpd, "PUT", path, BODY_MAX, on_put, s);
-    return err ? err : pat_httpd_route(s->httpd, "PATCH", path, BODY_MAX, on_patch, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -156,21 +156,15 @@ static void on_list(struct pat_httpd_req *http, void *arg)
 
 int rates_routes(struct switcher *s)
 {
-    static const struct {
-        const char *method, *path;
-        size_t body;
-        pat_httpd_fn *fn;
-    } table[] = {
+    static const struct pat_httpd_route routes[] = {
         { "GET", "/v1/rates", 0, on_list },
         { "POST", "/v1/rates", BODY_MAX, on_post },
         { "GET", "/v1/rates/{id}", 0, on_one },
         { "PATCH", "/v1/rates/{id}", BODY_MAX, on_patch },
         { "DELETE", "/v1/rates/{id}", 0, on_delete },
+        { 0 },
     };
-    int err = rerate_routes(s);
+    int err = pat_httpd_routes(s->httpd, routes, s);
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, table[i].method, table[i].path, table[i].body, table[i].fn,
-                              s);
-    return err;
+    return err ? err : rerate_routes(s);
 }

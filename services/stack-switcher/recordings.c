@@ -309,10 +309,13 @@ static void on_waveform(struct pat_httpd_req *http, void *arg)
 
 int recordings_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/calls/{id}/recording", 0, on_recording, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/calls/{id}/recording", 0, on_recording },
+        { "GET", "/v1/calls/{id}/waveform", 0, on_waveform },
+        { 0 },
+    };
 
-    return err ? err
-               : pat_httpd_route(s->httpd, "GET", "/v1/calls/{id}/waveform", 0, on_waveform, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }
 
 int recordings_new(struct recordings **out, struct switcher *s)

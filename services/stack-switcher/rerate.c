@@ -200,9 +200,12 @@ static void on_one(struct pat_httpd_req *http, void *arg)
 
 int rerate_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "POST", "/v1/rates/rerate", BODY_MAX, on_post, s);
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/rates/rerate", BODY_MAX, on_post },
+        { "GET", "/v1/rates/rerate", 0, on_list },
+        { "GET", "/v1/rates/rerate/{id}", 0, on_one },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s->httpd, "GET", "/v1/rates/rerate", 0, on_list, s);
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/rates/rerate/{id}", 0, on_one, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -98,21 +98,14 @@ static void on_put_tier(struct pat_httpd_req *http, void *arg)
 
 int retail_routes(struct switcher *s)
 {
-    static const struct {
-        const char *method, *path;
-        size_t body;
-        pat_httpd_fn *fn;
-    } table[] = {
+    static const struct pat_httpd_route routes[] = {
         { "GET", "/v1/retail", 0, on_list },
         { "POST", "/v1/retail", BODY_MAX, on_post },
         { "DELETE", "/v1/retail/{id}", 0, on_delete },
         { "GET", "/v1/users/{id}/tier", 0, on_tier },
         { "PUT", "/v1/users/{id}/tier", BODY_MAX, on_put_tier },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, table[i].method, table[i].path, table[i].body, table[i].fn,
-                              s);
-    return err;
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -255,25 +255,20 @@ static void on_events(struct pat_httpd_req *http, void *arg)
 
 int rollout_api_routes(struct switcher *s)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "GET", "/v1/rollouts", on_list },
-        { "POST", "/v1/rollouts", on_start },
-        { "GET", "/v1/rollouts/{id}", on_one },
-        { "POST", "/v1/rollouts/{id}/abort", on_abort },
-        { "GET", "/v1/rollouts/{id}/events", on_events },
-        { "POST", "/v1/rollouts/{id}/pause", on_pause },
-        { "POST", "/v1/rollouts/{id}/promote", on_promote },
-        { "GET", "/v1/rollouts/{id}/report", on_report },
-        { "POST", "/v1/rollouts/{id}/resume", on_resume },
-        { "POST", "/v1/rollouts/{id}/rollback", on_rollback },
-        { "GET", "/v1/rollouts/{id}/users", on_users },
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/rollouts", 0, on_list },
+        { "POST", "/v1/rollouts", BODY_MAX, on_start },
+        { "GET", "/v1/rollouts/{id}", 0, on_one },
+        { "POST", "/v1/rollouts/{id}/abort", BODY_MAX, on_abort },
+        { "GET", "/v1/rollouts/{id}/events", 0, on_events },
+        { "POST", "/v1/rollouts/{id}/pause", BODY_MAX, on_pause },
+        { "POST", "/v1/rollouts/{id}/promote", BODY_MAX, on_promote },
+        { "GET", "/v1/rollouts/{id}/report", 0, on_report },
+        { "POST", "/v1/rollouts/{id}/resume", BODY_MAX, on_resume },
+        { "POST", "/v1/rollouts/{id}/rollback", BODY_MAX, on_rollback },
+        { "GET", "/v1/rollouts/{id}/users", 0, on_users },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, table[i].method, table[i].path, BODY_MAX, table[i].fn, s);
-    return err;
+    return pat_httpd_routes(s->httpd, routes, s);
 }

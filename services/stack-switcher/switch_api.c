@@ -301,22 +301,17 @@ static void on_events(struct pat_httpd_req *http, void *arg)
 
 int switch_api_routes(struct switcher *s)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "POST", "/v1/switch-voice-stack", on_spec },
-        { "GET", "/v1/switches", on_list },
-        { "GET", "/v1/switches/{id}", on_one },
-        { "POST", "/v1/switches/{id}/abort", on_abort },
-        { "GET", "/v1/switches/{id}/events", on_events },
-        { "POST", "/v1/switches/{id}/promote", on_promote },
-        { "POST", "/v1/switches/{id}/rollback", on_rollback },
-        { "POST", "/v1/users/{id}/switch", on_switch },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/switch-voice-stack", BODY_MAX, on_spec },
+        { "GET", "/v1/switches", 0, on_list },
+        { "GET", "/v1/switches/{id}", 0, on_one },
+        { "POST", "/v1/switches/{id}/abort", BODY_MAX, on_abort },
+        { "GET", "/v1/switches/{id}/events", 0, on_events },
+        { "POST", "/v1/switches/{id}/promote", BODY_MAX, on_promote },
+        { "POST", "/v1/switches/{id}/rollback", BODY_MAX, on_rollback },
+        { "POST", "/v1/users/{id}/switch", BODY_MAX, on_switch },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0] && !err; i++)
-        err = pat_httpd_route(s->httpd, table[i].method, table[i].path, BODY_MAX, table[i].fn, s);
-    return err;
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -140,9 +140,12 @@ static void on_call_cost(struct pat_httpd_req *http, void *arg)
 
 int usage_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/usage", 0, on_usage, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/usage", 0, on_usage },
+        { "GET", "/v1/usage/summary", 0, on_summary },
+        { "GET", "/v1/calls/{id}/cost", 0, on_call_cost },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s->httpd, "GET", "/v1/usage/summary", 0, on_summary, s);
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/calls/{id}/cost", 0, on_call_cost, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

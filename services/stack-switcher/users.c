@@ -79,7 +79,11 @@ static void on_users(struct pat_httpd_req *http, void *arg)
 
 int users_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/me", 0, on_me, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/me", 0, on_me },
+        { "GET", "/v1/users", 0, on_users },
+        { 0 },
+    };
 
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/users", 0, on_users, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -161,11 +161,12 @@ static void on_care(struct pat_httpd_req *http, void *arg)
 
 int voice_edit_routes(struct switcher *s)
 {
-    int err =
-        pat_httpd_route(s->httpd, "PATCH", "/v1/users/{id}/voices/{voice}", BODY_MAX, on_edit, s);
+    static const struct pat_httpd_route routes[] = {
+        { "PATCH", "/v1/users/{id}/voices/{voice}", BODY_MAX, on_edit },
+        { "DELETE", "/v1/users/{id}/voice-notices/{notice}", 0, on_read },
+        { "GET", "/v1/voices/care", 0, on_care },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s->httpd, "DELETE", "/v1/users/{id}/voice-notices/{notice}", 0,
-                              on_read, s);
-    return err ? err : pat_httpd_route(s->httpd, "GET", "/v1/voices/care", 0, on_care, s);
+    return pat_httpd_routes(s->httpd, routes, s);
 }

@@ -304,13 +304,14 @@ static void on_delete(struct pat_httpd_req *http, void *arg)
 
 int voices_routes(struct switcher *s)
 {
-    int err = pat_httpd_route(s->httpd, "GET", "/v1/users/{id}/voices", 0, on_list, s);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/users/{id}/voices", 0, on_list },
+        { "POST", "/v1/users/{id}/voices", SAMPLE_MAX + ((size_t)64 << 10), on_clone },
+        { "DELETE", "/v1/users/{id}/voices/{voice}", 0, on_delete },
+        { 0 },
+    };
+    int err = pat_httpd_routes(s->httpd, routes, s);
 
-    if (!err)
-        err = pat_httpd_route(s->httpd, "POST", "/v1/users/{id}/voices",
-                              SAMPLE_MAX + ((size_t)64 << 10), on_clone, s);
-    if (!err)
-        err = pat_httpd_route(s->httpd, "DELETE", "/v1/users/{id}/voices/{voice}", 0, on_delete, s);
     if (!err)
         err = voice_edit_routes(s);
     return err ? err : voice_preview_routes(s);

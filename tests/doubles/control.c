@@ -317,13 +317,13 @@ static void on_list(struct pat_httpd_req *r, void *arg)
 
 int dbl_control_routes(struct doubles *all, struct pat_httpd *s)
 {
-    int err = pat_httpd_route(s, "GET", "/control", 0, on_list, all);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/control", 0, on_list },
+        { "POST", "/control/{vendor}", 0, on_control },
+        { "GET", "/control/{vendor}/log", 0, on_log },
+        { "DELETE", "/control/{vendor}/log", 0, on_log_clear },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s, "POST", "/control/{vendor}", 0, on_control, all);
-    if (!err)
-        err = pat_httpd_route(s, "GET", "/control/{vendor}/log", 0, on_log, all);
-    if (!err)
-        err = pat_httpd_route(s, "DELETE", "/control/{vendor}/log", 0, on_log_clear, all);
-    return err;
+    return pat_httpd_routes(s, routes, all);
 }

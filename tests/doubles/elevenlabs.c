@@ -348,29 +348,28 @@ static void elevenlabs_stop(struct dbl *d)
 
 static int elevenlabs_start(struct dbl *d)
 {
-    static const char *const paths[] = { "/v1/text-to-speech/{id}",
-                                         "/v1/text-to-speech/{id}/stream",
-                                         "/v1/text-to-speech/{id}/with-timestamps",
-                                         "/v1/text-to-speech/{id}/stream/with-timestamps" };
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/text-to-speech/{id}", 0, on_tts },
+        { "POST", "/v1/text-to-speech/{id}/stream", 0, on_tts },
+        { "POST", "/v1/text-to-speech/{id}/with-timestamps", 0, on_tts },
+        { "POST", "/v1/text-to-speech/{id}/stream/with-timestamps", 0, on_tts },
+        { "GET", "/v1/models", 0, on_models },
+        { "GET", "/v1/user/subscription", 0, on_subscription },
+        { "GET", "/v1/user", 0, on_user },
+        { 0 },
+    };
     struct elevenlabs *e = calloc(1, sizeof *e);
-    int err = PAT_OK;
+    int err;
 
     if (!e)
         return PAT_ENOMEM;
     e->d = d;
     d->state = e;
-    for (size_t i = 0; !err && i < sizeof paths / sizeof paths[0]; i++)
-        err = pat_httpd_route(d->server, "POST", paths[i], 0, on_tts, e);
+    err = pat_httpd_routes(d->server, routes, e);
     if (!err)
         err = eleven_voice_routes(e);
     if (!err)
         err = eleven_ws_routes(e);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/v1/models", 0, on_models, e);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/v1/user/subscription", 0, on_subscription, e);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/v1/user", 0, on_user, e);
     return err ? err : bills_elevenlabs(d);
 }
 

@@ -416,23 +416,18 @@ static void on_edit(struct pat_httpd_req *r, void *arg)
 
 int eleven_voice_routes(struct elevenlabs *e)
 {
-    struct pat_httpd *s = e->d->server;
-    int err = pat_httpd_route(s, "GET", "/v1/voices", 0, on_list_v1, e);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/v1/voices", 0, on_list_v1 },
+        { "GET", "/v2/voices", 0, on_list_v2 },
+        { "POST", "/v1/voices/add", (size_t)16 << 20, on_add },
+        { "POST", "/v1/voices/add/{owner}/{id}", (size_t)1 << 16, on_take },
+        { "POST", "/v1/voices/{id}/edit", (size_t)16 << 20, on_edit },
+        { "GET", "/v1/voices/{id}", 0, on_get },
+        { "DELETE", "/v1/voices/{id}", 0, on_delete },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(s, "GET", "/v2/voices", 0, on_list_v2, e);
-    if (!err)
-        err = pat_httpd_route(s, "POST", "/v1/voices/add", (size_t)16 << 20, on_add, e);
-    if (!err)
-        err =
-            pat_httpd_route(s, "POST", "/v1/voices/add/{owner}/{id}", (size_t)1 << 16, on_take, e);
-    if (!err)
-        err = pat_httpd_route(s, "POST", "/v1/voices/{id}/edit", (size_t)16 << 20, on_edit, e);
-    if (!err)
-        err = pat_httpd_route(s, "GET", "/v1/voices/{id}", 0, on_get, e);
-    if (!err)
-        err = pat_httpd_route(s, "DELETE", "/v1/voices/{id}", 0, on_delete, e);
-    return err;
+    return pat_httpd_routes(e->d->server, routes, e);
 }
 
 void eleven_clones_free(struct elevenlabs *e)

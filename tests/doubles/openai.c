@@ -353,6 +353,13 @@ static void openai_stop(struct dbl *d)
 
 static int openai_start(struct dbl *d)
 {
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v1/chat/completions", 0, on_chat },
+        { "GET", "/v1/models", 0, on_models },
+        { "GET", "/v1/models/{id}", 0, on_model },
+        { "POST", "/v1/audio/speech", 0, on_speech },
+        { 0 },
+    };
     struct openai *o = calloc(1, sizeof *o);
     int err;
 
@@ -360,13 +367,7 @@ static int openai_start(struct dbl *d)
         return PAT_ENOMEM;
     o->d = d;
     d->state = o;
-    err = pat_httpd_route(d->server, "POST", "/v1/chat/completions", 0, on_chat, o);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/v1/models", 0, on_models, o);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/v1/models/{id}", 0, on_model, o);
-    if (!err)
-        err = pat_httpd_route(d->server, "POST", "/v1/audio/speech", 0, on_speech, o);
+    err = pat_httpd_routes(d->server, routes, o);
     return err ? err : bills_openai(d);
 }
 

@@ -581,17 +581,15 @@ static void reset(struct dbl *d)
 
 static int start(struct dbl *d)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "POST", "/v2/register-phone-call", on_register },
-        { "GET", "/v2/get-call/{id}", on_get_call },
-        { "DELETE", "/v2/delete-call/{id}", on_delete_call },
-        { "POST", "/v3/list-calls", on_list_calls },
-        { "POST", "/sip/invite", on_invite },
-        { "GET", "/sip/dialog/{dialog}", on_wait },
-        { "POST", "/sip/dialog/{dialog}/bye", on_bye },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v2/register-phone-call", 0, on_register },
+        { "GET", "/v2/get-call/{id}", 0, on_get_call },
+        { "DELETE", "/v2/delete-call/{id}", 0, on_delete_call },
+        { "POST", "/v3/list-calls", 0, on_list_calls },
+        { "POST", "/sip/invite", 0, on_invite },
+        { "GET", "/sip/dialog/{dialog}", 0, on_wait },
+        { "POST", "/sip/dialog/{dialog}/bye", 0, on_bye },
+        { 0 },
     };
     static const struct synth_voice voice = { "slt", 1, 1 };
     struct retell *rt = calloc(1, sizeof *rt);
@@ -602,8 +600,8 @@ static int start(struct dbl *d)
     rt->d = d;
     d->state = rt;
     err = media_desk_new(&rt->voice, d->loop, RETELL_SAYS, &voice);
-    for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
-        err = pat_httpd_route(d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
+    if (!err)
+        err = pat_httpd_routes(d->server, routes, rt);
     if (!err)
         err = retell_tools_routes(rt);
     if (!err)

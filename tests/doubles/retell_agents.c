@@ -466,37 +466,29 @@ static void on_list_llms(struct pat_httpd_req *r, void *arg)
 
 int retell_agents_routes(struct retell *rt)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "POST", "/create-agent", on_create_agent },
-        { "GET", "/get-agent/{id}", on_get_agent },
-        { "PATCH", "/update-agent/{id}", on_update_agent },
-        { "DELETE", "/delete-agent/{id}", on_delete_agent },
-        { "POST", "/publish-agent/{id}", on_publish_agent },
-        { "POST", "/publish-agent-version/{id}", on_publish_version },
-        { "POST", "/create-agent-version/{id}", on_create_version },
-        { "GET", "/get-agent-versions/{id}", on_versions },
-        { "GET", "/list-agent-versions/{id}", on_versions_v2 },
-        { "POST", "/v2/list-agents", on_list_agents },
-        { "GET", "/v2/list-agents", on_list_agents },
-        { "GET", "/list-agents", on_list_agents_v1 },
-        { "POST", "/create-retell-llm", on_create_llm },
-        { "GET", "/get-retell-llm/{id}", on_get_llm },
-        { "PATCH", "/update-retell-llm/{id}", on_update_llm },
-        { "DELETE", "/delete-retell-llm/{id}", on_delete_llm },
-        { "GET", "/v2/list-retell-llms", on_list_llms },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/create-agent", 0, on_create_agent },
+        { "GET", "/get-agent/{id}", 0, on_get_agent },
+        { "PATCH", "/update-agent/{id}", 0, on_update_agent },
+        { "DELETE", "/delete-agent/{id}", 0, on_delete_agent },
+        { "POST", "/publish-agent/{id}", 0, on_publish_agent },
+        { "POST", "/publish-agent-version/{id}", 0, on_publish_version },
+        { "POST", "/create-agent-version/{id}", 0, on_create_version },
+        { "GET", "/get-agent-versions/{id}", 0, on_versions },
+        { "GET", "/list-agent-versions/{id}", 0, on_versions_v2 },
+        { "POST", "/v2/list-agents", 0, on_list_agents },
+        { "GET", "/v2/list-agents", 0, on_list_agents },
+        { "GET", "/list-agents", 0, on_list_agents_v1 },
+        { "POST", "/create-retell-llm", 0, on_create_llm },
+        { "GET", "/get-retell-llm/{id}", 0, on_get_llm },
+        { "PATCH", "/update-retell-llm/{id}", 0, on_update_llm },
+        { "DELETE", "/delete-retell-llm/{id}", 0, on_delete_llm },
+        { "GET", "/v2/list-retell-llms", 0, on_list_llms },
+        { 0 },
     };
+    int err = pat_httpd_routes(rt->d->server, routes, rt);
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        int err =
-            pat_httpd_route(rt->d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
-
-        if (err)
-            return err;
-    }
-    return retell_voices_routes(rt);
+    return err ? err : retell_voices_routes(rt);
 }
 
 void retell_agents_free(struct retell *rt)

@@ -266,18 +266,14 @@ static void on_end(struct pat_httpd_req *r, void *arg)
 
 int retell_story_routes(struct retell *rt)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "POST", "/play/{call}/say", on_say },
-        { "POST", "/play/{call}/event", on_event },
-        { "POST", "/play/{call}/end", on_end },
-        { "GET", "/recordings/{call}/{name}", on_recording },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/play/{call}/say", 0, on_say },
+        { "POST", "/play/{call}/event", 0, on_event },
+        { "POST", "/play/{call}/end", 0, on_end },
+        { "GET", "/recordings/{call}/{name}", 0, on_recording },
+        { 0 },
     };
-    int err = PAT_OK;
+    int err = pat_httpd_routes(rt->d->server, routes, rt);
 
-    for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
-        err = pat_httpd_route(rt->d->server, table[i].method, table[i].path, 0, table[i].fn, rt);
     return err ? err : retell_web_routes(rt);
 }

@@ -172,12 +172,13 @@ static void on_concurrency(struct pat_httpd_req *r, void *arg)
 
 int retell_voices_routes(struct retell *rt)
 {
-    int err = pat_httpd_route(rt->d->server, "GET", "/list-voices", 0, on_list_voices, rt);
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/list-voices", 0, on_list_voices },
+        { "GET", "/samples/{id}", 0, on_sample },
+        { "GET", "/get-voice/{id}", 0, on_get_voice },
+        { "GET", "/get-concurrency", 0, on_concurrency },
+        { 0 },
+    };
 
-    if (!err)
-        err = pat_httpd_route(rt->d->server, "GET", "/samples/{id}", 0, on_sample, rt);
-    if (!err)
-        err = pat_httpd_route(rt->d->server, "GET", "/get-voice/{id}", 0, on_get_voice, rt);
-    return err ? err
-               : pat_httpd_route(rt->d->server, "GET", "/get-concurrency", 0, on_concurrency, rt);
+    return pat_httpd_routes(rt->d->server, routes, rt);
 }

@@ -147,17 +147,12 @@ bool retell_web_control(struct retell *rt, const char *key, const char *text)
 
 int retell_web_routes(struct retell *rt)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/v2/create-web-call", on_create },
-        { "/v2/stop-call/{id}", on_stop },
-        { "/play/{call}/begin", on_begin },
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/v2/create-web-call", 0, on_create },
+        { "POST", "/v2/stop-call/{id}", 0, on_stop },
+        { "POST", "/play/{call}/begin", 0, on_begin },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
-        err = pat_httpd_route(rt->d->server, "POST", table[i].path, 0, table[i].fn, rt);
-    return err;
+    return pat_httpd_routes(rt->d->server, routes, rt);
 }

@@ -227,6 +227,13 @@ static void reset(struct dbl *d)
 
 static int start(struct dbl *d)
 {
+    static const struct pat_httpd_route routes[] = {
+        { "POST", "/calls", 0, on_place },
+        { "GET", "/calls", 0, on_list },
+        { "GET", "/calls/{sid}", 0, on_look },
+        { "POST", "/calls/{sid}/hangup", 0, on_hangup },
+        { 0 },
+    };
     static const struct synth_voice voice = { "rms", 1, 1 };
     struct sw *sw = calloc(1, sizeof *sw);
     int err;
@@ -237,18 +244,10 @@ static int start(struct dbl *d)
     d->state = sw;
     err = media_desk_new(&sw->voice, d->loop, SW_SAYS, &voice);
     if (!err)
-        err = pat_httpd_route(d->server, "POST", "/calls", 0, on_place, sw);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/calls", 0, on_list, sw);
-    if (!err)
-        err = pat_httpd_route(d->server, "GET", "/calls/{sid}", 0, on_look, sw);
+        err = pat_httpd_routes(d->server, routes, sw);
     if (!err)
         err = sw_rest_routes(sw);
-    if (!err)
-        err = sw_files_routes(sw);
-    if (!err)
-        err = pat_httpd_route(d->server, "POST", "/calls/{sid}/hangup", 0, on_hangup, sw);
-    return err;
+    return err ? err : sw_files_routes(sw);
 }
 
 static void stop(struct dbl *d)

@@ -178,19 +178,14 @@ void sw_files_free(struct sw *sw)
 
 int sw_files_routes(struct sw *sw)
 {
-    static const struct {
-        const char *path;
-        pat_httpd_fn *fn;
-    } table[] = {
-        { "/api/laml/2010-04-01/Accounts/{account}/Recordings", on_list },
-        { "/api/laml/2010-04-01/Accounts/{account}/Recordings.json", on_list },
-        { "/2010-04-01/Accounts/{account}/Recordings.json", on_list },
-        { "/api/laml/2010-04-01/Accounts/{account}/Recordings/{sid}", on_get },
-        { "/2010-04-01/Accounts/{account}/Recordings/{sid}", on_get },
+    static const struct pat_httpd_route routes[] = {
+        { "GET", "/api/laml/2010-04-01/Accounts/{account}/Recordings", 0, on_list },
+        { "GET", "/api/laml/2010-04-01/Accounts/{account}/Recordings.json", 0, on_list },
+        { "GET", "/2010-04-01/Accounts/{account}/Recordings.json", 0, on_list },
+        { "GET", "/api/laml/2010-04-01/Accounts/{account}/Recordings/{sid}", 0, on_get },
+        { "GET", "/2010-04-01/Accounts/{account}/Recordings/{sid}", 0, on_get },
+        { 0 },
     };
-    int err = PAT_OK;
 
-    for (size_t i = 0; !err && i < sizeof table / sizeof table[0]; i++)
-        err = pat_httpd_route(sw->d->server, "GET", table[i].path, 0, table[i].fn, sw);
-    return err;
+    return pat_httpd_routes(sw->d->server, routes, sw);
 }

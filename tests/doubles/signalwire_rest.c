@@ -339,28 +339,19 @@ static void on_command(struct pat_httpd_req *r, void *arg)
 
 int sw_rest_routes(struct sw *sw)
 {
-    static const struct {
-        const char *method, *path;
-        pat_httpd_fn *fn;
-    } table[] = {
+    static const struct pat_httpd_route routes[] = {
 #define CALLS(base)                                                                                \
-    { "POST", base "/2010-04-01/Accounts/{account}/Calls", on_create },                            \
-        { "POST", base "/2010-04-01/Accounts/{account}/Calls.json", on_create },                   \
-        { "GET", base "/2010-04-01/Accounts/{account}/Calls", on_list },                           \
-        { "GET", base "/2010-04-01/Accounts/{account}/Calls.json", on_list },                      \
-        { "POST", base "/2010-04-01/Accounts/{account}/Calls/{sid}", on_update },                  \
-        { "GET", base "/2010-04-01/Accounts/{account}/Calls/{sid}", on_get }
+    { "POST", base "/2010-04-01/Accounts/{account}/Calls", 0, on_create },                         \
+        { "POST", base "/2010-04-01/Accounts/{account}/Calls.json", 0, on_create },                \
+        { "GET", base "/2010-04-01/Accounts/{account}/Calls", 0, on_list },                        \
+        { "GET", base "/2010-04-01/Accounts/{account}/Calls.json", 0, on_list },                   \
+        { "POST", base "/2010-04-01/Accounts/{account}/Calls/{sid}", 0, on_update },               \
+        { "GET", base "/2010-04-01/Accounts/{account}/Calls/{sid}", 0, on_get }
         CALLS("/api/laml"),
         CALLS(""),
-        { "POST", "/api/calling/calls", on_command },
+        { "POST", "/api/calling/calls", 0, on_command },
+        { 0 },
     };
 
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        int err =
-            pat_httpd_route(sw->d->server, table[i].method, table[i].path, 0, table[i].fn, sw);
-
-        if (err)
-            return err;
-    }
-    return PAT_OK;
+    return pat_httpd_routes(sw->d->server, routes, sw);
 }
