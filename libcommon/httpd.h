@@ -71,8 +71,10 @@ const char *pat_httpd_header(const struct pat_httpd_req *r,
                              const char *name);                               /* NULL when absent */
 const char *pat_httpd_body(const struct pat_httpd_req *r, size_t *len);       /* NUL-terminated */
 const char *pat_httpd_query_param(struct pat_httpd_req *r, const char *name); /* decoded; NULL */
-/* application/x-www-form-urlencoded body, decoded, in order. PAT_EINVAL: broken encoding or over
- * 200 fields. */
+/* All of the query's fields, decoded, in order. PAT_EINVAL: broken encoding or over 200 fields;
+ * then pat_httpd_query_param finds none. */
+int pat_httpd_query_params(struct pat_httpd_req *r, const struct pat_param **params, size_t *n);
+/* The same of an application/x-www-form-urlencoded body. */
 int pat_httpd_form(struct pat_httpd_req *r, const struct pat_param **params, size_t *n);
 const char *pat_param_find(const struct pat_param *params, size_t n,
                            const char *name); /* first; NULL */

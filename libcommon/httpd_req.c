@@ -174,11 +174,22 @@ static int decode_fields(const char *text, char **copy, struct pat_param **param
     return err;
 }
 
+int pat_httpd_query_params(struct pat_httpd_req *r, const struct pat_param **params, size_t *n)
+{
+    int err =
+        r->query ? PAT_OK : decode_fields(r->head.query, &r->query_text, &r->query, &r->n_query);
+
+    *params = r->query;
+    *n = r->n_query;
+    return err;
+}
+
 const char *pat_httpd_query_param(struct pat_httpd_req *r, const char *name)
 {
-    if (!r->query && decode_fields(r->head.query, &r->query_text, &r->query, &r->n_query))
-        return NULL;
-    return pat_param_find(r->query, r->n_query, name);
+    const struct pat_param *params;
+    size_t n;
+
+    return pat_httpd_query_params(r, &params, &n) ? NULL : pat_param_find(params, n, name);
 }
 
 int pat_httpd_form(struct pat_httpd_req *r, const struct pat_param **params, size_t *n)

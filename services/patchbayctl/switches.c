@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Of a switch, in order; what it is at counts as not done. */
 static const char *const steps[] = { "requested", "validated", "provisioned", "verified",
@@ -15,8 +16,29 @@ static const char *str(const struct pat_json *j, const char *path)
 
 /* ------------------------------------------------------------------ who */
 
+/* Whose whole address, number or name it is; NULL: nobody's, or several people's. */
+static const struct pat_json *exactly(const struct pat_json *users, const char *who)
+{
+    static const char *const fields[] = { "email", "number", "name" };
+    const struct pat_json *found = NULL;
+
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0] && !found; i++) {
+        size_t n = 0;
+
+        PAT_JSON_EACH(user, users)
+        if (!strcasecmp(pat_json_str_or(user, fields[i], ""), who)) {
+            found = user;
+            n++;
+        }
+        if (n > 1)
+            return NULL;
+    }
+    return found;
+}
+
 int find_user(struct ctl *c, const char *who, char id[PAT_ID_LEN + 1])
 {
+    const struct pat_json *users, *found;
     struct answer a;
     struct pat_buf path;
     int status;
@@ -25,18 +47,24 @@ int find_user(struct ctl *c, const char *who, char id[PAT_ID_LEN + 1])
         memcpy(id, who, PAT_ID_LEN + 1);
         return CTL_OK;
     }
+    if (!*who) { /* a script's variable that was never set must not be whoever there is */
+        fprintf(stderr, "patchbayctl: which user? An id, an address, a number or a name\n");
+        return CTL_USAGE;
+    }
     pat_buf_init(&path, 4096);
-    pat_buf_adds(&path, "/v1/users?limit=2");
+    pat_buf_adds(&path, "/v1/users?limit=200");
     ctl_query(&path, "search", who);
     status = ctl_ask(c, "GET", path.data, NULL, NULL, &a);
     pat_buf_fini(&path);
-    if (!status && pat_json_size(pat_json_at(a.json, "users")) != 1) {
+    users = pat_json_at(a.json, "users");
+    found = pat_json_size(users) == 1 ? pat_json_at(users, "[0]") : exactly(users, who);
+    if (!status && !found) {
         fprintf(stderr, "patchbayctl: %lld users fit \"%s\": say more of the name, or the id\n",
                 (long long)pat_json_int_or(a.json, "total", 0), who);
         status = CTL_REFUSED;
     }
     if (!status)
-        (void)pat_strcpy(id, PAT_ID_LEN + 1, pat_json_str_or(a.json, "users[0].id", ""));
+        (void)pat_strcpy(id, PAT_ID_LEN + 1, pat_json_str_or(found, "id", ""));
     answer_fini(&a);
     return status;
 }

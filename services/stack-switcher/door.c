@@ -64,6 +64,33 @@ static int not_too_often(struct switcher *s, struct pat_httpd_req *http, const c
     return door_limit(s, http, reads ? LIMIT_READS : LIMIT_WRITES, who);
 }
 
+/* ------------------------------------------------------------------ readable at all */
+
+/* Nothing of a query that cannot be read may be taken for absent: a plan that was asked for would
+ * be the switch itself. Postgres takes UTF-8 only. */
+static int readable(struct pat_httpd_req *http)
+{
+    const struct pat_param *params;
+    const char *path = pat_httpd_path(http);
+    size_t n;
+
+    if (!pat_utf8_valid(path, strlen(path))) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "path", "must be UTF-8");
+        return PAT_EINVAL;
+    }
+    if (pat_httpd_query_params(http, &params, &n)) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "query", "must be name=value, percent-encoded");
+        return PAT_EINVAL;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!pat_utf8_valid(params[i].name, strlen(params[i].name)) ||
+            !pat_utf8_valid(params[i].value, strlen(params[i].value))) {
+            pat_httpd_reply_error(http, PAT_EINVAL, "query", "must be UTF-8, percent-encoded");
+            return PAT_EINVAL;
+        }
+    return PAT_OK;
+}
+
 /* ------------------------------------------------------------------ who */
 
 /* Whoever has no good token is counted by his address. */
@@ -93,8 +120,11 @@ static int let_in(struct who *who, struct switcher *s, struct pat_httpd_req *htt
     err = who_read(who, authorization, &keys, pat_unix_ms() / 1000, &why);
 
     (void)pat_httpd_set_header(http, "Cache-Control", "no-store");
-    if (!err)
-        return not_too_often(s, http, *who->user ? who->user : "service");
+    (void)pat_httpd_set_header(http, "X-Content-Type-Options", "nosniff");
+    if (!err) {
+        err = not_too_often(s, http, *who->user ? who->user : "service");
+        return err ? err : readable(http);
+    }
     if (err == PAT_ENOENT) {
         keys_missed(s->keys);
         err = PAT_EAUTH;

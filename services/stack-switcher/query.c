@@ -44,3 +44,19 @@ bool query_is_json(const char *media_type)
         return true;
     return len > 5 && !strncasecmp(media_type + len - 5, "+json", 5);
 }
+
+const char *query_mistyped(const struct pat_json *body, const struct query_kind *kinds,
+                           const char **what)
+{
+    *what = "is a field of the query: ?dry_run=1";
+    if (pat_json_at(body, "dry_run"))
+        return "dry_run";
+    for (; kinds->name; kinds++) {
+        const struct pat_json *j = pat_json_at(body, kinds->name);
+
+        *what = kinds->kind == PAT_JSON_BOOL ? "must be true or false" : "must be text";
+        if (j && pat_json_kind(j) != kinds->kind && pat_json_kind(j) != PAT_JSON_NULL)
+            return kinds->name;
+    }
+    return NULL;
+}

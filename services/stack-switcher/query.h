@@ -21,4 +21,15 @@ int page_read(struct page *out, const char *limit, const char *before, const cha
 /* A Content-Type: application/json, or another whose name ends in +json; parameters are fine. */
 bool query_is_json(const char *media_type);
 
+/* What a field of a body has to be, where it is there and not null. */
+struct query_kind {
+    const char *name; /* NULL: the last */
+    enum pat_json_kind kind;
+};
+
+/* The first field of another kind, and what it has to be; NULL. "hold": "true" must not pass for
+ * nothing said, nor a dry_run that only the query has. */
+const char *query_mistyped(const struct pat_json *body, const struct query_kind *kinds,
+                           const char **what);
+
 #endif

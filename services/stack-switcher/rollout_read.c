@@ -1,5 +1,6 @@
 /* rollout_read.c - what a request for a rollout says, checked and completed: see rollout.h. Pure.
  */
+#include "query.h"
 #include "rollout.h"
 #include "rollout_gate.h"
 
@@ -39,6 +40,17 @@ static bool read_int(struct reading *r, const char *field, int64_t def, int64_t 
     if (pat_json_get_int(r->body, field, out, NULL) || *out < min || *out > max)
         return wrong(r, field, "is not a number within its borders (openapi.json)");
     return true;
+}
+
+static bool read_kinds(struct reading *r)
+{
+    static const struct query_kind kinds[] = {
+        { "hold", PAT_JSON_BOOL },  { "mode", PAT_JSON_STR }, { "name", PAT_JSON_STR },
+        { "retire", PAT_JSON_STR }, { "why", PAT_JSON_STR },  { NULL, PAT_JSON_NULL },
+    };
+    const char *what, *field = query_mistyped(r->body, kinds, &what);
+
+    return !field || wrong(r, field, what);
 }
 
 static bool read_name(struct reading *r)
@@ -279,7 +291,8 @@ int rollout_read(struct pat_json **out, const struct pat_json *body, int64_t win
                  const char **field, const char **what)
 {
     struct reading r = { .body = body, .out = pat_json_obj() };
-    bool good = read_name(&r) && read_cohort(&r) && read_steps(&r) && read_gates(&r) &&
+    bool good = read_kinds(&r) && read_name(&r) && read_cohort(&r) && read_steps(&r) &&
+                read_gates(&r) &&
                 read_number(&r, "at_a_time", "at_a_time", AT_A_TIME, AT_A_TIME_MAX) &&
                 read_number(&r, "verify.first", "verify_first", 3, ROLLOUT_USERS_MAX) &&
                 read_number(&r, "verify.every", "verify_every", 50, ROLLOUT_USERS_MAX) &&

@@ -107,9 +107,21 @@ static bool is_stack(const char *s)
 
 static const char *wrong_field(const struct pat_json *body, const char **what)
 {
+    static const struct query_kind kinds[] = {
+        { "agent_config_id", PAT_JSON_STR },
+        { "force", PAT_JSON_BOOL },
+        { "hold", PAT_JSON_BOOL },
+        { "retire", PAT_JSON_STR },
+        { "verify", PAT_JSON_BOOL },
+        { "why", PAT_JSON_STR },
+        { NULL, PAT_JSON_NULL },
+    };
     const char *config = pat_json_str_or(body, "agent_config_id", NULL);
     const char *retire = pat_json_str_or(body, "retire", "keep");
+    const char *mistyped = query_mistyped(body, kinds, what);
 
+    if (mistyped)
+        return mistyped;
     *what = "must be \"retell\" or \"livekit\"";
     if (!is_stack(pat_json_str_or(body, "stack", "")))
         return "stack";

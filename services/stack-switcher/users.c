@@ -22,11 +22,12 @@ static void on_me(struct pat_httpd_req *http, void *arg)
 /* $3 limit, $4 after (a user's id), $5 search, $6 stack. Ordered by name, so that a person finds
  * his way; the id decides between two of one name. */
 static const char users_sql[] =
-    "with found as (select u.id, u.name, u.email, c.id as config, c.active_voice_stack as stack, "
-    "u.created_at from public.users u left join public.agent_configs c on c.user_id = u.id "
-    "where ($5::text is null or u.name ilike '%' || $5 || '%' or u.email ilike '%' || $5 || '%' "
+    "with typed as materialized (select patchbay.like_of($5::text) as pattern), "
+    "found as (select u.id, u.name, u.email, c.id as config, c.active_voice_stack as stack, "
+    "u.created_at from typed t cross join public.users u left join public.agent_configs c on "
+    "c.user_id = u.id where ($5::text is null or u.name ilike t.pattern or u.email ilike t.pattern "
     "or u.id::text = $5 or exists (select from public.service_numbers n where n.user_id = u.id "
-    "and n.phone_number like '%' || $5 || '%')) "
+    "and n.phone_number like t.pattern)) "
     "and ($6::text is null or c.active_voice_stack::text = $6)), "
     "page as (select f.* from found f where $4::uuid is null or (lower(f.name), f.id) > (select "
     "lower(b.name), b.id from public.users b where b.id = $4::uuid) order by lower(f.name), f.id "

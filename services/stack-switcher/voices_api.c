@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     DB_MS = 5000,
@@ -146,13 +147,26 @@ static void on_begun(int err, const struct pat_db_result *const *results, size_t
 
 /* ------------------------------------------------------------------ the form */
 
+/* One line, and not of blanks only. */
 static bool text_of(char *out, size_t cap, const struct pat_part *p)
 {
     if (!p || !p->len || p->len >= cap)
         return false;
     memcpy(out, p->data, p->len);
     out[p->len] = '\0';
-    return !memchr(out, '\0', p->len) && !strpbrk(out, "\r\n");
+    return !memchr(out, '\0', p->len) && !strpbrk(out, "\r\n") && strspn(out, " \t") < p->len &&
+           pat_utf8_valid(out, p->len);
+}
+
+/* What a form sends for a box that nobody ticked is no consent. */
+static bool is_refusal(const char *text)
+{
+    static const char *const words[] = { "false", "no", "0", "off", "null", "undefined" };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (!strcasecmp(text, words[i]))
+            return true;
+    return false;
 }
 
 static bool is_yes(const struct pat_part *p)
@@ -192,7 +206,8 @@ static int read_form(struct cloning *c, char consent[CONSENT_MAX + 1])
     } else if (!text_of(c->name, sizeof c->name, pat_multipart_find(parts, n, "name"))) {
         field = "name";
         what = "1 to 80 bytes, one line";
-    } else if (!text_of(consent, CONSENT_MAX + 1, pat_multipart_find(parts, n, "consent"))) {
+    } else if (!text_of(consent, CONSENT_MAX + 1, pat_multipart_find(parts, n, "consent")) ||
+               is_refusal(consent)) {
         field = "consent";
         what = "the words that whose voice it is has agreed to";
     } else if (!(audio = pat_multipart_find(parts, n, "audio"))) {

@@ -283,6 +283,18 @@ def test_webhooks_again(stack):
 
 # ------------------------------------------------------------------ refusals
 
+def test_a_user_is_found_by_his_whole_address_though_others_have_it_in_theirs(stack):
+    name = uuid.uuid4().hex[:8]
+    ann, joann = people(stack, 2, "livekit", name)
+    stack.sql("update public.users set email = %s where id = %s", f"{name}@example.com", ann.id)
+    stack.sql("update public.users set email = %s where id = %s", f"jo{name}@example.com", joann.id)
+    assert asked(stack, "plan", f"{name}@Example.com", "--to", "retell")["user_id"] == ann.id
+    assert asked(stack, "plan", joann.number, "--to", "retell")["user_id"] == joann.id
+    assert "2 users fit" in run(stack, "plan", name, "--to", "retell", status=1).stderr
+    # Nor is a variable nobody set somebody.
+    assert "which user" in run(stack, "switch", "", "--to", "retell", status=2).stderr
+
+
 def test_refused_is_1_and_says_why(stack, ada):
     mine = {"PAT_TOKEN": stack.token(LEO.id)}
     assert "[403]" in run(stack, "switch", ada.id, "--to", "retell", status=1, **mine).stderr

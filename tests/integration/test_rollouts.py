@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+import urllib.parse
 import urllib.request
 import uuid
 
@@ -130,6 +131,26 @@ def counts(r: dict) -> dict:
 
 def told(stack: Stack, r: dict) -> list[str]:
     return [x["event"] for x in look(stack, r, "/report")["log"]]
+
+
+# ------------------------------------------------------------------ who takes part
+
+def test_what_is_searched_for_is_no_pattern(stack):
+    mark = uuid.uuid4().hex[:8]
+    meant, other = people(stack, 1, name=f"{mark}_50%")[0], people(stack, 1, name=f"{mark}x50")[0]
+
+    def plan(search):
+        status, r = api(stack, "POST", "/v1/rollouts?dry_run=1", {"to_stack": "livekit", "cohort": {"filter": {"search": search}}} | NO_GATES)
+        assert status == 200, r
+        return r["total"]
+
+    def users(search):
+        return {u["id"] for u in api(stack, "GET", "/v1/users?" + urllib.parse.urlencode({"search": search}))[1]["users"]}
+
+    assert (plan(f"{mark}_50"), users(f"{mark}_50")) == (1, {meant.id})
+    assert (plan(f"{mark}_50%"), users(f"{mark}_50%")) == (1, {meant.id})
+    assert (plan(mark.upper()), users(mark.upper())) == (2, {meant.id, other.id})
+    assert (plan("\\"), users("\\"), plan("%%"), users("%%")) == (0, set(), 0, set())
 
 
 # ------------------------------------------------------------------ by users

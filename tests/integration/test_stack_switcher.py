@@ -173,6 +173,17 @@ def test_bad_input_is_named(stack, path, field):
     assert (status, body["error"]["field"]) == (400, field)
 
 
+@pytest.mark.parametrize("path", ["/v1/calls?limit=1&number=%zz", "/v1/calls?number=1%", "/v1/users?search=%ff", "/v1/audit?actor=%00", "/v1/me?x=%c0%af"])
+def test_a_query_that_cannot_be_read_is_refused(stack, path):
+    status, body = get(stack, path, token(stack, LEO.id, app_metadata={"role": "admin"}))
+    assert (status, body["field"]) == (400, "query")
+
+
+def test_a_path_that_is_not_utf_8_is_refused(stack):
+    status, _, body = send(stack, "DELETE", f"/v1/users/{LEO.id}/voices/%ff", token(stack, LEO.id))
+    assert (status, body["field"]) == (400, "path")
+
+
 def bad_tokens(s: Stack) -> dict[str, str | None]:
     return {"none": None, "garbage": "x.y.z", "other secret": token(s, LEO.id, secret="another-secret-with-32-characters!!"),
             "expired": token(s, LEO.id, exp=int(time.time()) - 120), "no end": token(s, LEO.id, exp=None),

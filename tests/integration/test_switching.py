@@ -701,10 +701,22 @@ def test_the_spec_s_names(stack, others, ada):
 
 
 @pytest.mark.parametrize("body,field", [({}, "stack"), ({"stack": "vapi"}, "stack"), ({"stack": "retell", "agent_config_id": "x"}, "agent_config_id"),
-                                        ({"stack": "retell", "retire": "burn"}, "retire"), ({"stack": "retell", "keep_s": -1}, "keep_s")])
+                                        ({"stack": "retell", "retire": "burn"}, "retire"), ({"stack": "retell", "keep_s": -1}, "keep_s"),
+                                        # What was asked for must not pass for not said.
+                                        ({"stack": "retell", "hold": "true"}, "hold"), ({"stack": "retell", "verify": 1}, "verify"),
+                                        ({"stack": "retell", "retire": True}, "retire"), ({"stack": "retell", "force": "no"}, "force"),
+                                        ({"stack": "retell", "agent_config_id": 7}, "agent_config_id"), ({"stack": "retell", "why": ["x"]}, "why"),
+                                        ({"stack": "retell", "dry_run": True}, "dry_run")])
 def test_bad_input_is_named(stack, ada, body, field):
     status, answer = api(stack, "POST", f"/v1/users/{ada.id}/switch", body)
     assert (status, answer["error"]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("query", ["dry_run=1&why=100%", "dry_run=1&x=%zz", "x=%00&dry_run=1", "dry_run=1&x=%ff"])
+def test_a_plan_asked_for_in_a_broken_query_is_not_the_switch(stack, ada, query):
+    status, answer = api(stack, "POST", f"/v1/users/{ada.id}/switch?{query}", {"stack": "retell"})
+    assert (status, answer["error"]["field"]) == (400, "query")
+    assert not stack.sql("select 1 from patchbay.switches where user_id = %s", ada.id)
 
 
 def test_too_many_changes_are_refused(stack, ada):

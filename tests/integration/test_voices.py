@@ -220,7 +220,9 @@ def test_deleted_the_agent_moves_first_and_the_vendor_forgets(clean):
     ({"audio": wav(12, 0.001)}, "audio", "nearly nothing"), ({"audio": b"%PDF-1.7 " + b"x" * 5000}, "audio", "must be WAV"),
     ({"audio": b""}, "audio", "at most 10 MiB"), ({"audio": wav(164.2, rate=32000)}, "audio", "at most 10 MiB"),
     ({"name": ""}, "name", "1 to 80"), ({"name": "a\r\nb"}, "name", "1 to 80"), ({"name": "x" * 81}, "name", "1 to 80"),
-    ({"consent": ""}, "consent", "agreed")])
+    ({"name": "  "}, "name", "1 to 80"), ({"consent": ""}, "consent", "agreed"), ({"consent": " \t"}, "consent", "agreed"),
+    # A box nobody ticked.
+    ({"consent": "false"}, "consent", "agreed"), ({"consent": "No"}, "consent", "agreed")])
 def test_a_bad_request_says_which_field_and_asks_nobody(clean, form, field, why):
     status, answer = clone(clean, **form)
     assert (status, answer["error"]["field"]) == (400, field) and why in answer["error"]["message"]
