@@ -17,6 +17,9 @@ const char *pat_cut_off_phrase(const char *language)
                 "sagen?" },
         { "es", "Perdone, se ha cortado. ¿Puede repetir lo último?" },
         { "fr", "Désolé, nous avons été coupés. Pouvez-vous répéter ce que vous venez de dire ?" },
+        { "it", "Mi scusi, è caduta la linea. Può ripetere l'ultima cosa che ha detto?" },
+        { "nl", "Sorry, de verbinding viel weg. Kunt u het laatste nog een keer zeggen?" },
+        { "pt", "Desculpe, a ligação caiu. Pode repetir a última coisa que disse?" },
     };
     char code[3];
 

@@ -57,6 +57,7 @@ static void test_cut_off__speaks_the_callers_language(void **state)
 {
     (void)state;
     assert_non_null(strstr(pat_cut_off_phrase("de-DE"), "unterbrochen"));
+    assert_non_null(strstr(pat_cut_off_phrase("pt-BR"), "Desculpe"));
     assert_non_null(strstr(pat_cut_off_phrase("multi"), "cut off"));
     assert_non_null(strstr(pat_cut_off_phrase(""), "cut off"));
 }

@@ -18,6 +18,8 @@ MACHINE = ("you have reached the voice mailbox of leo i can not take your call r
            "and i will call you back")
 OURS = {"still": "Are you still there?", "nobody": "I can't hear anybody any more, so I'll hang up now. Goodbye.",
         "bye": "Thank you for calling. Goodbye.", "limit": "I'm sorry, this call has reached its limit. Goodbye."}
+SPANISH = {"still": "¿Sigue ahí?", "nobody": "Ya no oigo a nadie, así que voy a colgar. Adiós.",
+           "sorry": "Lo siento, no le he entendido. ¿Puede repetirlo, por favor?"}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,19 @@ def agent(stack):
     if daemon.env != before:
         daemon.env = before
         daemon.restart()
+
+
+@pytest.fixture
+def language(stack):
+    """Of Leo's agent; what it was comes back after."""
+    router, before = stack.daemons["router"], stack.sql("select language from public.agent_configs where user_id = %s", LEO.id)[0][0]
+
+    def speak(code):
+        known = len(router.logged("routes.changed", user=str(LEO.id)))
+        stack.sql("update public.agent_configs set language = %s where user_id = %s", code, LEO.id)
+        wait(lambda: len(router.logged("routes.changed", user=str(LEO.id))) > known, 20, "the router hears of the change")
+    yield speak
+    speak(before)
 
 
 def begin(stack):
@@ -75,6 +90,37 @@ def test_a_silent_caller_is_asked_and_let_go(stack, watch, agent):
     assert [OURS["still"], OURS["nobody"]] == said[1:3]
     assert row["outcome"] == "answered"
     assert not watch.of("turn.user", leg.call)
+
+
+def test_an_agent_says_in_its_language_what_it_says_by_itself(stack, watch, agent, language):
+    agent(PAT_AGENT_IDLE_MS="3s", PAT_AGENT_IDLE_PROMPTS="1")
+    language("es-ES")
+    sid, leg = begin(stack)
+    ended(stack, sid, leg, "idle")
+    said = wait(lambda: (h := heard(watch, leg.call)) and len(h) >= 3 and h, 20, "what was said is told")
+    assert [SPANISH["still"], SPANISH["nobody"]] == said[1:3]
+    asked = [e["text"].strip() for e in stack.double_log("elevenlabs", "speech")]
+    assert SPANISH["still"] in asked and SPANISH["nobody"] in asked
+
+
+def test_and_what_is_kept_for_when_no_voice_is_left(stack, watch, agent, language):
+    agent()
+    language("es-ES")
+    sid, leg = begin(stack)
+    greeted(leg)
+    wait(lambda: SPANISH["sorry"] in [e.get("body", {}).get("input") for e in stack.double_log("openai", "request")], 30,
+         "it is made beside the call, by the fallback voice")
+    stack.control("elevenlabs", fail={"status": 500, "times": -1})
+    stack.control("elevenlabs", cut={"times": -1, "after": 0, "code": 1011})
+    stack.control("openai", fail={"status": 500, "times": -1, "path": "/audio/speech"})
+    try:
+        leg.say(voice.trim(voice.speak(QUESTION)))
+        wait(lambda: SPANISH["sorry"] in heard(watch, leg.call), 40, "the apology is told")
+    finally:
+        stack.control("elevenlabs", reset=True)
+        stack.control("openai", reset=True)
+    stack.hang_up(sid)
+    stack.wait_row(sid, "ended", 30)
 
 
 def test_the_longest_call_ends_with_a_goodbye(stack, watch, agent):

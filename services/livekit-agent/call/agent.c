@@ -11,13 +11,7 @@
 
 #include <stdlib.h>
 
-enum {
-    LLM_IDLE_MS = 3000,
-    CAN_AGAIN_MS = 30000,
-    END_CALLS_BEFORE_MS = 2500,
-    JOURNAL_MS = 1500,
-    RECORDER_MS = 1500
-};
+enum { LLM_IDLE_MS = 3000, END_CALLS_BEFORE_MS = 2500, JOURNAL_MS = 1500, RECORDER_MS = 1500 };
 
 static int make_llm(struct agent *a, const struct agent_conf *f)
 {
@@ -71,43 +65,6 @@ static void make_metrics(struct env *e)
                                     frame_s, sizeof frame_s / sizeof frame_s[0]);
 }
 
-/* The phrases for the worst case, one after the other, in the fallback voice. */
-static void can_next(struct agent *a);
-
-static void on_canned(struct phrase *p, void *arg)
-{
-    struct agent *a = arg;
-
-    if (!p) {
-        pat_log(PAT_WARN, "agent.phrase_not_made", PAT_I("phrase", a->canned_next));
-        pat_timer_start(&a->canned_timer, CAN_AGAIN_MS);
-    }
-    phrase_unref(a->env.canned[a->canned_next]);
-    a->env.canned[a->canned_next++] = phrase_ref(p);
-    can_next(a);
-}
-
-static void can_next(struct agent *a)
-{
-    static const struct mouth_events ev = { .prepared = on_canned };
-
-    while (a->canned_next < PROMPT_PHRASES && a->env.canned[a->canned_next])
-        a->canned_next++;
-    if (a->canned_next == PROMPT_PHRASES)
-        return; /* the mouth is freed with the agent: it is calling us just now */
-    mouth_listen(a->canned_mouth, &ev, a);
-    if (mouth_prepare(a->canned_mouth, prompt_phrase((enum prompt_phrase)a->canned_next, "en")))
-        pat_timer_start(&a->canned_timer, CAN_AGAIN_MS);
-}
-
-static void on_can_again(void *arg)
-{
-    struct agent *a = arg;
-
-    a->canned_next = 0;
-    can_next(a);
-}
-
 static int make_shared(struct agent *a, const struct agent_conf *f)
 {
     struct env *e = &a->env;
@@ -131,6 +88,8 @@ static int make_shared(struct agent *a, const struct agent_conf *f)
         err = ambiences_new(&e->ambiences, e->loop, f->ambient_dir);
     if (!err)
         err = chains_new(&e->providers, f, e->metrics, health_changed, e);
+    if (!err)
+        err = kept_new(&e->kept, e);
     if (!err)
         err = make_llm(a, f);
     if (!err)
@@ -170,8 +129,6 @@ int agent_start(struct agent **out, struct pat_daemon *d)
     if (!err)
         err = pat_timer_init(&a->drain_timer, d->loop, on_drain_limit, a);
     if (!err)
-        err = pat_timer_init(&a->canned_timer, d->loop, on_can_again, a);
-    if (!err)
         err = make_shared(a, d->conf);
     if (!err)
         err = make_worker(a, d->conf);
@@ -183,8 +140,7 @@ int agent_start(struct agent **out, struct pat_daemon *d)
         err = agent_reap_start(a);
     if (err)
         return err;
-    if (env_mouth(&a->canned_mouth, &a->env, NULL) == PAT_OK)
-        can_next(a);
+    kept_want(a->env.kept, "en");
     return PAT_OK;
 }
 
@@ -274,9 +230,7 @@ void agent_free(struct agent *a)
     agent_lease_stop(a);
     agent_drop_calls(a);
     agent_drop_prepared(a);
-    mouth_free(a->canned_mouth);
-    for (int i = 0; i < PROMPT_PHRASES; i++)
-        phrase_unref(a->env.canned[i]);
+    kept_free(a->env.kept);
     recorder_free(a->env.recorder);
     if (a->env.journal && !a->closing)
         pat_journal_close(a->env.journal, 0, ignore, NULL);
@@ -292,6 +246,5 @@ void agent_free(struct agent *a)
     roomapi_free(a->env.rooms);
     agent_drop_questions(a);
     pat_timer_fini(&a->drain_timer);
-    pat_timer_fini(&a->canned_timer);
     free(a);
 }

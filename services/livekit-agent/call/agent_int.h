@@ -110,9 +110,6 @@ struct agent {
     bool was_sound;
     int64_t hand_by_ms; /* draining: calls that are in the middle of something wait until then */
     struct pat_sub *prepare_sub, *verify_sub, *state_sub;
-    struct mouth *canned_mouth; /* speaks the phrases kept for the worst case */
-    int canned_next;
-    struct pat_timer canned_timer; /* tries again what could not be made */
     bool draining, worker_up, closing;
     struct pat_timer drain_timer;
     pat_loop_fn *drained;

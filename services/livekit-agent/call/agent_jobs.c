@@ -179,7 +179,9 @@ int agent_serve(struct agent *a, const struct call_start *s, struct context *ctx
     a->calls = entry;
     a->n_calls++;
     pat_gauge_set(a->env.calls, a->n_calls);
-    if (!ctx)
+    if (ctx)
+        kept_want(a->env.kept, ctx->language);
+    else
         agent_look_up(a, s->call_id);
     if (out)
         *out = entry;

@@ -9,7 +9,7 @@
 
 enum { KV_MS = 500, DB_MS = 2500, AGAIN_MS = 300, TRIES = 10 };
 
-static void found(struct call *c, const struct pat_json *params, const char *where)
+static void found(struct agent *a, struct call *c, const struct pat_json *params, const char *where)
 {
     struct pat_json_err err = { { 0 }, { 0 } };
     struct context *ctx;
@@ -22,8 +22,10 @@ static void found(struct call *c, const struct pat_json *params, const char *whe
     pat_log(rc ? PAT_WARN : PAT_INFO, "call.context", PAT_S("call", call_id(c)),
             PAT_S("from", where), PAT_S("field", rc ? err.path : NULL),
             PAT_S("error", rc ? pat_err_name(rc) : NULL));
-    if (!rc)
-        call_context(c, ctx);
+    if (rc)
+        return;
+    kept_want(a->env.kept, ctx->language);
+    call_context(c, ctx);
 }
 
 static void ask_kv(void *arg);
@@ -37,7 +39,7 @@ static void on_kv(int err, uint64_t revision, const char *data, size_t len, void
 
     (void)revision;
     if (c && !err && pat_json_parse(&params, data, len, NULL) == PAT_OK) {
-        found(c, params, "kv");
+        found(q->agent, c, params, "kv");
     } else if (c && !call_has_context(c) && ++q->tries < TRIES) {
         pat_timer_start(&q->again, AGAIN_MS);
         return;
@@ -76,7 +78,7 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
         pat_log(PAT_WARN, "call.settings_not_read", PAT_S("call", q->call_id), PAT_ERR(err));
     if (c && text && pat_json_parse(&settings, text, strlen(text), NULL) == PAT_OK) {
         PAT_AUTO_JSON params = context_params(&q->headers, settings);
-        found(c, params, "headers");
+        found(q->agent, c, params, "headers");
     } else if (c && !err) {
         call_context(c, NULL); /* no such agent: nothing more to hope for */
     }

@@ -149,6 +149,7 @@ static void make_greeting(struct agent *a, struct prepared *p)
         return;
     }
     mouth_listen(p->mouth, &ev, p);
+    kept_want(a->env.kept, p->ctx->language);
     call_record_notice(&a->env, p->ctx);
     if (!*p->ctx->greeting)
         return;

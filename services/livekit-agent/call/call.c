@@ -4,6 +4,8 @@
  */
 #include "call_int.h"
 
+#include "prompt.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ static void on_ready(void *arg)
     call_record_begin(c);
     call_machine_start(c);
     if (!c->ctx)
-        c->bye = PROMPT_OUT_OF_ORDER;
+        c->bye = OWN_OUT_OF_ORDER;
     call_turn_kind(c, TURN_READY, !c->ctx ? -1 : *c->ctx->greeting || c->came_back ? 1 : 0);
     if (c->ctx && !*c->ctx->greeting && !c->came_back)
         report_answered(c, -1);
@@ -269,7 +271,7 @@ int call_new(struct call **out, struct env *env, const struct call_start *s,
     c->mouth = mouth_take;
     c->made_us = c->began_us = pat_now_us();
     c->began_ms = pat_unix_ms();
-    c->bye = PROMPT_GOODBYE;
+    c->bye = OWN_GOODBYE;
     call_wait_reset(c);
     c->segment = 1;
     c->epoch = s->epoch;

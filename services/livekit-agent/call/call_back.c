@@ -65,7 +65,7 @@ static bool hears_us(const struct call *c)
 
 static char *with_apology(const struct call *c, const char *rest)
 {
-    const char *sorry = prompt_phrase(PROMPT_BACK, c->ctx->language);
+    const char *sorry = own_words(OWN_BACK, c->ctx->language);
     struct pat_buf b;
 
     pat_buf_init(&b, 64 * 1024);

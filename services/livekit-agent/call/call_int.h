@@ -63,9 +63,9 @@ struct announcement {
 
 /* Of the reply: what the caller hears until it comes. */
 struct call_wait {
-    uint32_t piece;            /* of the player: "one moment, please"; 0: not said */
-    enum prompt_phrase prompt; /* the reply is this one; PROMPT_PHRASES: it is none of ours */
-    bool asked;                /* the voice, for that phrase */
+    uint32_t piece;        /* of the player: "one moment, please"; 0: not said */
+    enum own_words prompt; /* the reply is this one; OWN_KEPT: it is none of ours */
+    bool asked;            /* the voice, for that phrase */
 };
 
 /* A caller who is away, and comes back; µs, 0: not. */
@@ -138,7 +138,7 @@ struct call {
     bool voice_down;    /* the last utterance could not be spoken */
     struct call_wait wait;
     struct call_back back;
-    enum prompt_phrase bye;
+    enum own_words bye;
     int64_t final_us;        /* the recogniser's latest word on a turn's end */
     struct turn_times times; /* of the turn the reply answers */
 
@@ -230,7 +230,9 @@ extern const struct player_events call_player_events;
 extern const struct player_sink call_player_sink;
 void call_think(struct call *c);
 void call_greet(struct call *c);
-void call_say(struct call *c, enum prompt_phrase which);
+/* Of our own words. */
+const char *call_language(const struct call *c);
+void call_say(struct call *c, enum own_words which);
 /* A text of our own as the reply the turn machine has asked for. */
 void call_say_text(struct call *c, const char *text);
 /* A tool is called as if the model had asked for it in answer to what was said. */

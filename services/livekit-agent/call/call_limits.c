@@ -43,8 +43,7 @@ void call_on_limit(void *call)
     switch (c->limit_step++) {
     case WARN:
         if (c->ctx)
-            (void)!call_announce(c, prompt_phrase(PROMPT_TIME_IS_UP, c->ctx->language), 0, warned,
-                                 c);
+            (void)!call_announce(c, own_words(OWN_TIME_IS_UP, c->ctx->language), 0, warned, c);
         pat_timer_start(&c->limit, WARN_MS);
         break;
     case END:
@@ -70,7 +69,7 @@ void call_limit_reached(struct call *c, const char *what, int64_t used, int64_t 
     pat_json_set_int(data, "max", max);
     report_event(c, "call", "limit", data);
     (void)snprintf(c->reason, sizeof c->reason, "%s_limit", what);
-    c->bye = PROMPT_LIMIT;
+    c->bye = OWN_LIMIT;
     c->limit_step = NOW;
     pat_timer_start(&c->limit, BYE_MS);
     call_turn_kind(c, TURN_HANG_UP, 2);
@@ -82,5 +81,5 @@ void call_idle(struct call *c)
             PAT_B("leaving", c->turn.leaving));
     if (c->turn.leaving)
         pat_strcpy(c->reason, sizeof c->reason, "idle");
-    call_say(c, c->turn.leaving ? PROMPT_NOBODY_THERE : PROMPT_STILL_THERE);
+    call_say(c, c->turn.leaving ? OWN_NOBODY_THERE : OWN_STILL_THERE);
 }

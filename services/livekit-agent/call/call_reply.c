@@ -227,21 +227,30 @@ static void on_prepared(struct phrase *p, void *arg)
     }
 }
 
-/* In the call's own voice when it is at hand or nothing else is; else as said at start-up; else,
- * when that could not be said either, now, in the voice for all. */
-void call_say(struct call *c, enum prompt_phrase which)
+const char *call_language(const struct call *c)
 {
-    const char *language = c->ctx ? c->ctx->language : "en";
-    const char *text = prompt_phrase(which, language);
+    return c->ctx ? c->ctx->language : "en";
+}
+
+/* In the call's own voice when it is at hand or nothing else is; else as kept; else, when nothing
+ * is, now, in the voice for all. */
+void call_say(struct call *c, enum own_words which)
+{
+    const char *language = call_language(c);
+    const char *text = own_words(which, language);
     struct phrase *known = c->mouth ? mouth_known(c->mouth, text) : NULL;
+    struct kept_words kept = kept_get(c->env->kept, which, language);
     struct reply_opts o;
 
-    if (!known && (!c->mouth || c->voice_down))
-        known = phrase_ref(c->env->canned[which]);
+    if (!known && kept.phrase && (!c->mouth || c->voice_down)) {
+        known = phrase_ref(kept.phrase);
+        text = kept.text;
+    }
+    phrase_unref(kept.phrase);
     if (!known && !c->mouth)
         (void)call_open_mouth(c); /* in vain: the reply says so */
     o = begin(c);
-    c->wait.prompt = known ? PROMPT_PHRASES : which;
+    c->wait.prompt = known ? OWN_KEPT : which;
     cannot_begin(c, reply_say(&c->reply, &o, text, known, true), "say");
     phrase_unref(known);
 }
@@ -252,7 +261,7 @@ void call_open(struct call *c)
     struct reply_opts o;
 
     if (c->keep.plan.what == RESUME_REPEAT) {
-        call_say(c, PROMPT_SORRY);
+        call_say(c, OWN_SORRY);
         return;
     }
     PAT_AUTO_STR rest = call_back_rest(c);

@@ -320,7 +320,7 @@ static void test_call__without_a_context_it_apologises_and_hangs_up(void **state
 {
     struct rig *r = *state;
 
-    r->env.canned[PROMPT_OUT_OF_ORDER] = tone();
+    kept_put(r->env.kept, OWN_OUT_OF_ORDER, "en", tone());
     begin(r, NULL);
     come_in(r);
     call_context(r->call, NULL);
@@ -339,15 +339,14 @@ static void test_call__what_was_not_said_at_start_up_is_said_in_the_voice_for_al
     call_context(r->call, NULL);
     turn_until(r, is_speaking, 1000);
     assert_int_equal(fake.tts_texts, 1);
-    assert_ptr_equal(strstr(fake.tts_said, prompt_phrase(PROMPT_OUT_OF_ORDER, "en")),
-                     fake.tts_said);
+    assert_ptr_equal(strstr(fake.tts_said, own_words(OWN_OUT_OF_ORDER, "en")), fake.tts_said);
 }
 
 static void test_call__a_voice_that_fails_is_replaced_by_the_kept_phrase(void **state)
 {
     struct rig *r = *state;
 
-    r->env.canned[PROMPT_SORRY] = tone();
+    kept_put(r->env.kept, OWN_SORRY, "en", tone());
     greeted(r);
     fake.tts_fails = true;
     fake.voiced = 0;

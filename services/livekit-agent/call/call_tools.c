@@ -406,7 +406,7 @@ static void start_all(struct call_tools *t)
 static void on_filler(void *arg)
 {
     struct call_tools *t = arg;
-    const char *text = tool_phrase(SAY_WAIT, tool_language(t));
+    const char *text = own_words(OWN_MOMENT, tool_language(t));
 
     if (t->owed) {
         tool_settle(t);

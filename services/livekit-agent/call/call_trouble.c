@@ -51,14 +51,14 @@ static bool nobody_thinks(const struct call *c)
 void call_sorry(struct call *c)
 {
     if (!c->ctx) {
-        call_say(c, PROMPT_OUT_OF_ORDER);
+        call_say(c, OWN_OUT_OF_ORDER);
     } else if (c->tools && nobody_thinks(c)) {
         pat_log(PAT_ERROR, "call.nobody_thinks", PAT_S("call", c->id));
         c->failures = 0;
         call_tools_last_message(c->tools);
-        call_say(c, PROMPT_LEAVE_MESSAGE);
+        call_say(c, OWN_LEAVE_MESSAGE);
     } else {
-        call_say(c, PROMPT_SORRY);
+        call_say(c, OWN_SORRY);
     }
 }
 
@@ -100,7 +100,7 @@ void call_give_up(struct call *c, const char *reason)
     c->gave_up = true;
     pat_strcpy(c->reason, sizeof c->reason, reason);
     pat_log(PAT_ERROR, "call.gave_up", PAT_S("call", c->id), PAT_S("reason", reason));
-    c->bye = c->env->bus && c->ctx ? PROMPT_AFTER_TONE : PROMPT_OUT_OF_ORDER;
+    c->bye = c->env->bus && c->ctx ? OWN_AFTER_TONE : OWN_OUT_OF_ORDER;
     call_turn_kind(c, TURN_HANG_UP, 2);
 }
 

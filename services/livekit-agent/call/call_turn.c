@@ -42,7 +42,7 @@ static void enact(struct call *c, enum turn_action a)
         call_say(c, c->bye);
         break;
     case TURN_HELLO:
-        call_say(c, PROMPT_HELLO);
+        call_say(c, OWN_HELLO);
         break;
     case TURN_ANNOUNCE:
         call_announcement(c);

@@ -1,7 +1,7 @@
 /* call_wait.c - a caller who hears nothing of us though it is our turn, and a caller who was
  * without an agent for a moment.
  *
- * turn_wait.c says when. A phrase of our own that does not come is said as it was kept at start-up;
+ * turn_wait.c says when. A phrase of our own that does not come is said as it is kept;
  * an answer or a greeting goes on being made behind "one moment, please": in the call's own voice
  * where that is at hand or can still be made, else as kept. Nothing here waits for a vendor.
  */
@@ -19,9 +19,9 @@ enum {
 /* The reply is a phrase of ours, which somebody has spoken ahead. */
 static bool say_as_kept(struct call *c)
 {
-    enum prompt_phrase which = c->wait.prompt;
+    enum own_words which = c->wait.prompt;
 
-    if (which == PROMPT_PHRASES || !c->env->canned[which])
+    if (which == OWN_KEPT || !kept_has(c->env->kept, which, call_language(c)))
         return false;
     pat_log(PAT_WARN, "call.said_as_kept", PAT_S("call", c->id), PAT_I("phrase", which));
     c->voice_down = true;
@@ -74,27 +74,31 @@ static void say_moment(struct call *c, struct phrase *p, const char *text)
 
 void call_wait(struct call *c)
 {
-    const char *text = prompt_phrase(PROMPT_MOMENT, c->ctx ? c->ctx->language : "en");
-    struct phrase *known;
+    const char *language = call_language(c);
+    const char *text = own_words(OWN_MOMENT, language);
+    struct phrase *own;
+    struct kept_words kept;
     int64_t soon_ms;
 
     if (!c->reply || say_as_kept(c))
         return;
-    known = c->mouth ? mouth_known(c->mouth, text) : NULL;
-    soon_ms = still_in_time(c, known, text);
-    if (!known)
-        known = phrase_ref(c->env->canned[PROMPT_MOMENT]);
+    own = c->mouth ? mouth_known(c->mouth, text) : NULL;
+    kept = kept_get(c->env->kept, OWN_MOMENT, language);
+    soon_ms = still_in_time(c, own, text);
     if (soon_ms)
         call_turn_kind(c, TURN_WAITED, -(int32_t)soon_ms);
-    else if (known)
-        say_moment(c, known, text);
-    phrase_unref(known);
+    else if (own)
+        say_moment(c, own, text);
+    else if (kept.phrase)
+        say_moment(c, kept.phrase, kept.text);
+    phrase_unref(own);
+    phrase_unref(kept.phrase);
 }
 
 void call_wait_reset(struct call *c)
 {
     c->wait.piece = 0;
-    c->wait.prompt = PROMPT_PHRASES;
+    c->wait.prompt = OWN_KEPT;
     c->wait.asked = false;
 }
 

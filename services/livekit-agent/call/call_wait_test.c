@@ -21,9 +21,9 @@ static void patient(struct rig *r)
 {
     r->conf.wait_ms = 300;
     r->conf.wait_more_ms = 400;
-    r->env.canned[PROMPT_MOMENT] = tone(MOMENT);
-    r->env.canned[PROMPT_SORRY] = tone(KEPT);
-    r->env.canned[PROMPT_HELLO] = tone(KEPT);
+    kept_put(r->env.kept, OWN_MOMENT, "en", tone(MOMENT));
+    kept_put(r->env.kept, OWN_SORRY, "en", tone(KEPT));
+    kept_put(r->env.kept, OWN_HELLO, "en", tone(KEPT));
     fake.ms_per_char = 2;
 }
 
@@ -114,8 +114,7 @@ static void test_wait__a_slow_model_is_one_moment_in_the_call_s_own_voice(void *
 
     patient(r);
     r->conf.wait_more_ms = 20000;
-    phrase_unref(r->env.canned[PROMPT_MOMENT]);
-    r->env.canned[PROMPT_MOMENT] = NULL;
+    kept_put(r->env.kept, OWN_MOMENT, "en", NULL);
     greeted(r);
     fake.ms_per_char = 10;
     ask(r, "what time is it");

@@ -88,7 +88,7 @@ const struct pat_conf_row agent_rows[] = {
     ROW("PAT_AGENT_TRANSFER_PREFIXES", PAT_CONF_STR, transfer_countries, "",
         "numbers a caller may be put through to, or called back at, begin so: +1,+44; empty: any"),
     NUM("PAT_AGENT_WAIT_MORE_MS", PAT_CONF_MS, wait_more_ms, "4s", 100, 60000,
-        "and so long after that word an apology, in a voice kept since the start where no other speaks"),
+        "and so long after that word an apology, as kept ready where no voice speaks"),
     NUM("PAT_AGENT_WAIT_MS", PAT_CONF_MS, wait_ms, "4s", 0, 60000,
         "a caller who hears nothing so long after his own words is asked for a moment; 0: never"),
     ROW("PAT_AMBIENT_DIR", PAT_CONF_STR, ambient_dir, "",

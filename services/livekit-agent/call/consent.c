@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LISTS = 6, TEXT_MAX = 1000 };
+enum { LISTS = 7, TEXT_MAX = 1000 };
 
 /* Phrases between bars. yes_first beats no: "no problem". */
 static const struct {
@@ -36,6 +36,11 @@ static const struct {
       "|sì|si|certo|va bene|d'accordo|volentieri|",
       "|chi|che cosa|cosa|perché|quale|come|quando|dove|",
       "|lasci perdere|lascia perdere|annulla|non importa|" },
+    { "nl", "|geen probleem|verbind maar door|",
+      "|nee|neen|niet|geen tijd|later|straks|bezet|weigeren|",
+      "|ja|jawel|jazeker|oké|okay|goed|graag|natuurlijk|akkoord|prima|",
+      "|wie|wat|waarom|welke|hoe|wanneer|waar|waarover|",
+      "|laat maar|vergeet het|annuleer|annuleren|hoeft niet|stop|" },
     { "pt", "|sem problema|não há problema|pode passar|",
       "|não|agora não|mais tarde|ocupado|ocupada|",
       "|sim|claro|está bem|tá bom|pode ser|com certeza|",

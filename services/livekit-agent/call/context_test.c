@@ -247,19 +247,6 @@ static void test_prompt__keeps_the_users_words_first(void **state)
     context_free(c);
 }
 
-static void test_prompt__speaks_the_callers_language_where_it_can(void **state)
-{
-    char code[3];
-
-    (void)state;
-    assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, "de-DE"), "Wiederh"));
-    assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, "multi"), "Goodbye"));
-    assert_non_null(strstr(prompt_phrase(PROMPT_GOODBYE, ""), "Goodbye"));
-    assert_string_equal(pat_language_code("EN-us", code), "en");
-    assert_null(pat_language_code("multi", code));
-    assert_null(pat_language_code("", code));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,7 +261,6 @@ int main(void)
         cmocka_unit_test(test_context__headers_and_settings_make_the_same_parameters),
         cmocka_unit_test(test_context__finds_the_call_in_a_rooms_name),
         cmocka_unit_test(test_prompt__keeps_the_users_words_first),
-        cmocka_unit_test(test_prompt__speaks_the_callers_language_where_it_can),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,16 +5,16 @@
 
 #include <string.h>
 
-int env_mouth(struct mouth **out, struct env *e, const struct context *c)
+static int open_mouth(struct mouth **out, struct env *e, const struct context *c,
+                      const char *language)
 {
     const struct agent_conf *f = e->conf;
-    char code[3];
     struct tts_opts tts = {
         .providers = e->providers,
         .connect_ms = f->connect_ms,
         .voice = c && !c->voice_refused ? context_voice(c) : voice_resolve(f->voice_fallback),
         .fallback = voice_resolve(f->voice_fallback),
-        .language = c ? pat_language_code(c->language, code) : "en",
+        .language = language,
         /* What is made louder has to be made of samples. */
         .packets = f->elevenlabs_opus && (!c || (c->volume == 1 && !*c->ambient_sound)),
         .learnt = &e->tts_learnt,
@@ -28,9 +28,21 @@ int env_mouth(struct mouth **out, struct env *e, const struct context *c)
                             .any_voice = !c,
                             .scope = c ? c->user_id : NULL };
 
+    return mouth_new(out, &o);
+}
+
+int env_mouth(struct mouth **out, struct env *e, const struct context *c)
+{
+    char code[3];
+
     if (c && *c->ambient_sound) /* it is made while the phone rings */
         ambience_unref(ambiences_get(e->ambiences, c->ambient_sound, c->ambient_volume));
-    return mouth_new(out, &o);
+    return open_mouth(out, e, c, c ? pat_language_code(c->language, code) : "en");
+}
+
+int env_fallback_mouth(struct mouth **out, struct env *e, const char *language)
+{
+    return open_mouth(out, e, NULL, language);
 }
 
 int env_recorder(struct recorder **out, const struct env *e)

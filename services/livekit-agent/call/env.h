@@ -12,9 +12,10 @@
 #include "../speech/llm.h"
 #include "../speech/stt.h"
 #include "conf.h"
+#include "context.h"
+#include "kept.h"
 #include "mouth.h"
 #include "player.h"
-#include "prompt.h"
 
 /* Until when we may believe that our calls are ours without having asked. */
 struct env_fence {
@@ -44,9 +45,9 @@ struct env {
     struct pat_price_book *prices;
     struct pacer pacer;
     struct env_fence fence;
-    struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
-    int deletes;                           /* rooms being deleted, of calls that are over */
-    pat_loop_fn *deleted;                  /* one of them is */
+    struct kept *kept;    /* NULL: nothing is */
+    int deletes;          /* rooms being deleted, of calls that are over */
+    pat_loop_fn *deleted; /* one of them is */
     void *deleted_arg;
     struct pat_gauge *calls, *load;
     struct pat_counter *answered, *taken_over, *failed, *interruptions, *late_frames;
@@ -56,8 +57,10 @@ struct env {
 /* The process has just stood still (SIGSTOP, a frozen machine) for longer than a lease: others may
  * have our calls. Told to fence.stalled at once, by whoever asks first. */
 bool env_stalled(struct env *e);
-/* The voice a call speaks with; c NULL: the fallback voice alone. */
+/* The voice a call speaks with; c NULL: the fallback voice alone, in English. */
 int env_mouth(struct mouth **out, struct env *e, const struct context *c) PAT_MUST_CHECK;
+/* The fallback voice; language: ISO 639-1. */
+int env_fallback_mouth(struct mouth **out, struct env *e, const char *language) PAT_MUST_CHECK;
 
 /* NULL, and no error, without a store to record into. */
 int env_recorder(struct recorder **out, const struct env *e) PAT_MUST_CHECK;

@@ -6,7 +6,7 @@
  */
 #include "mouth_int.h"
 
-#include "prompt.h"
+#include "own_words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,7 +176,7 @@ char *mouth_key(const struct mouth *m, const char *text)
     struct pat_buf b;
 
     pat_buf_init(&b, KEY_MAX);
-    pat_buf_addf(&b, "%s|", prompt_is_ours(text, m->language) ? "" : m->scope);
+    pat_buf_addf(&b, "%s|", own_words_has(text, m->language) ? "" : m->scope);
     pat_buf_addf(&b, "%d|%s|%g|%g|%g|%g|%d|%s|%s|%g|%s", (int)v->provider, v->id, v->stability,
                  v->similarity, v->style, v->speed, v->speaker_boost, m->model, m->language,
                  m->gain, text);

@@ -158,7 +158,7 @@ static void test_mouth__keeps_what_is_said_a_second_time(void **state)
 static void test_mouth__a_users_words_are_his_and_ours_are_everybodys(void **state)
 {
     struct rig *r = *state;
-    const char *ours = prompt_phrase(PROMPT_GOODBYE, "en");
+    const char *ours = own_words(OWN_GOODBYE, "en");
     struct context *ada = context("Hi."), *bob = context("Hi.");
     struct story s = { .n_done = 0 };
     struct mouth *m = open(r, ada, &s);

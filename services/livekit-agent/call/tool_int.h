@@ -11,14 +11,14 @@
  *   tool_passcode.c  the passcode it may need
  *   tool_return.c    a caller who comes back from one
  *   tool_webhook.c   tools of the user's own
- *   tool_phrases.c   what is said around them
+ *   own_words.c      what is said around them
  */
 #ifndef CALL_TOOL_INT_H
 #define CALL_TOOL_INT_H
 
 #include "call_int.h"
+#include "own_words.h"
 #include "tool_ledger.h"
-#include "tool_phrases.h"
 
 /* How a call of a tool ended; names in docs/events/turn.tool.schema.json. */
 enum tool_outcome { TOOL_OK, TOOL_REFUSED, TOOL_FAILED, TOOL_TIMED_OUT, TOOL_CANCELED };

@@ -118,7 +118,7 @@ void tool_message(struct tool_run *r)
     t->message = r->key;
     begin_clip(t);
     t->next = NEXT_END;
-    tool_say(t, tool_phrase(SAY_LEAVE_MESSAGE, tool_language(t)));
+    tool_say(t, own_words(OWN_SPEAK_NOW, tool_language(t)));
     call_turn_kind(t->c, TURN_PATIENCE, PAUSE_MS);
     tool_done(r, TOOL_OK, NULL,
               tool_result("recording", "The caller was asked to leave the message now. It is saved "
@@ -181,11 +181,11 @@ bool tool_message_turn(struct call_tools *t, const char *said)
         store(c, &m);
     if (t->last) {
         pat_strcpy(c->reason, sizeof c->reason, "message_taken");
-        call_say(c, empty ? PROMPT_OUT_OF_ORDER : PROMPT_MESSAGE_KEPT);
+        call_say(c, empty ? OWN_OUT_OF_ORDER : OWN_MESSAGE_KEPT);
         call_turn_kind(c, TURN_HANG_UP, 1);
         return true;
     }
-    call_say_text(c, tool_phrase(empty ? SAY_MESSAGE_EMPTY : SAY_MESSAGE_TAKEN, tool_language(t)));
+    call_say_text(c, own_words(empty ? OWN_MESSAGE_EMPTY : OWN_MESSAGE_TAKEN, tool_language(t)));
     return true;
 }
 

@@ -69,13 +69,13 @@ static void listen_for(struct call_tools *t, const char *label)
     checkpoint_touch(t->c);
 }
 
-static void ask_for(struct tool_run *r, const char *label, enum tool_phrase words)
+static void ask_for(struct tool_run *r, const char *label, enum own_words words)
 {
     struct call_tools *t = r->tools;
 
     listen_for(t, label);
     t->next = NEXT_END;
-    tool_say(t, tool_phrase(words, tool_language(t)));
+    tool_say(t, own_words(words, tool_language(t)));
     transfer_over(r, TOOL_REFUSED, "passcode", "asked",
                   "The caller was asked for the passcode just now. It is compared without you.");
 }
@@ -113,7 +113,7 @@ static void wrong(struct tool_run *r, const char *stored)
     else if (t->passcode_tries >= PAT_PASSCODE_TRIES)
         no_more(r);
     else
-        ask_for(r, t->code.to, SAY_PASSCODE_AGAIN);
+        ask_for(r, t->code.to, OWN_PASSCODE_AGAIN);
     pat_buf_fini(&masked);
 }
 
@@ -163,7 +163,7 @@ void tool_passcode(struct tool_run *r, const struct pat_target *to, tool_fn *rig
     else if (t->code.said && strcmp(t->code.to, to->label) == 0)
         compare(r, to, right);
     else
-        ask_for(r, to->label, SAY_PASSCODE);
+        ask_for(r, to->label, OWN_PASSCODE);
 }
 
 /* The caller's turn: the tool is called again, and finds what they said. */

@@ -146,7 +146,7 @@ static void go_on(struct call_tools *t, const struct tool_note *n)
 
 static void say_wait(struct call_tools *t)
 {
-    const char *text = tool_phrase(SAY_WAIT, tool_language(t));
+    const char *text = own_words(OWN_MOMENT, tool_language(t));
 
     for (const struct tool_run *r = t->runs; r; r = r->next)
         if (!r->done && r->tool && r->tool->filler)

@@ -163,7 +163,7 @@ void call_return_free(struct call *c)
 char *call_return_greeting(const struct call *c)
 {
     const struct call_return *b = c->came_back;
-    const char *form = tool_phrase(SAY_NO_ANSWER, c->ctx->language), *at = strstr(form, "%s");
+    const char *form = own_words(OWN_NO_ANSWER, c->ctx->language), *at = strstr(form, "%s");
     const char *label = b->state ? pat_json_str_or(b->state, "label", "") : "";
     struct pat_buf out;
 
@@ -173,7 +173,7 @@ char *call_return_greeting(const struct call *c)
     if (b->cut_off)
         return strdup(pat_cut_off_phrase(c->ctx->language));
     if (!*label)
-        return strdup(tool_phrase(SAY_NOBODY, c->ctx->language));
+        return strdup(own_words(OWN_NOBODY, c->ctx->language));
     pat_buf_init(&out, 600);
     pat_buf_addf(&out, "%.*s%s%s", (int)(at - form), form, label, at + 2);
     return pat_buf_take(&out);

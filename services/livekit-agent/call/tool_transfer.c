@@ -235,7 +235,7 @@ static void begin(struct tool_run *r)
         return;
     }
     if (!t->filled) {
-        const char *form = tool_phrase(SAY_CONNECTING, tool_language(t)), *at = strstr(form, "%s");
+        const char *form = own_words(OWN_CONNECTING, tool_language(t)), *at = strstr(form, "%s");
 
         pat_buf_init(&b, 400);
         pat_buf_addf(&b, "%.*s%s%s", (int)(at - form), form, x->to.label, at + 2);

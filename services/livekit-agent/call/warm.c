@@ -3,8 +3,8 @@
  */
 #include "warm_int.h"
 
+#include "own_words.h"
 #include "role.h"
-#include "tool_phrases.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ void warm_set_state(struct warm *w, enum warm_state to)
 
 char *warm_phrase(const struct warm *w, int which, const char *with)
 {
-    const char *form = tool_phrase((enum tool_phrase)which, w->c->ctx->language);
+    const char *form = own_words((enum own_words)which, w->c->ctx->language);
     const char *at = strstr(form, "%s");
     struct pat_buf b;
 
@@ -100,7 +100,7 @@ static void on_comfort(void *arg)
     struct warm *w = arg;
 
     if (w->c->turn.state == TURN_LISTENING && !w->c->turn.have)
-        to_caller(w, SAY_STILL_TRYING);
+        to_caller(w, OWN_STILL_TRYING);
     pat_timer_start(&w->comfort, COMFORT_MS);
 }
 
@@ -243,7 +243,7 @@ void warm_fail(struct warm *w, const char *outcome, const char *action)
         unhold(w);
         if (w->state == WARM_THERE) /* he is gone again: the caller is heard by us once more */
             ear_attach(w->c->ear, w->c->stt);
-        to_caller(w, SAY_NO_ANSWER);
+        to_caller(w, OWN_NO_ANSWER);
     }
     over(w);
     begun(w, outcome);
@@ -501,7 +501,7 @@ static void on_introduced(bool whole, void *arg)
 /* What they say to each other is not for us. */
 static void introduce(struct warm *w)
 {
-    PAT_AUTO_STR text = warm_phrase(w, SAY_CONNECTED, NULL);
+    PAT_AUTO_STR text = warm_phrase(w, OWN_CONNECTED, NULL);
 
     warm_set_state(w, WARM_THERE);
     unhold(w);
@@ -594,9 +594,9 @@ bool warm_takes_turn(struct call *c, const char *said)
         begun(w, "canceled");
     }
     text = warm_phrase(w,
-                       stop                     ? SAY_NOT_CONNECTING
-                       : w->state < WARM_COMING ? SAY_STILL_TRYING
-                                                : SAY_CONNECTING,
+                       stop                     ? OWN_NOT_CONNECTING
+                       : w->state < WARM_COMING ? OWN_STILL_TRYING
+                                                : OWN_CONNECTING,
                        NULL);
     call_say_text(c, text ? text : "");
     return true;

@@ -7,7 +7,7 @@
  */
 #include "warm_int.h"
 
-#include "tool_phrases.h"
+#include "own_words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +79,9 @@ static void cut(char *text)
 static char *briefing(const struct warm *w)
 {
     const char *user = w->c->ctx->user_name;
-    PAT_AUTO_STR hello = warm_phrase(w, SAY_ASSISTANT_OF, *user ? user : w->label);
-    PAT_AUTO_STR plain = warm_phrase(w, SAY_SOMEBODY, NULL);
-    PAT_AUTO_STR ask = warm_phrase(w, SAY_TAKE_IT, NULL);
+    PAT_AUTO_STR hello = warm_phrase(w, OWN_ASSISTANT_OF, *user ? user : w->label);
+    PAT_AUTO_STR plain = warm_phrase(w, OWN_SOMEBODY, NULL);
+    PAT_AUTO_STR ask = warm_phrase(w, OWN_TAKE_IT, NULL);
     struct pat_buf b;
 
     if (!hello || !plain || !ask)
@@ -215,7 +215,7 @@ static void on_here(void *arg)
 
 static void accept(struct warm *w)
 {
-    say(w, SAY_TAKEN);
+    say(w, OWN_TAKEN);
     if (w->state != WARM_ASKING)
         return;
     pat_timer_start(&w->patience, THANKS_MS);
@@ -225,7 +225,7 @@ static void accept(struct warm *w)
 static void refuse(struct warm *w)
 {
     w->leaving = true;
-    say(w, SAY_NOT_TAKEN);
+    say(w, OWN_NOT_TAKEN);
     if (w->state == WARM_ASKING)
         pat_timer_start(&w->patience, THANKS_MS);
 }
@@ -233,7 +233,7 @@ static void refuse(struct warm *w)
 static void again(struct warm *w)
 {
     if (w->unclear++ < UNCLEAR_MAX)
-        say(w, SAY_YES_OR_NO);
+        say(w, OWN_YES_OR_NO);
     else
         refuse(w);
 }
@@ -317,7 +317,7 @@ static void on_spoken(bool whole, void *arg)
         if (whole && b.len && w->asked_so_far)
             add_message(w->asked_so_far, "assistant", b.data);
         pat_buf_fini(&b);
-        say(w, SAY_TAKE_IT);
+        say(w, OWN_TAKE_IT);
         return;
     }
     if (!whole && w->voiceless++ < VOICELESS_MAX) { /* another voice may speak by now */

@@ -54,7 +54,7 @@ void warm_accept(struct warm *w);
 void warm_let_come(struct warm *w);
 void warm_tell_joined(struct warm *w);
 void warm_look(struct warm *w);
-/* Of tool_phrases.h, with the label or another word in it. Yours to free. */
+/* Of own_words.h, with the label or another word in it. Yours to free. */
 char *warm_phrase(const struct warm *w, int which, const char *with);
 
 /* warm_ask.c */

@@ -42,7 +42,7 @@ struct fake {
     const struct tts_events *tts;
     void *tts_arg;
     int tts_texts, tts_canceled;
-    char tts_said[2048];
+    char tts_said[8192];
     bool tts_fails, tts_holds; /* holds: nothing comes until fake_voice */
     int ms_per_char;
     /* the server */

@@ -70,6 +70,7 @@ int rig_set_up(void **state)
     assert_int_equal(
         phrases_new(&e->phrases, r->loop, &(struct phrases_opts){ .max_bytes = 1 << 20 }), PAT_OK);
     assert_int_equal(chains_new(&e->providers, &r->conf, r->metrics, NULL, NULL), PAT_OK);
+    assert_int_equal(kept_new(&e->kept, e), PAT_OK);
     e->answered = e->failed = e->interruptions = e->late_frames =
         pat_counter(r->metrics, "c_total", "c", NULL);
     e->greeting_s = e->response_s = e->own_s =
@@ -83,8 +84,7 @@ int rig_tear_down(void **state)
     struct rig *r = *state;
 
     call_free(r->call);
-    for (int i = 0; i < PROMPT_PHRASES; i++)
-        phrase_unref(r->env.canned[i]);
+    kept_free(r->env.kept);
     phrases_free(r->env.phrases);
     providers_free(r->env.providers);
     for (int i = 0; i < 100 && pat_loop_free(r->loop); i++)
