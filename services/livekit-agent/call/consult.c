@@ -617,7 +617,7 @@ static int open_voice(struct consult *x)
 {
     struct call *c = x->c;
     const struct player_opts o = { .loop = c->env->loop,
-                                   .pacer = &c->env->pacer,
+                                   .beat = &c->env->beat,
                                    .sink = &player_sink,
                                    .events = &player_events,
                                    .arg = x,

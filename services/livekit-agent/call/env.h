@@ -42,7 +42,7 @@ struct env {
     struct ambiences *ambiences;
     struct tts_learnt tts_learnt;
     struct pat_price_book *prices;
-    struct pacer pacer;
+    struct beat beat; /* of those who speak */
     struct env_fence fence;
     struct phrase *canned[PROMPT_PHRASES]; /* English, fallback voice; NULL until made */
     int deletes;                           /* rooms being deleted, of calls that are over */
