@@ -304,7 +304,16 @@ static void on_sound(const int16_t *samples, int n, void *arg)
             found(x, machine_beep(&x->machine, now_of(x)));
 }
 
-static const struct ear_events ear_events = { on_voice_started, on_voice_stopped, on_sound };
+static void on_calm(bool calm, void *arg)
+{
+    struct consult *x = arg;
+
+    if (x->room)
+        rtc_room_calm(x->room, calm);
+}
+
+static const struct ear_events ear_events = { on_voice_started, on_voice_stopped, on_calm,
+                                              on_sound };
 
 static void pause_over(struct consult *x)
 {
