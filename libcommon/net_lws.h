@@ -7,6 +7,7 @@
 #include <libwebsockets.h>
 
 #define NET_HANDLES 16
+#define NET_CHANCE  256 /* random bytes fetched at once: up to so many come whole (getrandom(2)) */
 
 struct pat_net {
     struct pat_loop *loop;
@@ -16,7 +17,9 @@ struct pat_net {
     char *ca_file;
     struct net_server *servers;
     struct pat_ws *sockets;
-    struct pat_ws *adopting; /* its first callbacks come before it can be attached */
+    struct pat_ws *adopting;    /* its first callbacks come before it can be attached */
+    uint8_t chance[NET_CHANCE]; /* of the next masks, of which left are not used yet */
+    size_t chance_left;
     bool closing;
     const void *handles[NET_HANDLES]; /* the library's own on the loop */
     size_t n_handles;

@@ -47,6 +47,13 @@ int pat_ws_connect(struct pat_ws **out, struct pat_net *n, const struct pat_ws_o
                    const struct pat_ws_events *ev, void *arg) PAT_MUST_CHECK;
 /* Copies. PAT_EAGAIN: the queue is full, nothing was taken. PAT_ECONN: not open, or closing. */
 int pat_ws_send(struct pat_ws *ws, const void *data, size_t len, bool text) PAT_MUST_CHECK;
+/* Several messages, all of them or none, with one write where the socket takes it. */
+struct pat_ws_part {
+    const void *data;
+    size_t len;
+};
+int pat_ws_send_all(struct pat_ws *ws, const struct pat_ws_part *parts, size_t n,
+                    bool text) PAT_MUST_CHECK;
 size_t pat_ws_queued(const struct pat_ws *ws);
 /* Sends what is queued and a close frame (code 0: one without a status), waits at most 2 s for the
  * peer's; closed follows. */

@@ -94,6 +94,29 @@ static void test_ws__many_messages_keep_their_order(void **state)
     assert_int_equal(w->server.messages, N);
 }
 
+static void test_ws__several_messages_go_together_all_or_none(void **state)
+{
+    static char big[5000];
+    const struct pat_ws_part small[] = { { "one", 3 }, { "", 0 }, { big, 200 }, { "four", 4 } };
+    const struct pat_ws_part large[] = { { "five", 4 }, { big, 5000 }, { "seven", 5 } };
+    struct pat_ws_opts opts = { .max_queue = 8000 };
+
+    (void)state;
+    w->server.echo = false;
+    dial_open(&opts);
+    assert_int_equal(pat_ws_send_all(w->client.ws, small, 4, true), PAT_OK);
+    assert_int_equal(pat_ws_queued(w->client.ws), 0);
+    loop_until(w->f->loop, w->server.messages == 4);
+    assert_string_equal(w->server.last.data, "four");
+    assert_int_equal(pat_ws_send_all(w->client.ws, large, 3, true), PAT_OK);
+    assert_int_equal(pat_ws_send_all(w->client.ws, large, 3, true), PAT_EAGAIN);
+    assert_int_equal(pat_ws_queued(w->client.ws), 5009);
+    loop_until(w->f->loop, w->server.messages == 7);
+    assert_string_equal(w->server.last.data, "seven");
+    hang_up();
+    assert_int_equal(w->server.messages, 7);
+}
+
 static void test_ws__a_message_over_the_limit_ends_the_connection(void **state)
 {
     static char big[100001];
@@ -147,6 +170,7 @@ int main(void)
         T(test_ws__headers_and_protocol_reach_the_other_side),
         T(test_ws__large_messages_arrive_whole),
         T(test_ws__many_messages_keep_their_order),
+        T(test_ws__several_messages_go_together_all_or_none),
         T(test_ws__a_message_over_the_limit_ends_the_connection),
         T(test_ws__a_full_queue_takes_nothing),
         T(test_ws__what_is_queued_goes_out_before_the_close),

@@ -62,7 +62,7 @@ struct rig {
     struct pat_loop *loop;
     struct ambiences *places;
     struct player *player;
-    struct pacer pacer;
+    struct beat beat;
     struct opusio_dec *dec;
     int sent, loud;
     double quietest, loudest; /* root mean square of a packet */
@@ -114,7 +114,7 @@ static int set_up(void **state)
 
     assert_int_equal(pat_loop_new(&r->loop), PAT_OK);
     o.loop = r->loop;
-    o.pacer = &r->pacer;
+    o.beat = &r->beat;
     assert_int_equal(player_new(&r->player, &o), PAT_OK);
     assert_int_equal(ambiences_new(&r->places, r->loop, NULL), PAT_OK);
     assert_int_equal(opusio_dec_new(&r->dec), PAT_OK);

@@ -127,7 +127,7 @@ static void stop_timers(struct call *c)
 static int make_player(struct call *c)
 {
     struct player_opts o = { .loop = c->env->loop,
-                             .pacer = &c->env->pacer,
+                             .beat = &c->env->beat,
                              .sink = &call_player_sink,
                              .events = &call_player_events,
                              .arg = c,

@@ -113,7 +113,15 @@ static void on_voice_stopped(int64_t at_us, void *arg)
     call_machine_voice(arg, false);
 }
 
-const struct ear_events call_ear_events = { on_voice_started, on_voice_stopped,
+static void on_calm(bool calm, void *arg)
+{
+    struct call *c = arg;
+
+    if (c->room)
+        rtc_room_calm(c->room, calm);
+}
+
+const struct ear_events call_ear_events = { on_voice_started, on_voice_stopped, on_calm,
                                             call_machine_sound };
 
 /* Our detector waits a little longer before it calls silence silence. When the recogniser has

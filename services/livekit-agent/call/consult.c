@@ -304,7 +304,16 @@ static void on_sound(const int16_t *samples, int n, void *arg)
             found(x, machine_beep(&x->machine, now_of(x)));
 }
 
-static const struct ear_events ear_events = { on_voice_started, on_voice_stopped, on_sound };
+static void on_calm(bool calm, void *arg)
+{
+    struct consult *x = arg;
+
+    if (x->room)
+        rtc_room_calm(x->room, calm);
+}
+
+static const struct ear_events ear_events = { on_voice_started, on_voice_stopped, on_calm,
+                                              on_sound };
 
 static void pause_over(struct consult *x)
 {
@@ -617,7 +626,7 @@ static int open_voice(struct consult *x)
 {
     struct call *c = x->c;
     const struct player_opts o = { .loop = c->env->loop,
-                                   .pacer = &c->env->pacer,
+                                   .beat = &c->env->beat,
                                    .sink = &player_sink,
                                    .events = &player_events,
                                    .arg = x,

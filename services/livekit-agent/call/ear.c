@@ -23,6 +23,8 @@ enum {
     VAD_FRAME = 320,    /* 20 ms at 16 kHz */
     CONCEAL_MS = 60,    /* of a gap made up for; behind that it is a pause */
     DENOISE_DB = 25,
+    CALM_MS = 700,       /* no voice for so long: nobody is about to end a turn ... */
+    VERY_CALM_MS = 1500, /* ... nor is the recogniser */
 };
 
 /* Where a timeline has come to. */
@@ -45,6 +47,7 @@ struct ear {
     struct order order;
     struct pat_timer gap, hold; /* hold: until what a gap delays goes on without it */
     int64_t hold_us;            /* ... on the clock of the packets' arrival */
+    bool calm;
     struct line judged, passed; /* as it arrives; in order */
     int64_t voiced_us;
 };
@@ -162,9 +165,25 @@ static void pass_on(struct ear *e, const uint8_t *opus, size_t len, uint32_t sam
         keep_early(e, opus, len, samples);
 }
 
+/* What is silent may take its time: the first voiced packet ends that, before anything is sent. */
+static void see_calm(struct ear *e, int quiet_ms)
+{
+    bool calm = quiet_ms >= CALM_MS;
+
+    if (e->stt)
+        stt_together(e->stt, quiet_ms >= VERY_CALM_MS ? STT_TOGETHER_MAX : calm ? 2 : 1);
+    if (calm == e->calm)
+        return;
+    e->calm = calm;
+    if (e->ev->calm)
+        e->ev->calm(calm, e->arg);
+}
+
 static void heard(struct ear *e, enum vad_event v, int64_t now_us)
 {
     int64_t quiet_us = (int64_t)vad_unvoiced_ms(&e->vad) * 1000;
+
+    see_calm(e, vad_unvoiced_ms(&e->vad));
 
     if (e->vad.speaking && !quiet_us)
         e->voiced_us = now_us;
@@ -329,6 +348,7 @@ void ear_restart(struct ear *e)
 {
     order_restart(&e->order);
     pat_timer_stop(&e->hold);
+    see_calm(e, 0);
     e->judged = e->passed = (struct line){ 0 };
 }
 

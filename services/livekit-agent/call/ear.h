@@ -4,7 +4,8 @@
  * behind a gap up to ORDER_US later, and what is lost for good as silence of the same length, as
  * what was never sent (DTX). What comes before a recogniser is
  * there waits, at most 5 s. Decoding is done only for voice activity, and only when the packets
- * carry no level. Life: ear_new -> ear_free. Thread: the loop's; nothing blocks.
+ * carry no level. While nobody speaks the recogniser gets a few packets at a time. Life: ear_new ->
+ * ear_free. Thread: the loop's; nothing blocks.
  */
 #ifndef CALL_EAR_H
 #define CALL_EAR_H
@@ -18,6 +19,8 @@ struct ear_events {
     /* at_us: when the voice began, or the end of the last voiced packet. */
     void (*voice_started)(int64_t at_us, void *arg);
     void (*voice_stopped)(int64_t at_us, void *arg);
+    /* Nobody has spoken for a while; or somebody does. May be NULL. */
+    void (*calm)(bool calm, void *arg);
     /* What was decoded anyway, 16 kHz; not all there is. May be NULL. */
     void (*sound)(const int16_t *samples, int n, void *arg);
 };

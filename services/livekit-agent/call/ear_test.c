@@ -13,8 +13,13 @@
 #include <cmocka.h>
 
 struct stt {
-    int packets, silence;
+    int packets, silence, together;
 };
+
+void stt_together(struct stt *s, int packets)
+{
+    s->together = packets;
+}
 
 void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
 {
@@ -32,7 +37,7 @@ struct rig {
     struct opusio_enc *enc;
     uint16_t seq;
     uint32_t ts;
-    int started, stopped;
+    int started, stopped, calmed, excited;
     int64_t started_us, stopped_us;
 };
 
@@ -52,7 +57,15 @@ static void on_stopped(int64_t at_us, void *arg)
     r->stopped_us = at_us;
 }
 
-static const struct ear_events events = { on_started, on_stopped, NULL };
+static void on_calm(bool calm, void *arg)
+{
+    struct rig *r = arg;
+
+    r->calmed += calm;
+    r->excited += !calm;
+}
+
+static const struct ear_events events = { on_started, on_stopped, on_calm, NULL };
 
 static int set_up(void **state)
 {
@@ -118,6 +131,30 @@ static void test_ear__passes_every_packet_on_as_it_came(void **state)
     packets(r, 25, true, 1000000, -1);
     assert_int_equal(r->stt.packets, 25);
     assert_int_equal(r->stt.silence, 0);
+}
+
+static void test_ear__is_calm_when_nobody_has_spoken_for_a_while(void **state)
+{
+    struct rig *r = *state;
+    int64_t at_us;
+
+    ear_attach(r->ear, &r->stt);
+    at_us = packets(r, 25, true, 1000000, -1);
+    at_us = packets(r, 25, false, at_us, -1);
+    assert_int_equal(r->calmed, 0);
+    assert_int_equal(r->stt.together, 1); /* the recogniser is about to end the turn */
+    at_us = packets(r, 20, false, at_us, -1);
+    assert_int_equal(r->calmed, 1);
+    assert_int_equal(r->stt.together, 2);
+    at_us = packets(r, 50, false, at_us, -1);
+    assert_int_equal(r->calmed, 1);
+    assert_int_equal(r->stt.together, STT_TOGETHER_MAX);
+    at_us = packets(r, 2, true, at_us, -1); /* long before it counts as speech */
+    assert_int_equal(r->excited, 1);
+    assert_int_equal(r->stt.together, 1);
+    packets(r, 50, false, at_us, -1);
+    ear_restart(r->ear);
+    assert_int_equal(r->excited, 2);
 }
 
 static void test_ear__keeps_what_comes_before_the_recogniser(void **state)
@@ -269,6 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EAR_TEST(test_ear__passes_every_packet_on_as_it_came),
+        EAR_TEST(test_ear__is_calm_when_nobody_has_spoken_for_a_while),
         EAR_TEST(test_ear__keeps_what_comes_before_the_recogniser),
         EAR_TEST(test_ear__tells_when_a_voice_begins_and_ends),
         EAR_TEST(test_ear__believes_the_senders_level),

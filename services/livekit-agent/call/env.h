@@ -43,7 +43,7 @@ struct env {
     struct ambiences *ambiences;
     struct tts_learnt tts_learnt;
     struct pat_price_book *prices;
-    struct pacer pacer;
+    struct beat beat; /* of those who speak */
     struct env_fence fence;
     struct kept *kept;    /* NULL: nothing is */
     int deletes;          /* rooms being deleted, of calls that are over */

@@ -24,7 +24,7 @@ enum {
 
 struct player {
     struct pat_loop *loop;
-    struct pacer *pacer;
+    struct beat *beat;
     const struct player_sink *sink;
     const struct player_events *events;
     void *arg;
@@ -40,6 +40,7 @@ struct player {
     struct piece *first, *last;
     size_t waiting; /* samples of all pieces */
     bool running, paused, lead, talking;
+    int slot;         /* while talking */
     int64_t due_us;   /* of the next packet */
     int64_t media_us; /* the end of what was sent, on the wall clock */
     int64_t late;
@@ -56,7 +57,7 @@ int player_new(struct player **out, const struct player_opts *o)
     if (!p)
         return PAT_ENOMEM;
     p->loop = o->loop;
-    p->pacer = o->pacer;
+    p->beat = o->beat;
     p->sink = o->sink;
     p->events = o->events;
     p->arg = o->arg;
@@ -85,7 +86,7 @@ static void drop_first(struct player *p)
 static void stop_talking(struct player *p)
 {
     if (p->talking)
-        pacer_give(p->pacer, p->due_us);
+        beat_give(p->beat, p->slot);
     p->talking = false;
 }
 
@@ -182,7 +183,8 @@ static void start_talking(struct player *p)
     if (p->talking || !can_start(p))
         return;
     p->talking = true;
-    p->due_us = pacer_take(p->pacer, pat_now_us());
+    p->slot = beat_take(p->beat);
+    p->due_us = pat_now_us();
     p->quiet = true; /* the encoder begins anew */
     pat_timer_start_at(&p->timer, p->due_us);
 }
@@ -288,7 +290,7 @@ void player_flush(struct player *p)
 void player_lead(struct player *p, bool on)
 {
     p->lead = on;
-    if (on && p->running && !p->talking && p->due_us > pat_now_us() + PACER_FRAME_US) {
+    if (on && p->running && !p->talking && p->due_us > pat_now_us() + BEAT_US) {
         p->due_us = pat_now_us();
         pat_timer_start_at(&p->timer, p->due_us);
     }
@@ -307,7 +309,7 @@ static int emit(struct player *p, const uint8_t *opus, size_t len, bool marker, 
     }
     err = p->sink->send(opus, len, OPUSIO_FRAME, marker, level, p->arg);
     if (!err)
-        p->media_us += PACER_FRAME_US;
+        p->media_us += BEAT_US;
     return err;
 }
 
@@ -317,7 +319,7 @@ static void send_silence(struct player *p)
     size_t len = OPUSIO_SILENCE_LEN;
 
     /* Ahead of the clock since speech began early: one packet less sets it right. */
-    if (p->media_us > p->due_us + PACER_FRAME_US / 2)
+    if (p->media_us > p->due_us + BEAT_US / 2)
         return;
     if (is_ambient(p)) {
         opus = ambience_packet(p->ambience, p->ambient_at++, &len);
@@ -470,40 +472,40 @@ static bool send_speech(struct player *p)
     return true;
 }
 
+/* The first packet of speech goes at once; those behind it in the slot, the second one up to a
+ * packet's length early, but never further ahead of the clock than that. */
+static int64_t next_packet(const struct player *p, int64_t now)
+{
+    int64_t us = beat_after(p->talking ? p->slot : 0, p->due_us);
+
+    if (us < now - BURST * BEAT_US) /* the machine slept: begin anew instead of racing */
+        us = beat_after(p->talking ? p->slot : 0, now);
+    return p->talking && p->media_us > us + BEAT_US ? us + BEAT_US : us;
+}
+
 static void next_due(struct player *p, int64_t now)
 {
     bool expecting = p->talking || p->lead || (p->first && !p->paused) || is_ambient(p);
 
-    p->due_us += expecting ? PACER_FRAME_US : SPARSE_US;
-    /* Behind by more than a burst (the machine slept): begin anew instead of racing. */
-    if (p->due_us < now - BURST * PACER_FRAME_US) {
-        if (p->talking) {
-            pacer_give(p->pacer, p->due_us);
-            p->due_us = pacer_take(p->pacer, now);
-        } else {
-            p->due_us = now;
-        }
-    }
+    if (!expecting)
+        p->due_us += SPARSE_US - BEAT_US;
+    p->due_us = next_packet(p, now);
     pat_timer_start_at(&p->timer, p->due_us);
 }
 
 static void on_tick(void *arg)
 {
     struct player *p = arg;
-    int64_t now = pat_now_us();
+    int64_t now;
 
+    start_talking(p);
+    now = pat_now_us();
     if (now - p->due_us > LATE_US)
         p->late++;
-    if (!p->talking)
-        start_talking(p);
-    if (p->talking && p->due_us > now) { /* it has just taken a phase of its own */
-        pat_timer_start_at(&p->timer, p->due_us);
-        return;
-    }
     if (p->talking)
         pat_histogram_observe(p->lateness, (double)(now - p->due_us) / 1e6);
     if (!send_speech(p)) {
-        /* Nothing to say just now; a piece in its middle keeps the phase and the rhythm. */
+        /* Nothing to say just now; a piece in its middle keeps the slot and the rhythm. */
         send_silence(p);
         if (!p->first || p->paused)
             stop_talking(p);

@@ -10,10 +10,10 @@
 #ifndef CALL_PLAYER_H
 #define CALL_PLAYER_H
 
+#include "../rtc/beat.h"
 #include "../speech/opusio.h"
 #include "ambience.h"
 #include "metrics.h"
-#include "pacer.h"
 #include "phrase.h"
 
 struct player;
@@ -36,7 +36,7 @@ struct player_events {
 
 struct player_opts {
     struct pat_loop *loop;
-    struct pacer *pacer;
+    struct beat *beat;
     const struct player_sink *sink;
     const struct player_events *events;
     void *arg;                  /* of both */

@@ -29,9 +29,6 @@ struct gctx {
     int n_fds;
     gint priority;
     struct watch watches[GCTX_FDS];
-    gctx_first_fn *first; /* NULL: GLib alone reads */
-    void *first_arg;
-    int first_fd;
 };
 
 static void turn(void *arg);
@@ -47,9 +44,6 @@ static void on_ready(int err, int events, void *arg)
     struct watch *w = arg;
     struct gctx *g = w->owner;
 
-    if (g->first && w->fd == g->first_fd && !err && events == PAT_POLL_IN &&
-        !g->first(g->first_arg))
-        return;
     for (int i = 0; i < g->n_fds; i++) {
         if (g->fds[i].fd != w->fd)
             continue;
@@ -165,13 +159,6 @@ static void turn(void *arg)
 void gctx_kick(struct gctx *g)
 {
     pat_loop_next_turn(g->loop, &g->task, turn, g);
-}
-
-void gctx_first(struct gctx *g, int fd, gctx_first_fn *fn, void *arg)
-{
-    g->first = fn;
-    g->first_arg = arg;
-    g->first_fd = fd;
 }
 
 struct _GMainContext *gctx_native(struct gctx *g)

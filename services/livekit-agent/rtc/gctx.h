@@ -18,9 +18,4 @@ void gctx_free(struct gctx *g);
 struct _GMainContext *gctx_native(struct gctx *g);
 /* Sources were added, removed or changed from outside a dispatch: look again soon. */
 void gctx_kick(struct gctx *g);
-/* What arrives on this descriptor, one that GLib's sources poll, is offered to fn first: it takes
- * what is its own, and GLib only looks when fn returns true. fn NULL: no more of that. */
-typedef bool gctx_first_fn(void *arg);
-void gctx_first(struct gctx *g, int fd, gctx_first_fn *fn, void *arg);
-
 #endif

@@ -1,15 +1,15 @@
 /* ice.c - libnice on our loop.
  * How: a NiceAgent with its own GMainContext (gctx.c); its signals arrive while that is dispatched.
  * Once a pair is selected and plain UDP, packets go past it: a datagram of ours is one sendto, and
- * only STUN (RFC 7983: first byte below 20) is left on the socket for libnice, which keeps asking
- * for consent. That is a fifth of what a packet costs through GLib's cycle.
+ * only STUN is left on its socket (lane.c), for libnice keeps asking for consent. That is a fifth
+ * of what a packet costs through GLib's cycle.
  * It does not parse SDP and never restarts: a lost flow is a new peer connection. */
 #include "ice.h"
 
 #include "gctx.h"
+#include "lane.h"
 #include "log.h"
 
-#include <errno.h>
 #include <nice/agent.h>
 #include <nice/interfaces.h>
 #include <stdlib.h>
@@ -19,13 +19,15 @@
 #define COMPONENT 1
 /* Sockets cost memory and checks; a machine with more addresses does not get more reachable. */
 #define ADDRESSES_MAX 4
-#define PACKET_MAX    2048 /* a path carries 1,500 */
-#define STUN_BELOW    20   /* first byte, RFC 7983 section 7 */
 
 struct ice {
     struct ice_events ev;
     void *arg;
+    struct pat_loop *loop;
+    struct beat *beat;
     struct gctx *ctx;
+    struct lane *lane; /* NULL: libnice reads everything */
+    bool calm;
     NiceAgent *agent;
     guint stream;
     gchar *ufrag;
@@ -65,30 +67,34 @@ static void on_recv(NiceAgent *agent, guint stream, guint component, guint len, 
     i->ev.data((uint8_t *)buf, len, i->arg);
 }
 
-static bool from_remote(const struct ice *i, const struct sockaddr_storage *from, socklen_t len)
-{
-    return len == i->remote_len && memcmp(from, &i->remote, len) == 0;
-}
-
-/* True: the next packet is libnice's. One packet a turn, as they mostly come: whether there is
- * another the loop knows anyway. */
-static bool take_packet(void *arg)
+static void on_lane(uint8_t *data, size_t len, void *arg)
 {
     struct ice *i = arg;
-    uint8_t packet[PACKET_MAX], first = 0;
-    struct sockaddr_storage from = { 0 };
-    socklen_t from_len = sizeof from;
-    ssize_t len =
-        recvfrom(i->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
 
-    if (len < 0)
-        return errno != EAGAIN;
-    if (len == 0 || first < STUN_BELOW || !from_remote(i, &from, from_len))
-        return true;
-    len = recv(i->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
-    if (len > 0 && len <= (ssize_t)sizeof packet)
-        i->ev.data(packet, (size_t)len, i->arg);
-    return false;
+    i->ev.data(data, len, i->arg);
+}
+
+static void move_lane(struct ice *i, int fd)
+{
+    if (fd == i->fd)
+        return;
+    lane_close(i->lane);
+    i->lane = NULL;
+    i->fd = fd;
+    if (fd < 0)
+        return;
+    int err = lane_open(&i->lane, i->loop, i->beat, fd, on_lane, i);
+    if (err)
+        pat_log(PAT_DEBUG, "rtc.no_lane", PAT_ERR(err));
+    else
+        lane_calm(i->lane, i->calm);
+}
+
+void ice_calm(struct ice *i, bool calm)
+{
+    i->calm = calm;
+    if (i->lane)
+        lane_calm(i->lane, calm);
 }
 
 static void on_selected(NiceAgent *agent, guint stream, guint component, NiceCandidate *local,
@@ -97,17 +103,16 @@ static void on_selected(NiceAgent *agent, guint stream, guint component, NiceCan
     struct ice *i = arg;
     GSocket *socket = nice_agent_get_selected_socket(agent, stream, component);
 
-    gctx_first(i->ctx, -1, NULL, NULL);
-    i->fd = -1;
     if (!socket || local->type == NICE_CANDIDATE_TYPE_RELAYED ||
-        local->transport != NICE_CANDIDATE_TRANSPORT_UDP)
+        local->transport != NICE_CANDIDATE_TRANSPORT_UDP) {
+        move_lane(i, -1);
         return;
+    }
     memset(&i->remote, 0, sizeof i->remote);
     nice_address_copy_to_sockaddr(&remote->addr, (struct sockaddr *)&i->remote);
     i->remote_len =
         i->remote.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    i->fd = g_socket_get_fd(socket);
-    gctx_first(i->ctx, i->fd, take_packet, i);
+    move_lane(i, g_socket_get_fd(socket));
 }
 
 /* fe80::/10 and 169.254/16 reach nobody who is not on the same wire. */
@@ -163,6 +168,8 @@ int ice_new(struct ice **out, struct pat_loop *l, const struct ice_opts *opts,
         return PAT_ENOMEM;
     i->ev = *ev;
     i->arg = arg;
+    i->loop = l;
+    i->beat = opts->beat;
     i->fd = -1;
     int err = gctx_new(&i->ctx, l);
     if (err) {
@@ -182,8 +189,7 @@ void ice_free(struct ice *i)
 {
     if (!i)
         return;
-    if (i->ctx)
-        gctx_first(i->ctx, -1, NULL, NULL);
+    lane_close(i->lane);
     if (i->agent) {
         g_signal_handlers_disconnect_by_data(i->agent, i);
         if (i->stream)

@@ -8,6 +8,7 @@
 #ifndef RTC_ICE_H
 #define RTC_ICE_H
 
+#include "beat.h"
 #include "loop.h"
 #include "sdp.h"
 
@@ -21,8 +22,9 @@ struct ice_events {
 };
 
 struct ice_opts {
-    bool loopback; /* also from 127.0.0.1: the server is on this machine */
-    bool tcp;      /* also dial TCP candidates: when UDP did not work */
+    struct beat *beat; /* outlives it */
+    bool loopback;     /* also from 127.0.0.1: the server is on this machine */
+    bool tcp;          /* also dial TCP candidates: when UDP did not work */
 };
 
 /* A TURN server; libnice resolves a name off the loop. */
@@ -43,6 +45,9 @@ int ice_gather(struct ice *i, const struct ice_relay *relays, size_t n,
 int ice_remote(struct ice *i, const char *ufrag, const char *pwd) PAT_MUST_CHECK;
 void ice_candidate(struct ice *i, const struct sdp_candidate *c);
 /* PAT_EAGAIN: not up, or the socket is full. */
+/* Packets may reach us up to 20 ms late from now on, which saves being woken for each; or no more.
+ */
+void ice_calm(struct ice *i, bool calm);
 int ice_send(struct ice *i, const uint8_t *data, size_t len);
 void ice_free(struct ice *i);
 

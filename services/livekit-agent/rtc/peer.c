@@ -171,7 +171,9 @@ static int build(struct peer *p, const struct peer_opts *opts)
     static const struct dtls_events dtls_ev = { send_datagram, on_dtls_up, on_dtls_data,
                                                 on_dtls_down };
     static const struct media_events media_ev = { send_datagram, on_packet };
-    const struct ice_opts ice_opts = { .loopback = opts->loopback, .tcp = opts->tcp };
+    const struct ice_opts ice_opts = { .beat = &p->rtc->beat,
+                                       .loopback = opts->loopback,
+                                       .tcp = opts->tcp };
     int err = pat_timer_init(&p->report, p->rtc->loop, on_report, p);
 
     if (!err)
@@ -331,6 +333,11 @@ int peer_send(struct peer *p, const uint8_t *opus, size_t len, uint32_t samples,
 void peer_skip(struct peer *p, uint32_t samples)
 {
     media_skip(&p->media, samples);
+}
+
+void peer_calm(struct peer *p, bool calm)
+{
+    ice_calm(p->ice, calm);
 }
 
 int peer_send_data(struct peer *p, bool reliable, const void *data, size_t len)

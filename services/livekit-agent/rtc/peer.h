@@ -44,6 +44,8 @@ bool peer_is_up(const struct peer *p);
 int peer_send(struct peer *p, const uint8_t *opus, size_t len, uint32_t samples, bool marker,
               int level);
 void peer_skip(struct peer *p, uint32_t samples);
+/* What comes may be late by 20 ms from now on, or no more. */
+void peer_calm(struct peer *p, bool calm);
 int peer_send_data(struct peer *p, bool reliable, const void *data, size_t len);
 /* Stream id of a data channel; 0xffff before there are any. */
 uint16_t peer_channel_id(const struct peer *p, bool reliable);

@@ -86,6 +86,12 @@ void rtc_room_skip(struct rtc_room *r, uint32_t samples)
         peer_skip(r->peer, samples);
 }
 
+void rtc_room_calm(struct rtc_room *r, bool calm)
+{
+    if (r->peer)
+        peer_calm(r->peer, calm);
+}
+
 bool rtc_room_media_up(const struct rtc_room *r)
 {
     return r->peer && peer_is_up(r->peer);

@@ -92,6 +92,9 @@ int rtc_room_send(struct rtc_room *room, const uint8_t *opus, size_t len, uint32
                   bool marker, int level);
 /* Nothing was sent for this long: the RTP timestamp moves on. */
 void rtc_room_skip(struct rtc_room *room, uint32_t samples);
+/* Nobody speaks to us: packets may reach us up to 20 ms late, which costs less; or no more. Media
+ * that is connected anew is not calm. */
+void rtc_room_calm(struct rtc_room *room, bool calm);
 bool rtc_room_media_up(const struct rtc_room *room);
 
 /* Text streams on the reliable channel (topic "lk.transcription"): header, chunks, trailer. sender:

@@ -2,6 +2,7 @@
 #ifndef RTC_PRIV_H
 #define RTC_PRIV_H
 
+#include "beat.h"
 #include "rtc.h"
 
 struct dtls_id;
@@ -24,7 +25,8 @@ struct rtc {
     struct dtls_id *id;
     struct sctp_hub *hub;
     struct rtc_metrics metrics;
-    int busy; /* objects that still have to let go: rooms, peers, sockets */
+    struct beat beat; /* of those who are read in it */
+    int busy;         /* objects that still have to let go: rooms, peers, sockets */
     pat_loop_fn *closed;
     void *closed_arg;
     struct pat_task closing;

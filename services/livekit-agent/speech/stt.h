@@ -62,6 +62,10 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
 /* One Opus packet, samples at 48 kHz long, as received. Silence that was not transmitted: opus
  * NULL, len 0. */
 void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples);
+/* So many packets may wait for each other, for nobody speaks: sent together they cost one write. 1:
+ * each at once, and what waits goes now. */
+#define STT_TOGETHER_MAX 5
+void stt_together(struct stt *s, int packets);
 /* Flush what is in flight, or end the turn: a transcript with is_final follows. */
 void stt_finalize(struct stt *s);
 int64_t stt_audio_ms(const struct stt *s); /* sent so far: what is billed */

@@ -1,6 +1,7 @@
 /* stt_deepgram.c - stt.h by Deepgram's WebSocket, v1 or Flux.
  *
- * How: every packet goes into the replay ring and, when the socket is open, out at once. The
+ * How: every packet goes into the replay ring and, when the socket is open, out, at once or a few
+ * together. The
  * provider's clock starts at 0 with each connection, so base_ms maps it to the stream's. A broken
  * connection is made again with what it had not answered for, to the next step of the chain at
  * once, to the same one after a pause; when every step refuses us for good, that is final. It does
@@ -63,6 +64,7 @@ struct stt {
     int undecodable;
 
     struct packets packets;
+    int together, waiting; /* packets; those that wait are the ring's last ones */
     int64_t pos;           /* of the stream: samples taken in */
     int64_t silence;       /* samples of silence not yet a whole frame */
     int64_t conn_samples;  /* sent on this connection */
@@ -155,42 +157,70 @@ static void connection_failed(struct stt *s, enum provider_fault f, const char *
     s->ev.failed(err, true, why, s->arg);
 }
 
-/* True: the socket took it. */
-static bool send_bytes(struct stt *s, const uint8_t *data, size_t len, uint32_t samples)
+static void count_sent(struct stt *s, uint32_t samples)
 {
-    if (pat_ws_send(s->ws, data, len, false))
-        return false; /* the queue is full or it is closing: the ring has it */
     s->conn_samples += samples;
     s->total_samples += samples;
     wish_now(s)->samples += samples;
     s->sent_lately = true;
-    return true;
 }
 
-static void send_packet(struct stt *s, int64_t pos, const uint8_t *data, size_t len,
-                        uint32_t samples)
+/* Of consecutive packets. What is not taken (the queue is full, or it is closing) the ring has. */
+static void send_packets(struct stt *s, const struct packet *const list[], size_t n)
 {
+    struct pat_ws_part parts[STT_TOGETHER_MAX];
     int64_t before = s->conn_samples;
 
-    if (!send_bytes(s, data, len, samples))
+    for (size_t i = 0; i < n; i++)
+        parts[i] = (struct pat_ws_part){ list[i]->data, list[i]->len };
+    if (!n || pat_ws_send_all(s->ws, parts, n, false))
         return;
-    s->base_ms = (pos - before) / SAMPLES_PER_MS; /* changes only where a packet was not taken */
+    for (size_t i = 0; i < n; i++)
+        count_sent(s, list[i]->samples);
+    s->base_ms =
+        (list[0]->pos - before) / SAMPLES_PER_MS; /* changes only where some were not taken */
+}
+
+static void send_waiting(struct stt *s)
+{
+    const struct packet *list[STT_TOGETHER_MAX];
+    size_t n = (size_t)s->waiting < s->packets.n ? (size_t)s->waiting : s->packets.n;
+
+    s->waiting = 0;
+    for (size_t i = 0; i < n; i++)
+        list[i] = packets_at(&s->packets, s->packets.n - n + i);
+    if (s->open)
+        send_packets(s, list, n);
+}
+
+void stt_together(struct stt *s, int packets)
+{
+    s->together = packets < STT_TOGETHER_MAX ? packets : STT_TOGETHER_MAX;
+    if (s->waiting >= s->together)
+        send_waiting(s);
 }
 
 static void send_text(struct stt *s, const char *json)
 {
+    send_waiting(s);
     if (s->open && pat_ws_send(s->ws, json, strlen(json), true))
         pat_log(PAT_WARN, "stt.not_sent", PAT_S("message", json));
 }
 
 static void take_packet(struct stt *s, const uint8_t *data, size_t len, uint32_t samples)
 {
-    int64_t pos = s->pos;
+    uint8_t *borrowed = (uint8_t *)data;
+    const struct packet one = { s->pos, samples, (uint16_t)len, borrowed };
+    const struct packet *list[] = { &one };
 
     s->pos += samples;
-    (void)packets_add(&s->packets, pos, data, len, samples);
-    if (s->open)
-        send_packet(s, pos, data, len, samples);
+    if (packets_add(&s->packets, one.pos, data, len, samples)) { /* goes out, but not again */
+        send_waiting(s);
+        if (s->open)
+            send_packets(s, list, 1);
+    } else if (s->open && ++s->waiting >= s->together) {
+        send_waiting(s);
+    }
 }
 
 void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
@@ -205,6 +235,12 @@ void stt_audio(struct stt *s, const uint8_t *opus, size_t len, uint32_t samples)
         take_packet(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME);
 }
 
+static void send_silence(struct stt *s)
+{
+    if (!pat_ws_send(s->ws, opusio_silence, OPUSIO_SILENCE_LEN, false))
+        count_sent(s, FRAME);
+}
+
 /* Without any audio at the start KeepAlive alone does not hold the stream: a frame of silence goes
  * before the stream's own time. */
 static void on_timer(void *arg)
@@ -216,7 +252,7 @@ static void on_timer(void *arg)
         return;
     }
     if (s->open && (!s->conn_samples || (wish(s)->flux && !s->sent_lately)))
-        (void)send_bytes(s, opusio_silence, OPUSIO_SILENCE_LEN, FRAME); /* Flux has no KeepAlive */
+        send_silence(s); /* Flux has no KeepAlive */
     else if (!s->sent_lately)
         send_text(s, "{\"type\":\"KeepAlive\"}");
     s->sent_lately = false;
@@ -236,8 +272,9 @@ static void on_open(struct pat_ws *ws, void *arg)
     s->sent_lately = false;
     s->conn_samples = 0;
     s->base_ms = s->pos / SAMPLES_PER_MS;
+    s->waiting = 0;
     for (size_t i = 0; (p = packets_at(&s->packets, i)); i++)
-        send_packet(s, p->pos, p->data, p->len, p->samples);
+        send_packets(s, &p, 1);
     pat_timer_start(&s->timer, KEEPALIVE_MS);
     if (s->ev.ready)
         s->ev.ready(s->arg);
@@ -448,6 +485,7 @@ int stt_open(struct stt **out, struct pat_loop *l, struct pat_net *net, const st
     s->ev = *ev;
     s->arg = arg;
     s->retry = PAT_RETRY(RETRY_MS, RETRY_MAX_MS);
+    s->together = 1;
     packets_init(&s->packets);
     s->providers = o->providers;
     s->chain = providers_of(o->providers, PROVIDER_STT);
