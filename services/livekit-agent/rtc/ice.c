@@ -3,7 +3,7 @@
  * Once a pair is selected and plain UDP, packets go past it: a datagram of ours is one sendto, and
  * only STUN (RFC 7983: first byte below 20) is left on the socket for libnice, which keeps asking
  * for consent. That is a fifth of what a packet costs through GLib's cycle.
- * It does not parse SDP and never restarts: a lost flow is a new peer connection. */
+ * It does not parse SDP and never restarts: instead of a lost flow peer.c makes another. */
 #include "ice.h"
 
 #include "gctx.h"
@@ -32,7 +32,8 @@ struct ice {
     gchar *pwd;
     bool up;
     bool down;
-    int fd; /* of the selected pair's socket; -1: packets go through libnice */
+    int fd;         /* of the selected pair's socket; -1: packets go through libnice */
+    uint64_t heard; /* datagrams from remote on it */
     struct sockaddr_storage remote;
     socklen_t remote_len;
 };
@@ -83,7 +84,10 @@ static bool take_packet(void *arg)
 
     if (len < 0)
         return errno != EAGAIN;
-    if (len == 0 || first < STUN_BELOW || !from_remote(i, &from, from_len))
+    if (!from_remote(i, &from, from_len))
+        return true;
+    i->heard++;
+    if (len == 0 || first < STUN_BELOW)
         return true;
     len = recv(i->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
     if (len > 0 && len <= (ssize_t)sizeof packet)
@@ -272,4 +276,10 @@ int ice_send(struct ice *i, const uint8_t *data, size_t len)
                                              (const gchar *)data);
 
     return n == (ssize_t)len ? PAT_OK : PAT_EAGAIN;
+}
+
+bool ice_heard(const struct ice *i, uint64_t *n)
+{
+    *n = i->heard;
+    return i->fd >= 0;
 }

@@ -44,6 +44,9 @@ int ice_remote(struct ice *i, const char *ufrag, const char *pwd) PAT_MUST_CHECK
 void ice_candidate(struct ice *i, const struct sdp_candidate *c);
 /* PAT_EAGAIN: not up, or the socket is full. */
 int ice_send(struct ice *i, const uint8_t *data, size_t len);
+/* How many datagrams have come from the other side, its checks included. False: this flow's cannot
+ * be counted (relayed, or TCP). */
+bool ice_heard(const struct ice *i, uint64_t *n);
 void ice_free(struct ice *i);
 
 #endif
