@@ -3,7 +3,8 @@
     net = await LossyNet(lk).start(); join with net.url; net.loss, net.delay_ms, net.jitter_ms = 0.05, 30, 20; net.stats
 
 Signalling passes through it too, so that the server's candidates can be replaced by the relay's own port: all media takes
-that way. TCP candidates are left out. `down = True` loses every datagram.
+that way. TCP candidates are left out. `down = True` loses every datagram; `move()` loses for ever what takes the ways there
+are: only a socket that was never heard of before gets through, as behind a NAT that has forgotten us.
 """
 
 import asyncio
@@ -26,7 +27,8 @@ class Upstream(asyncio.DatagramProtocol):
         self.transport = transport
 
     def datagram_received(self, data, _addr):
-        self.net.pass_on(data, "down", lambda: self.net.transport.sendto(data, self.client))
+        if self.client not in self.net._gone:
+            self.net.pass_on(data, "down", lambda: self.net.transport.sendto(data, self.client))
 
 
 class LossyNet(asyncio.DatagramProtocol):
@@ -40,13 +42,15 @@ class LossyNet(asyncio.DatagramProtocol):
                       "up_voice_lost": 0, "down_voice_lost": 0}
         self._clients: dict = {}
         self._waiting: dict = {}
+        self._gone: set = set()
+        self._sockets: set = set()
 
     async def start(self) -> "LossyNet":
         loop = asyncio.get_running_loop()
         self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
         self.udp_port = self.transport.get_extra_info("sockname")[1]
         app = web.Application()
-        app.add_routes([web.get("/{path:.*}", self._signal)])
+        app.add_routes([web.get("/{path:.*}", self._signal), web.post("/{path:.*}", self._post)])
         self._session = aiohttp.ClientSession()
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -55,6 +59,10 @@ class LossyNet(asyncio.DatagramProtocol):
         self.url = f"ws://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
         return self
 
+    async def cut_signalling(self) -> None:
+        for socket in list(self._sockets):
+            await socket.close()
+
     async def stop(self) -> None:
         await self._session.close()
         await self._runner.cleanup()
@@ -62,9 +70,14 @@ class LossyNet(asyncio.DatagramProtocol):
         for up in self._clients.values():
             up.transport.close()
 
+    def move(self) -> None:
+        self._gone |= set(self._clients)
+
     # -------------------------------------------------------------- media
 
     def datagram_received(self, data, client):
+        if client in self._gone:
+            return
         if client in self._clients:
             up = self._clients[client]
             self.pass_on(data, "up", lambda: up.transport.sendto(data))
@@ -93,15 +106,24 @@ class LossyNet(asyncio.DatagramProtocol):
 
     # -------------------------------------------------------------- signalling
 
+    async def _post(self, request):
+        """The server's API, as it is."""
+        headers = {k: v for k, v in request.headers.items() if k.lower() in ("authorization", "content-type")}
+        url = self.lk.url.replace("ws", "http", 1)
+        async with self._session.post(f"{url}{request.rel_url}", headers=headers, data=await request.read()) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+
     async def _signal(self, request):
         client = web.WebSocketResponse(max_msg_size=0)
         headers = {k: v for k, v in request.headers.items() if k.lower() == "authorization"}
         async with self._session.ws_connect(f"{self.lk.url}{request.rel_url}", headers=headers, max_msg_size=0) as server:
             await client.prepare(request)
+            self._sockets.add(server)
             up = asyncio.create_task(self._up(client, server))
             async for m in server:
                 if m.type == aiohttp.WSMsgType.BINARY:
-                    await client.send_bytes(self._rewrite(m.data))
+                    await client.send_bytes(self._rewrite(m.data) if request.path.startswith("/rtc") else m.data)
+            self._sockets.discard(server)
             up.cancel()
         await client.close()
         return client

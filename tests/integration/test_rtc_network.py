@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 
 from integration.test_rtc import BUILD, Caller, Ear, LiveKit, Probe, arun, off_loop, quick, token
 from livekit.protocol import models, rtc as proto
@@ -71,8 +72,8 @@ class Talk:
         await asyncio.wait_for(more(), timeout_s)
 
 
-async def said(probe, line):
-    while not any(line in e for e in probe.errors):
+async def said(probe, line, times=1):
+    while sum(line in e for e in probe.errors) < times:
         await asyncio.sleep(0.1)
 
 
@@ -135,6 +136,40 @@ def test_nothing_for_three_seconds_then_it_goes_on(lk, room_name):
             await talk.received(50)
             await talk.ear.wait_for_hz(440, 20)
             assert not [e for e in talk.probe.events if e["event"] == "left"]
+    arun(run(), 100)
+
+
+def test_a_path_that_is_gone_is_made_anew_in_the_same_connection(lk, room_name):
+    """Signalling is fine: ICE is restarted before the server gives us up, and nobody joins again."""
+    async def run():
+        async with Talk(lk, room_name) as talk:
+            track = (await off_loop(talk.probe.wait, "joined"))["track"]
+            for _ in range(2):
+                before = len([e for e in talk.probe.errors if "rtc.ice_restarted" in e])
+                talk.net.move()
+                started = time.monotonic()
+                await asyncio.wait_for(said(talk.probe, "rtc.ice_restarted", before + 1), 15)
+                assert time.monotonic() - started < 10
+                await talk.received(50)
+                await talk.ear.wait_for_hz(440, 20)
+            assert not [e for e in talk.probe.errors if "rtc.reconnect" in e]
+            talk.probe.mark()
+            assert [e["track"] for e in talk.probe.events if e["event"] == "joined"] == [track]
+            assert not [e for e in talk.probe.events if e["event"] == "left"]
+    arun(run(), 100)
+
+
+def test_a_path_that_is_gone_with_the_signalling_is_made_anew_after_the_resume(lk, room_name):
+    async def run():
+        async with Talk(lk, room_name) as talk:
+            talk.net.move()
+            await asyncio.sleep(3)
+            await talk.net.cut_signalling()
+            await asyncio.wait_for(said(talk.probe, "rtc.resumed"), 15)
+            await asyncio.wait_for(said(talk.probe, "rtc.ice_restarted"), 15)
+            await talk.received(50)
+            await talk.ear.wait_for_hz(440, 20)
+            assert not [e for e in talk.probe.errors if "rtc.reconnect" in e]
     arun(run(), 100)
 
 

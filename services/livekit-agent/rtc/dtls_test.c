@@ -197,10 +197,12 @@ static void test_dtls__noise_is_survived(void **state)
 {
     struct pair *p = *state;
     static const uint8_t noise[] = { 23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 9, 0, 3, 1, 2, 3 };
+    static const uint8_t sealed[13 + 40] = { 23, 254, 253, 0, 1, 0, 0, 0, 0, 0, 9, 0, 40, 1, 2, 3 };
 
     dtls_input(p->a.dtls, noise, sizeof noise); /* not started */
     start(p, true);
     dtls_input(p->a.dtls, noise, sizeof noise);
+    dtls_input(p->a.dtls, sealed, sizeof sealed);
     dtls_input(p->a.dtls, (const uint8_t *)"\x17", 1);
     loop_until(p->loop, p->a.up && p->b.up);
     dtls_input(p->b.dtls, noise, sizeof noise);

@@ -18,6 +18,7 @@ struct watch {
     struct pat_poll *poll;
     int fd;
     int events; /* PAT_POLL_* asked for */
+    uint64_t woken;
 };
 
 struct gctx {
@@ -44,6 +45,7 @@ static void on_ready(int err, int events, void *arg)
     struct watch *w = arg;
     struct gctx *g = w->owner;
 
+    w->woken += !err;
     for (int i = 0; i < g->n_fds; i++) {
         if (g->fds[i].fd != w->fd)
             continue;
@@ -103,6 +105,7 @@ static int watch_fd(struct gctx *g, int fd)
             return err;
         w->owner = g;
         w->fd = fd;
+        w->woken = 0;
         w->events = wanted(g, fd);
         return pat_poll_set(w->poll, w->events);
     }
@@ -159,6 +162,14 @@ static void turn(void *arg)
 void gctx_kick(struct gctx *g)
 {
     pat_loop_next_turn(g->loop, &g->task, turn, g);
+}
+
+uint64_t gctx_woken(const struct gctx *g, int fd)
+{
+    for (int i = 0; i < GCTX_FDS; i++)
+        if (g->watches[i].poll && g->watches[i].fd == fd)
+            return g->watches[i].woken;
+    return 0;
 }
 
 struct _GMainContext *gctx_native(struct gctx *g)

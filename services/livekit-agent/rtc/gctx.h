@@ -18,4 +18,7 @@ void gctx_free(struct gctx *g);
 struct _GMainContext *gctx_native(struct gctx *g);
 /* Sources were added, removed or changed from outside a dispatch: look again soon. */
 void gctx_kick(struct gctx *g);
+/* How often something was to be done with this descriptor, errors left out. */
+uint64_t gctx_woken(const struct gctx *g, int fd);
+
 #endif

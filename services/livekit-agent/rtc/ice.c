@@ -3,7 +3,7 @@
  * Once a pair is selected and plain UDP, packets go past it: a datagram of ours is one sendto, and
  * only STUN is left on its socket (lane.c), for libnice keeps asking for consent. That is a fifth
  * of what a packet costs through GLib's cycle.
- * It does not parse SDP and never restarts: a lost flow is a new peer connection. */
+ * It does not parse SDP and never restarts: instead of a lost flow peer.c makes another. */
 #include "ice.h"
 
 #include "gctx.h"
@@ -34,7 +34,8 @@ struct ice {
     gchar *pwd;
     bool up;
     bool down;
-    int fd; /* of the selected pair's socket; -1: packets go through libnice */
+    int fd;         /* of the selected pair's socket; -1: packets go through libnice */
+    uint64_t heard; /* datagrams that went past libnice */
     struct sockaddr_storage remote;
     socklen_t remote_len;
 };
@@ -71,6 +72,7 @@ static void on_lane(uint8_t *data, size_t len, void *arg)
 {
     struct ice *i = arg;
 
+    i->heard++;
     i->ev.data(data, len, i->arg);
 }
 
@@ -278,4 +280,10 @@ int ice_send(struct ice *i, const uint8_t *data, size_t len)
                                              (const gchar *)data);
 
     return n == (ssize_t)len ? PAT_OK : PAT_EAGAIN;
+}
+
+bool ice_heard(const struct ice *i, uint64_t *n)
+{
+    *n = i->heard + gctx_woken(i->ctx, i->fd);
+    return i->fd >= 0;
 }

@@ -49,6 +49,9 @@ void ice_candidate(struct ice *i, const struct sdp_candidate *c);
  */
 void ice_calm(struct ice *i, bool calm);
 int ice_send(struct ice *i, const uint8_t *data, size_t len);
+/* Grows while datagrams come, the other side's checks included. False: this flow's cannot be
+ * counted (relayed, or TCP). */
+bool ice_heard(const struct ice *i, uint64_t *n);
 void ice_free(struct ice *i);
 
 #endif

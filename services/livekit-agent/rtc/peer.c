@@ -13,12 +13,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SILENT_REPORTS = 3 }; /* LiveKit says something every 2 s, and gives us up after 15 */
+
+struct path {
+    struct peer *peer;
+    struct ice *ice; /* NULL: none */
+};
+
 struct peer {
     struct rtc *rtc;
     struct peer_events ev;
     void *arg;
     char cid[64];
-    struct ice *ice;
+    bool loopback;
+    struct path paths[2]; /* the one in use, and the one that shall replace it */
+    int used;
+    bool restarting;
+    uint64_t heard; /* of the path in use, at the last report */
+    int silent;     /* reports since then with nothing new */
+    bool failed;    /* ICE says so of the path in use */
+    bool calm;
     struct dtls *dtls;
     struct datachannels *channels;
     struct media media;
@@ -42,11 +56,22 @@ static void go_down(struct peer *p, int err)
     p->ev.down(err, p->arg);
 }
 
+static struct ice *ice_used(const struct peer *p)
+{
+    return p->paths[p->used].ice;
+}
+
+/* The one that is being negotiated. */
+static struct ice *ice_newest(const struct peer *p)
+{
+    return p->paths[p->restarting ? !p->used : p->used].ice;
+}
+
 static void send_datagram(const uint8_t *data, size_t len, void *arg)
 {
     struct peer *p = arg;
 
-    (void)ice_send(p->ice, data, len); /* a full socket loses it, as the network would */
+    (void)ice_send(ice_used(p), data, len); /* a full socket loses it, as the network would */
 }
 
 static void on_sctp_send(const uint8_t *data, size_t len, void *arg)
@@ -124,22 +149,57 @@ static void on_dtls_down(int err, void *arg)
     go_down(arg, err);
 }
 
+static bool is_used(const struct path *path)
+{
+    return path == &path->peer->paths[path->peer->used];
+}
+
+/* The new path works. The old one goes; it is not on the stack, being another ice's. */
+static void swap_paths(struct peer *p)
+{
+    struct path *old = &p->paths[p->used];
+
+    p->used = !p->used;
+    p->restarting = false;
+    p->silent = 0;
+    p->heard = 0;
+    p->failed = false;
+    ice_free(old->ice);
+    old->ice = NULL;
+    ice_calm(ice_used(p), p->calm);
+    p->ev.path_mended(p->arg);
+}
+
 static void on_ice_up(void *arg)
 {
-    struct peer *p = arg;
+    struct path *path = arg;
+    struct peer *p = path->peer;
 
-    if (!p->dead && !p->as_server)
+    if (p->dead)
+        return;
+    if (!is_used(path))
+        swap_paths(p);
+    else if (!p->as_server)
         dtls_start(p->dtls, false, p->fingerprint);
 }
 
 static void on_ice_down(void *arg)
 {
-    go_down(arg, PAT_ECONN);
+    struct path *path = arg;
+    struct peer *p = path->peer;
+
+    if (!is_used(path) || !p->media.srtp) {
+        go_down(p, PAT_ECONN);
+        return;
+    }
+    p->failed = true;
+    if (!p->restarting && !p->dead)
+        p->ev.path_lost(p->arg);
 }
 
 static void on_ice_data(uint8_t *data, size_t len, void *arg)
 {
-    struct peer *p = arg;
+    struct peer *p = ((struct path *)arg)->peer;
 
     if (p->dead || !len)
         return;
@@ -157,29 +217,49 @@ static void on_packet(const struct rtp_packet *packet, struct track *t, int64_t 
     p->ev.packet(packet, t, received_us, p->arg);
 }
 
+/* Reports are counted, not time: after a standstill of ours what has come is read first. */
+static void watch_path(struct peer *p)
+{
+    uint64_t heard;
+
+    if (!ice_heard(ice_used(p), &heard) || heard != p->heard) {
+        p->heard = heard;
+        p->silent = 0;
+        return;
+    }
+    if (++p->silent == SILENT_REPORTS && !p->restarting)
+        p->ev.path_lost(p->arg);
+}
+
 static void on_report(void *arg)
 {
     struct peer *p = arg;
 
     media_report(&p->media, pat_now_us(), pat_unix_ms() * 1000);
     pat_timer_start(&p->report, MEDIA_REPORT_MS);
+    watch_path(p);
+}
+
+static int make_path(struct peer *p, struct path *path, bool tcp)
+{
+    static const struct ice_events events = { on_ice_up, on_ice_down, on_ice_data };
+    const struct ice_opts opts = { .beat = &p->rtc->beat, .loopback = p->loopback, .tcp = tcp };
+
+    path->peer = p;
+    return ice_new(&path->ice, p->rtc->loop, &opts, &events, path);
 }
 
 static int build(struct peer *p, const struct peer_opts *opts)
 {
-    static const struct ice_events ice_ev = { on_ice_up, on_ice_down, on_ice_data };
     static const struct dtls_events dtls_ev = { send_datagram, on_dtls_up, on_dtls_data,
                                                 on_dtls_down };
     static const struct media_events media_ev = { send_datagram, on_packet };
-    const struct ice_opts ice_opts = { .beat = &p->rtc->beat,
-                                       .loopback = opts->loopback,
-                                       .tcp = opts->tcp };
     int err = pat_timer_init(&p->report, p->rtc->loop, on_report, p);
 
     if (!err)
         err = media_init(&p->media, &media_ev, p);
     if (!err)
-        err = ice_new(&p->ice, p->rtc->loop, &ice_opts, &ice_ev, p);
+        err = make_path(p, &p->paths[0], opts->tcp);
     if (!err)
         err = dtls_new(&p->dtls, p->rtc->loop, p->rtc->id, &dtls_ev, p);
     if (!err && RAND_bytes((unsigned char *)&p->session, sizeof p->session) != 1)
@@ -206,7 +286,8 @@ static void destroy(void *arg)
     pat_timer_fini(&p->report);
     datachannels_free(p->channels);
     dtls_free(p->dtls);
-    ice_free(p->ice);
+    for (int i = 0; i < 2; i++)
+        ice_free(p->paths[i].ice);
     media_fini(&p->media);
     count_losses(p);
     free(p);
@@ -223,6 +304,7 @@ int peer_new(struct peer **out, struct rtc *r, const struct peer_opts *opts,
     p->rtc = r;
     p->ev = *ev;
     p->arg = arg;
+    p->loopback = opts->loopback;
     rtc_hold(r);
     int err = pat_strcpy(p->cid, sizeof p->cid, opts->cid) ? build(p, opts) : PAT_E2BIG;
     if (err) {
@@ -247,8 +329,8 @@ int peer_offer(struct peer *p, struct pat_buf *out)
     enum sdp_kind kinds[SDP_SECTIONS];
     const struct sdp_offer o = { .session = p->session,
                                  .version = ++p->version,
-                                 .ufrag = ice_ufrag(p->ice),
-                                 .pwd = ice_pwd(p->ice),
+                                 .ufrag = ice_ufrag(ice_newest(p)),
+                                 .pwd = ice_pwd(ice_newest(p)),
                                  .fingerprint = dtls_id_fingerprint(p->rtc->id),
                                  .cid = p->cid,
                                  .ssrc = p->media.ssrc,
@@ -261,26 +343,64 @@ int peer_offer(struct peer *p, struct pat_buf *out)
 
 int peer_gather(struct peer *p, const struct ice_relay *relays, size_t n, bool only_relays)
 {
-    return ice_gather(p->ice, relays, n, only_relays);
+    return ice_gather(ice_newest(p), relays, n, only_relays);
 }
 
-/* The first answer starts the transport; later ones must be of the same one. */
+int peer_restart(struct peer *p)
+{
+    if (p->dead || !p->media.srtp)
+        return PAT_EAGAIN;
+    if (p->restarting)
+        return PAT_OK;
+    int err = make_path(p, &p->paths[!p->used], true);
+
+    p->restarting = !err;
+    return err;
+}
+
+bool peer_restarting(const struct peer *p)
+{
+    return p->restarting;
+}
+
+bool peer_path_doubtful(const struct peer *p)
+{
+    return p->silent > 0 || p->failed;
+}
+
+static int apply_credentials(struct peer *p, const struct sdp_answer *a)
+{
+    int err = ice_remote(ice_newest(p), a->ufrag, a->pwd);
+
+    if (!err)
+        (void)pat_strcpy(p->ufrag, sizeof p->ufrag, a->ufrag);
+    return err;
+}
+
+/* An answer of the server's we know: other credentials are a restart's, the same ones answer what
+ * we offered before it. */
+static int apply_again(struct peer *p, const struct sdp_answer *a)
+{
+    if (memcmp(a->fingerprint, p->fingerprint, sizeof p->fingerprint) != 0)
+        return PAT_ESTALE;
+    if (strcmp(a->ufrag, p->ufrag) == 0)
+        return PAT_OK;
+    return p->restarting ? apply_credentials(p, a) : PAT_ESTALE;
+}
+
+/* The first answer starts the transport. */
 static int apply_transport(struct peer *p, const struct sdp_answer *a)
 {
     if (p->answered)
-        return memcmp(a->fingerprint, p->fingerprint, sizeof p->fingerprint) == 0 &&
-                       strcmp(a->ufrag, p->ufrag) == 0
-                   ? PAT_OK
-                   : PAT_ESTALE;
+        return apply_again(p, a);
     if (!a->has_fingerprint || a->setup == SDP_SETUP_UNKNOWN)
         return PAT_EPROTO;
-    int err = ice_remote(p->ice, a->ufrag, a->pwd);
+    int err = apply_credentials(p, a);
     if (err)
         return err;
     p->answered = true;
     p->as_server = a->setup == SDP_SETUP_ACTIVE;
     memcpy(p->fingerprint, a->fingerprint, sizeof p->fingerprint);
-    (void)pat_strcpy(p->ufrag, sizeof p->ufrag, a->ufrag);
     if (p->as_server) /* as client we wait for ICE: the first flight would be lost */
         dtls_start(p->dtls, true, p->fingerprint);
     return PAT_OK;
@@ -298,7 +418,7 @@ int peer_answer(struct peer *p, const char *sdp, size_t len)
     if (!err)
         err = media_codec(&p->media, a.sections[0].red);
     for (size_t i = 0; !err && i < a.n_candidates; i++)
-        ice_candidate(p->ice, &a.candidates[i]);
+        ice_candidate(ice_newest(p), &a.candidates[i]);
     return err;
 }
 
@@ -311,7 +431,7 @@ void peer_candidate(struct peer *p, const char *json)
         return;
     const char *text = pat_json_str_or(j, "candidate", "");
     if (sdp_candidate_parse(&c, text, strlen(text)) == PAT_OK)
-        ice_candidate(p->ice, &c);
+        ice_candidate(ice_newest(p), &c);
 }
 
 struct tracks *peer_tracks(struct peer *p)
@@ -337,7 +457,8 @@ void peer_skip(struct peer *p, uint32_t samples)
 
 void peer_calm(struct peer *p, bool calm)
 {
-    ice_calm(p->ice, calm);
+    p->calm = calm;
+    ice_calm(ice_used(p), calm);
 }
 
 int peer_send_data(struct peer *p, bool reliable, const void *data, size_t len)

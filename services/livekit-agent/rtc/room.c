@@ -1,6 +1,7 @@
 /* room.c - the life of a room connection.
- * How: one state, one function that writes it. A lost socket is resumed under flowing media; lost
- * media means a new peer connection; a deadline bounds both. It decodes nothing. */
+ * How: one state, one function that writes it. A lost socket is resumed under flowing media; a lost
+ * path of media is made anew under the same connection; lost media, or either of them failing,
+ * means a new peer connection; a deadline bounds them all. It decodes nothing. */
 #include "room.h"
 
 #include "peer.h"
@@ -12,6 +13,7 @@
 
 #define ATTEMPT_MS   6000  /* socket, ICE and DTLS of one attempt */
 #define RESUME_MS    4000  /* socket and answer of one resume */
+#define RESTART_MS   6000  /* ICE anew: with what it took to notice, before the server gives up */
 #define GIVE_UP_MS   30000 /* without a room after having been in it; nobody holds longer */
 #define LEAVE_MS     1500
 #define REASON_MS    500 /* media closed: a leave that says why may be on its way */
@@ -74,6 +76,7 @@ static void destroy(void *arg)
         free(r->attrs[i].value);
     }
     room_neg_reset(r);
+    room_relays_drop(&r->relays);
     people_fini(&r->people);
     stream_inbox_fini(&r->inbox);
     pat_timer_fini(&r->deadline);
@@ -244,6 +247,40 @@ void room_lost_signal(struct rtc_room *r)
     pat_timer_start(&r->attempt, pat_retry_next_ms(&r->retry, pat_random32()));
 }
 
+/* The next offer has other credentials: the server's side follows it. */
+static void restart_ice(struct rtc_room *r)
+{
+    bool begun = peer_restarting(r->peer);
+    int err = peer_restart(r->peer);
+
+    if (!err && !begun)
+        err = room_gather(r);
+    if (err) {
+        room_reconnect(r, pat_err_name(err));
+        return;
+    }
+    pat_log(PAT_INFO, "rtc.ice_restart", PAT_S("participant", r->sid), PAT_B("again", begun));
+    pat_timer_start(&r->attempt, RESTART_MS);
+    room_negotiate(r);
+}
+
+void room_lost_path(struct rtc_room *r)
+{
+    if (r->state == ROOM_JOINED && r->sig)
+        restart_ice(r);
+    else if (r->state != ROOM_RESUMING) /* with a socket again it is looked at again */
+        room_lost_media(r, PAT_ECONN);
+}
+
+void room_mended_path(struct rtc_room *r)
+{
+    if (r->rtc->metrics.restarted)
+        pat_counter_add(r->rtc->metrics.restarted, 1);
+    pat_log(PAT_INFO, "rtc.ice_restarted", PAT_S("participant", r->sid));
+    if (r->state == ROOM_JOINED)
+        pat_timer_stop(&r->attempt);
+}
+
 void room_lost_media(struct rtc_room *r, int err)
 {
     if (r->state == ROOM_JOINED && err == PAT_ECONN) {
@@ -264,6 +301,10 @@ void room_resumed(struct rtc_room *r)
     if (r->rtc->metrics.resumed)
         pat_counter_add(r->rtc->metrics.resumed, 1);
     pat_log(PAT_INFO, "rtc.resumed", PAT_S("participant", r->sid));
+    if (peer_restarting(r->peer) || peer_path_doubtful(r->peer))
+        restart_ice(r);
+    else
+        room_negotiate(r);
 }
 
 static void on_attempt(void *arg)

@@ -2,6 +2,7 @@
  *
  *   room.c         life: join, leave, abort, the states and their deadlines
  *   room_signal.c  what the server says, and our offers
+ *   room_relays.c  the TURN servers we were told, for each gathering of candidates
  *   room_media.c   packets in and out, who they belong to
  *   room_data.c    data packets: text, digits
  *
@@ -48,6 +49,18 @@ struct room_negotiation {
     uint32_t agreed_id;
 };
 
+/* TURN servers; all texts ours. */
+#define ROOM_RELAYS 4
+struct room_relays {
+    struct {
+        char *host, *username, *credential;
+        uint16_t port;
+        bool tcp;
+    } at[ROOM_RELAYS];
+    size_t n;
+    bool only; /* nothing else may be used */
+};
+
 struct rtc_room {
     struct rtc *rtc;
     struct rtc_events ev;
@@ -68,6 +81,7 @@ struct rtc_room {
     bool subscribed_early; /* before joined was told */
 
     struct room_negotiation neg;
+    struct room_relays relays;
     struct people people;
     struct stream_inbox inbox;
     struct person_attr attrs[ROOM_ATTRS]; /* own */
@@ -96,10 +110,13 @@ void room_end(struct rtc_room *r, enum rtc_left reason);
 void room_check_joined(struct rtc_room *r); /* JOINED when everything for it is there */
 /* The socket is of no use any more: resume when media flows, else reconnect. */
 void room_lost_signal(struct rtc_room *r);
+/* Media does not come through: ICE anew, under the same connection, where we can still signal. */
+void room_lost_path(struct rtc_room *r);
+void room_mended_path(struct rtc_room *r);
 /* The peer connection is down. */
 void room_lost_media(struct rtc_room *r, int err);
 void room_reconnect(struct rtc_room *r, const char *why);
-void room_resumed(struct rtc_room *r);
+void room_resumed(struct rtc_room *r); /* and offers again */
 
 /* room_signal.c */
 struct Livekit__SignalResponse;
@@ -110,6 +127,15 @@ int room_send_signal(struct rtc_room *r, const struct Livekit__SignalRequest *m)
 void room_send_leave(struct rtc_room *r);
 void room_send_attributes(struct rtc_room *r);
 void room_neg_reset(struct rtc_room *r);
+
+/* room_relays.c */
+struct Livekit__JoinResponse;
+struct Livekit__ReconnectResponse;
+void room_relays_joined(struct rtc_room *r, const struct Livekit__JoinResponse *j);
+void room_relays_resumed(struct rtc_room *r, const struct Livekit__ReconnectResponse *m);
+void room_relays_drop(struct room_relays *l);
+/* Candidates of ours, for the newest path. */
+int room_gather(struct rtc_room *r) PAT_MUST_CHECK;
 
 /* room_media.c */
 int room_new_peer(struct rtc_room *r) PAT_MUST_CHECK;

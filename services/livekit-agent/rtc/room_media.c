@@ -23,6 +23,16 @@ static void on_data(bool reliable, const uint8_t *data, size_t len, void *arg)
     room_on_data(arg, reliable, data, len);
 }
 
+static void on_path_lost(void *arg)
+{
+    room_lost_path(arg);
+}
+
+static void on_path_mended(void *arg)
+{
+    room_mended_path(arg);
+}
+
 static void on_down(int err, void *arg)
 {
     room_lost_media(arg, err);
@@ -66,7 +76,8 @@ static void on_packet(const struct rtp_packet *p, struct track *t, int64_t recei
 
 int room_new_peer(struct rtc_room *r)
 {
-    static const struct peer_events events = { on_up, on_channels, on_packet, on_data, on_down };
+    static const struct peer_events events = { on_up,        on_channels,    on_packet, on_data,
+                                               on_path_lost, on_path_mended, on_down };
     const struct peer_opts opts = { .cid = r->cid,
                                     .loopback = url_is_loopback(r->url),
                                     .tcp = r->try_tcp };

@@ -3,7 +3,6 @@
  * not know are ignored: the server adds some in minor versions. */
 #include "room.h"
 
-#include "ice.h"
 #include "livekit.pb-c.h"
 #include "pb.h"
 #include "peer.h"
@@ -16,7 +15,6 @@
 #define PROTOCOL          16
 #define CONNECT_MS        5000
 #define ANSWER_TIMEOUT_MS 10000
-#define RELAYS            4
 #define FULL_US           1000000
 
 static void on_message(const Livekit__SignalResponse *m, void *arg)
@@ -254,50 +252,6 @@ static void on_answer(struct rtc_room *r, const Livekit__SessionDescription *d)
         room_negotiate(r);
 }
 
-/* "turn:HOST:PORT?transport=udp". turns: is beyond libnice (see its TURN types), stun: is not
- * needed towards a server. */
-static bool parse_relay(const char *url, char host[256], struct ice_relay *out)
-{
-    if (strncmp(url, "turn:", 5) != 0)
-        return false;
-    const char *rest = url + 5, *query = strchr(rest, '?');
-    size_t n = query ? (size_t)(query - rest) : strlen(rest);
-    size_t colon = n;
-    while (colon && rest[colon - 1] != ':')
-        colon--;
-    size_t host_len = colon ? colon - 1 : n;
-    long port = colon ? strtol(rest + colon, NULL, 10) : 3478;
-    if (!host_len || host_len >= 256 || port < 1 || port > 65535)
-        return false;
-    memcpy(host, rest, host_len);
-    host[host_len] = 0;
-    out->address = host;
-    out->port = (uint16_t)port;
-    out->tcp = query && strstr(query, "transport=tcp");
-    return true;
-}
-
-static int gather(struct rtc_room *r, const Livekit__JoinResponse *j)
-{
-    struct ice_relay relays[RELAYS];
-    char hosts[RELAYS][256];
-    size_t n = 0;
-
-    for (size_t i = 0; i < j->n_ice_servers; i++) {
-        const Livekit__ICEServer *s = j->ice_servers[i];
-
-        for (size_t k = 0; k < s->n_urls && n < RELAYS; k++) {
-            relays[n] = (struct ice_relay){ .username = pb_str(s->username),
-                                            .credential = pb_str(s->credential) };
-            if (parse_relay(pb_str(s->urls[k]), hosts[n], &relays[n]))
-                n++;
-        }
-    }
-    bool only = j->client_configuration &&
-                j->client_configuration->force_relay == LIVEKIT__CLIENT_CONFIG_SETTING__ENABLED;
-    return peer_gather(r->peer, relays, n, only);
-}
-
 static bool is_us(const struct rtc_room *r, const Livekit__ParticipantInfo *p)
 {
     return strcmp(pb_str(p->sid), r->sid) == 0 || strcmp(pb_str(p->identity), r->identity) == 0;
@@ -322,7 +276,8 @@ static void on_join(struct rtc_room *r, const Livekit__JoinResponse *j)
     if (r->sig)
         signalling_set_ping(r->sig, j->ping_interval, j->ping_timeout);
     on_people(r, j->other_participants, j->n_other_participants);
-    int err = gather(r, j);
+    room_relays_joined(r, j);
+    int err = room_gather(r);
     if (err)
         room_reconnect(r, "no_candidates");
 }
@@ -367,16 +322,16 @@ static void send_sync_state(struct rtc_room *r)
     (void)room_send_signal(r, &m);
 }
 
-static void on_reconnect(struct rtc_room *r)
+static void on_reconnect(struct rtc_room *r, const Livekit__ReconnectResponse *m)
 {
     if (r->state != ROOM_RESUMING || !r->peer)
         return;
     send_sync_state(r);
-    room_resumed(r);
+    room_relays_resumed(r, m);
     room_send_attributes(r);
     /* What the old socket swallowed: our offer's answer, or a call for more sections. */
     r->neg.in_flight = false;
-    room_negotiate(r);
+    room_resumed(r);
 }
 
 static enum rtc_left left_reason(Livekit__DisconnectReason reason)
@@ -498,7 +453,7 @@ void room_on_signal(struct rtc_room *r, const Livekit__SignalResponse *m)
         on_token(r, pb_str(m->refresh_token));
         return;
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_RECONNECT:
-        on_reconnect(r);
+        on_reconnect(r, m->reconnect);
         return;
     case LIVEKIT__SIGNAL_RESPONSE__MESSAGE_TRACK_SUBSCRIBED:
         if (r->state == ROOM_JOINED || r->state == ROOM_RESUMING)

@@ -25,6 +25,7 @@ static void find_metrics(struct rtc_metrics *x, struct pat_metrics *m)
     x->joined = count(m, "rtc_joined_total", "Rooms joined, first time and again.", NULL);
     x->resumed = count(m, "rtc_resumed_total", "Signalling resumed while media flowed.", NULL);
     x->reconnected = count(m, "rtc_reconnected_total", "Full reconnects begun.", NULL);
+    x->restarted = count(m, "rtc_ice_restarts_total", "Paths of media made anew in place.", NULL);
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         x->left[i] = count(m, "rtc_left_total", "Rooms left, by reason.", reasons[i]);
     x->lost_packets = count(m, "rtc_packets_lost_total",

@@ -3,9 +3,9 @@
  * Signalling v1 with one peer connection (LiveKit signalling protocol 16): WebSocket, ICE
  * (libnice), DTLS-SRTP, SCTP. Native: Opus packets in and out, never samples. Life: rtc_room_join
  * -> joined -> tracks, packets, data -> left(reason) -> it is gone. left comes exactly once for
- * every join that returned PAT_OK, unless rtc_room_abort was called. Resume and full reconnect
- * happen inside; a full reconnect is told by joined again (participants and tracks are then told
- * anew). Thread: the loop's. Times: pat_now_us.
+ * every join that returned PAT_OK, unless rtc_room_abort was called. Resume, ICE restart and
+ * full reconnect happen inside; a full reconnect is told by joined again (participants and tracks
+ * are then told anew). Thread: the loop's. Times: pat_now_us.
  */
 #ifndef RTC_H
 #define RTC_H

@@ -12,6 +12,7 @@ struct rtc_metrics {
     struct pat_counter *joined;
     struct pat_counter *resumed;
     struct pat_counter *reconnected;
+    struct pat_counter *restarted;
     struct pat_counter *left[RTC_LEFT_UNREACHABLE + 1]; /* by reason */
     struct pat_counter *lost_packets;
     struct pat_counter *mended_packets;
