@@ -202,7 +202,7 @@ static void on_stats(void *arg)
                                    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
     if (in->phase < STOPPING)
         say_whys(in);
-    pat_timer_start(&in->stats, STATS_MS);
+    pat_timer_start_rough(&in->stats, STATS_MS);
 }
 
 static void start_stats(struct inside *in)
