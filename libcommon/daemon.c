@@ -208,7 +208,7 @@ static void on_stats(void *arg)
     }
     if (in->phase < STOPPING)
         say_whys(in);
-    pat_timer_start(&in->stats, STATS_MS);
+    pat_timer_start_rough(&in->stats, STATS_MS);
 }
 
 static void start_stats(struct inside *in)

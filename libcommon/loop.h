@@ -66,6 +66,10 @@ int pat_timer_init(struct pat_timer *t, struct pat_loop *l, pat_loop_fn *fn,
                    void *arg) PAT_MUST_CHECK;
 void pat_timer_start(struct pat_timer *t, int64_t after_ms);  /* again: moves it */
 void pat_timer_start_at(struct pat_timer *t, int64_t due_us); /* pat_now_us time */
+/* For what may come a little later: at a multiple of PAT_ROUGH_US, together with all others of the
+ * kind. To be woken costs more than what most timers do. */
+#define PAT_ROUGH_US 20000
+void pat_timer_start_rough(struct pat_timer *t, int64_t after_ms);
 void pat_timer_stop(struct pat_timer *t);
 bool pat_timer_running(const struct pat_timer *t);
 /* Stops it and gives the reserved place back. Fine on a zeroed timer. */

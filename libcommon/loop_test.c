@@ -74,6 +74,24 @@ static void test_timer__fires_by_due_time_then_by_start_order(void **state)
         lettered_free(x[i]);
 }
 
+static void test_timer__rough_ones_come_together_and_never_early(void **state)
+{
+    struct trace *t = *state;
+    struct lettered *a = lettered_new(t, 'a'), *b = lettered_new(t, 'b');
+    int64_t now = pat_now_us();
+
+    pat_timer_start_rough(&a->timer, 1);
+    pat_timer_start_rough(&b->timer, 30);
+    assert_int_equal(a->timer.due_us % PAT_ROUGH_US, 0);
+    assert_int_equal(b->timer.due_us % PAT_ROUGH_US, 0);
+    assert_in_range(a->timer.due_us, now + 1000, pat_now_us() + 1000 + PAT_ROUGH_US);
+    pat_loop_run(t->loop);
+    assert_string_equal(t->text, "ab");
+    assert_true(pat_now_us() >= now + 30000);
+    lettered_free(a);
+    lettered_free(b);
+}
+
 static void test_timer__stopped_or_moved_does_what_was_said_last(void **state)
 {
     struct trace *t = *state;
@@ -446,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_timer__fires_by_due_time_then_by_start_order),
+        T(test_timer__rough_ones_come_together_and_never_early),
         T(test_timer__stopped_or_moved_does_what_was_said_last),
         T(test_timer__many_at_random_come_in_order),
         T(test_timer__zero_ms_started_in_its_callback_lets_io_run),

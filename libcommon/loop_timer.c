@@ -114,6 +114,13 @@ void pat_timer_start(struct pat_timer *t, int64_t after_ms)
     pat_timer_start_at(t, pat_now_us() + (after_ms > 0 ? after_ms * 1000 : 0));
 }
 
+void pat_timer_start_rough(struct pat_timer *t, int64_t after_ms)
+{
+    int64_t due_us = pat_now_us() + (after_ms > 0 ? after_ms * 1000 : 0);
+
+    pat_timer_start_at(t, (due_us + PAT_ROUGH_US - 1) / PAT_ROUGH_US * PAT_ROUGH_US);
+}
+
 bool pat_timer_running(const struct pat_timer *t)
 {
     return t->loop && t->slot != STOPPED;

@@ -429,7 +429,7 @@ static void on_open(struct pat_ws *ws)
     ws->state = WS_OPEN;
     pat_timer_stop(&ws->timer);
     if (ws->ping_ms)
-        pat_timer_start(&ws->ping, ws->ping_ms);
+        pat_timer_start_rough(&ws->ping, ws->ping_ms);
     ws->ev.open(ws, ws->arg);
 }
 
@@ -445,7 +445,7 @@ void ws_on_ping(void *arg)
     }
     ws->unanswered++;
     ws->ping_due = true;
-    pat_timer_start(&ws->ping, ws->ping_ms);
+    pat_timer_start_rough(&ws->ping, ws->ping_ms);
     lws_callback_on_writable(ws->wsi);
 }
 

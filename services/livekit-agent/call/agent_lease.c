@@ -481,7 +481,7 @@ static void on_tick(void *arg)
 
     (void)env_stalled(&a->env);
     a->env.fence.alive_us = pat_now_us();
-    pat_timer_start(&a->beat, TICK_MS);
+    pat_timer_start_rough(&a->beat, TICK_MS);
     if (now - a->beat_sent_ms >= LEASE_BEAT_MS)
         beat(a);
     measure(a);

@@ -49,13 +49,13 @@ static void on_ready(void *arg)
     struct call *c = arg;
 
     if (c->keep.plan.what != RESUME_NO) {
-        pat_timer_start(&c->progress, PROGRESS_MS);
+        pat_timer_start_rough(&c->progress, PROGRESS_MS);
         call_record_begin(c);
         call_resume(c);
         return;
     }
     checkpoint_touch(c);
-    pat_timer_start(&c->progress, PROGRESS_MS);
+    pat_timer_start_rough(&c->progress, PROGRESS_MS);
     call_record_begin(c);
     call_machine_start(c);
     if (!c->ctx)
@@ -74,7 +74,7 @@ static void on_progress(void *arg)
     call_back_look(c);
     if (c->turn.state == TURN_SPEAKING) /* how far we have been heard */
         checkpoint_touch(c);
-    pat_timer_start(&c->progress, PROGRESS_MS);
+    pat_timer_start_rough(&c->progress, PROGRESS_MS);
 }
 
 static int init_timers(struct call *c)

@@ -120,7 +120,7 @@ static void on_saved(int err, uint64_t revision, const char *data, size_t len, v
         c->keep.dirty = true;
     }
     if (!c->ending)
-        pat_timer_start(&c->keep.due, c->keep.dirty ? CHECKPOINT_MS : OLD_MS);
+        pat_timer_start_rough(&c->keep.due, c->keep.dirty ? CHECKPOINT_MS : OLD_MS);
 }
 
 static void save(struct call *c)
@@ -172,7 +172,7 @@ void checkpoint_touch(struct call *c)
         return;
     c->keep.dirty = true;
     if (!c->keep.saving)
-        pat_timer_start(&c->keep.due, CHECKPOINT_MS);
+        pat_timer_start_rough(&c->keep.due, CHECKPOINT_MS);
 }
 
 void checkpoint_flush(struct call *c)

@@ -12,6 +12,9 @@
 #define GCTX_FDS 32
 /* Dispatches in one turn of our loop before others get theirs. */
 #define GCTX_ROUNDS 8
+/* libnice's checks go out 20 ms apart while it looks for a way; what waits longer than this has
+ * time. */
+#define PATIENT_MS 40
 
 struct watch {
     struct gctx *owner;
@@ -153,6 +156,8 @@ static void turn(void *arg)
     watch_new(g);
     if (again)
         pat_loop_next_turn(g->loop, &g->task, turn, g);
+    else if (timeout_ms > PATIENT_MS)
+        pat_timer_start_rough(&g->timer, timeout_ms);
     else if (timeout_ms > 0)
         pat_timer_start(&g->timer, timeout_ms);
     else

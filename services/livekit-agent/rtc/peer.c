@@ -131,7 +131,8 @@ static void on_dtls_up(void *arg)
         return;
     }
     /* Reports of many calls shall not fall into one tick. */
-    pat_timer_start(&p->report, MEDIA_REPORT_MS / 2 + (int64_t)(p->session % MEDIA_REPORT_MS) / 2);
+    pat_timer_start_rough(&p->report,
+                          MEDIA_REPORT_MS / 2 + (int64_t)(p->session % MEDIA_REPORT_MS) / 2);
     if (!p->dead)
         p->ev.up(p->arg);
 }
@@ -236,7 +237,7 @@ static void on_report(void *arg)
     struct peer *p = arg;
 
     media_report(&p->media, pat_now_us(), pat_unix_ms() * 1000);
-    pat_timer_start(&p->report, MEDIA_REPORT_MS);
+    pat_timer_start_rough(&p->report, MEDIA_REPORT_MS);
     watch_path(p);
 }
 

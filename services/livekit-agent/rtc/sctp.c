@@ -179,7 +179,7 @@ int sctp_link_new(struct sctp_link **out, struct sctp_hub *h, uint16_t port,
     s->sock = usrsctp_socket(AF_CONN, SOCK_STREAM, IPPROTO_SCTP, on_receive, NULL, 0, s);
     if (!pat_timer_running(&h->tick)) {
         h->ticked_at_ms = pat_loop_now_ms(h->loop);
-        pat_timer_start(&h->tick, TICK_MS);
+        pat_timer_start_rough(&h->tick, TICK_MS);
     }
     if (!s->sock || !configure(s->sock) || !dial(s, port)) {
         sctp_link_free(s);
@@ -272,7 +272,7 @@ static void on_tick(void *arg)
         bury(h, now_ms - BURIED_MS);
     }
     if (h->links || h->closed)
-        pat_timer_start(&h->tick, h->closed ? CLOSE_TICK_MS : TICK_MS);
+        pat_timer_start_rough(&h->tick, h->closed ? CLOSE_TICK_MS : TICK_MS);
 }
 
 int sctp_hub_new(struct sctp_hub **out, struct pat_loop *l)

@@ -107,7 +107,7 @@ static void on_open(struct pat_ws *ws, void *arg)
     (void)ws;
     s->open = true;
     s->heard_ms = pat_loop_now_ms(s->rtc->loop);
-    pat_timer_start(&s->ping, s->ping_ms);
+    pat_timer_start_rough(&s->ping, s->ping_ms);
 }
 
 static void on_message(struct pat_ws *ws, const char *data, size_t len, bool text, void *arg)
@@ -159,7 +159,7 @@ static void on_ping(void *arg)
     m.message_case = LIVEKIT__SIGNAL_REQUEST__MESSAGE_PING_REQ;
     m.ping_req = &ping;
     (void)signalling_send(s, &m);
-    pat_timer_start(&s->ping, s->ping_ms);
+    pat_timer_start_rough(&s->ping, s->ping_ms);
 }
 
 static int build_url(struct pat_buf *url, const struct signalling_opts *opts)

@@ -374,7 +374,7 @@ static void on_tick(void *arg)
     struct worker *w = arg;
     int64_t now_ms = pat_loop_now_ms(w->loop);
 
-    pat_timer_start(&w->tick, TICK_MS);
+    pat_timer_start_rough(&w->tick, TICK_MS);
     for (int i = 0; i < w->n_slots; i++) {
         struct slot *s = &w->slots[i];
 
@@ -418,7 +418,7 @@ int worker_new(struct worker **out, struct pat_loop *l, struct pat_net *net,
         destroy(w);
         return err;
     }
-    pat_timer_start(&w->tick, TICK_MS);
+    pat_timer_start_rough(&w->tick, TICK_MS);
     pat_timer_start(&w->again, 0);
     *out = w;
     return PAT_OK;

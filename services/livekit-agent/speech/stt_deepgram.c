@@ -256,7 +256,7 @@ static void on_timer(void *arg)
     else if (!s->sent_lately)
         send_text(s, "{\"type\":\"KeepAlive\"}");
     s->sent_lately = false;
-    pat_timer_start(&s->timer, KEEPALIVE_MS);
+    pat_timer_start_rough(&s->timer, KEEPALIVE_MS);
 }
 
 /* At most 5 s in one burst: the limit of 1.25 times real time is for what is sustained. */
@@ -275,7 +275,7 @@ static void on_open(struct pat_ws *ws, void *arg)
     s->waiting = 0;
     for (size_t i = 0; (p = packets_at(&s->packets, i)); i++)
         send_packets(s, &p, 1);
-    pat_timer_start(&s->timer, KEEPALIVE_MS);
+    pat_timer_start_rough(&s->timer, KEEPALIVE_MS);
     if (s->ev.ready)
         s->ev.ready(s->arg);
 }
