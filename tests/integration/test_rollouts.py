@@ -317,7 +317,7 @@ def test_latency_and_cost_are_measured_too(stack):
     r = begin(stack, cohort, steps=[{"count": 1}], gates={g: {"margin_percent": 10, "min_calls": 6} for g in names} | {"bake_s": 600})
     until(stack, r, lambda x: x["settled_at"], "one is moved")
     turns = cohort[0].calls(12, "livekit")
-    with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+    with psycopg.connect(stack.pg.url(OWNER, "patchbay")) as c:  # all of it at once: somebody measures meanwhile
         c.cursor().executemany("insert into patchbay.call_results (call_id, source, user_id, data) values (%s, %s, %s, %s)", results)
         c.cursor().executemany(
             "insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) values "
