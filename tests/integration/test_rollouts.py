@@ -61,7 +61,7 @@ class One:
         """As many calls on a stack, as if they had been; the failed ones were caught by the other."""
         ids = [uuid.uuid4() for _ in range(n)]
         other = "retell" if to == "livekit" else "livekit"
-        with psycopg.connect(self.stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+        with psycopg.connect(self.stack.pg.url(OWNER, "patchbay")) as c:  # all of them at once: somebody measures meanwhile
             for i, call in enumerate(ids):
                 row = {"id": call, "user_id": self.id, "agent_config_id": self.config, "state": "ended", "outcome": "answered",
                        "stack": other if i < failed else to, "fallback": i < failed, "duration_ms": 60000} | columns
