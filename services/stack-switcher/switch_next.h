@@ -52,7 +52,7 @@ struct switch_move {
 };
 
 struct switch_move switch_next(const struct switch_facts *f);
-/* From the row as Postgres gives it (patchbay.switch_json). */
+/* From the row as Postgres gives it (patchbay.switch_work). */
 struct switch_facts switch_facts_of(const struct pat_json *row);
 /* The state of one whose way back is over: "rolled_back" when it was asked for, else "failed". */
 const char *switch_end(const struct pat_json *row);

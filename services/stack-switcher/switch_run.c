@@ -13,6 +13,8 @@
 #define CHANNEL      "patchbay_switch"
 #define TIMEOUT_MS   10000
 #define RETRY_MAX_MS ((int64_t)5 * 60 * 1000)
+#define SQL_BEGIN    "select patchbay.switch_begin($1::uuid, $2, $3::bigint, $4, $5::bigint)"
+#define SQL_DONE     "select patchbay.switch_done($1::uuid, $2, $3::bigint, $4, $5, $6::jsonb)"
 enum { RUNS_MAX = 32, LISTENERS_MAX = 4 };
 
 struct switches {
@@ -176,6 +178,12 @@ static void tell(const struct switch_run *r, const char *event, const char *why)
             PAT_S("step", switch_step_name(r->step)), PAT_S("why", why));
 }
 
+static void step_done(struct switch_run *r)
+{
+    pat_counter_add(r->s->steps_ok, 1);
+    tell(r, "switch.step", NULL);
+}
+
 void run_row(struct switch_run *r, const struct pat_json *row)
 {
     if (!row) {
@@ -186,35 +194,9 @@ void run_row(struct switch_run *r, const struct pat_json *row)
         turn(r, "asked to go back");
     } else {
         maybe_die(r, "after");
-        pat_counter_add(r->s->steps_ok, 1);
-        tell(r, "switch.step", NULL);
+        step_done(r);
         take_row(r, row);
     }
-}
-
-static void on_row(int err, const struct pat_json *row, void *arg)
-{
-    run_row(arg, err ? NULL : row);
-}
-
-void run_done(struct switch_run *r, struct pat_json *result_take)
-{
-    PAT_AUTO_STR text = pat_json_print(result_take);
-    const char *state = r->step == STEP_CLEAN_UP ? switch_end(r->row) : switch_step_state(r->step);
-
-    pat_json_free(result_take);
-    /* It told so when it cut back. */
-    if (r->step == STEP_CLEAN_UP && !strcmp(pat_json_str_or(r->row, "state", ""), state))
-        state = NULL;
-    maybe_die(r, "after");
-    run_ask(r,
-            &(struct switch_query){
-                .name = "switch_done",
-                .sql = "select patchbay.switch_done($1::uuid, $2, $3::bigint, $4, $5, $6::jsonb)",
-                .params = { r->id, r->s->worker, r->epoch, switch_step_name(r->step), state,
-                            text ? text : "{}" },
-                .n = 6 },
-            on_row);
 }
 
 static void on_released(int err, const struct pat_json *row, void *arg)
@@ -288,10 +270,70 @@ static void begin(struct switch_run *r, enum switch_step step)
     run_ask(r,
             &(struct switch_query){
                 .name = "switch_begin",
-                .sql = "select patchbay.switch_begin($1::uuid, $2, $3::bigint, $4, $5::bigint)",
+                .sql = SQL_BEGIN,
                 .params = { r->id, r->s->worker, r->epoch, switch_step_name(step), ms },
                 .n = 5 },
             on_begun);
+}
+
+/* Both rows of one unit: the step is done, and the one that follows has begun. */
+static void on_done(int err, const struct pat_db_result *const *results, size_t n, void *arg)
+{
+    struct switch_run *r = arg;
+    PAT_AUTO_JSON row = NULL;
+    PAT_AUTO_JSON begun = NULL;
+
+    r->query = 0;
+    err = switch_reply_read(&row, err, results, n, "switch_done");
+    if (err || !row || n < 2) {
+        run_row(r, row);
+        return;
+    }
+    step_done(r);
+    r->step = r->follows;
+    err = switch_reply_read(&begun, err, results + 1, n - 1, "switch_begin");
+    on_begun(err, begun, r);
+}
+
+/* What follows when the running step is done, as far as the row is known. */
+static enum switch_step following(const struct switch_run *r)
+{
+    struct switch_facts f = switch_facts_of(r->row);
+
+    f.done |= 1u << r->step;
+    f.finished = r->step == STEP_RETIRE || r->step == STEP_CLEAN_UP;
+    return switch_next(&f).step;
+}
+
+void run_done(struct switch_run *r, struct pat_json *result_take)
+{
+    PAT_AUTO_STR text = pat_json_print(result_take);
+    const char *state = r->step == STEP_CLEAN_UP ? switch_end(r->row) : switch_step_state(r->step);
+    char ms[24];
+    const char *done[] = { r->id, r->s->worker,      r->epoch, switch_step_name(r->step),
+                           NULL,  text ? text : "{}" };
+    const char *begin[] = { r->id, r->s->worker, r->epoch, NULL, ms };
+    struct pat_db_stmt stmts[] = { { "switch_done", SQL_DONE, 6, done },
+                                   { "switch_begin", SQL_BEGIN, 5, begin } };
+
+    pat_json_free(result_take);
+    /* It told so when it cut back. */
+    if (r->step != STEP_CLEAN_UP || strcmp(pat_json_str_or(r->row, "state", ""), state) != 0)
+        done[4] = state;
+    r->follows = following(r);
+    begin[3] = switch_step_name(r->follows);
+    snprintf(ms, sizeof ms, "%lld", (long long)r->s->conf.lease_ms);
+    maybe_die(r, "after");
+    if (pat_db_run(r->s->d->db, stmts, r->follows ? 2 : 1, TIMEOUT_MS, on_done, r, &r->query))
+        run_drop(r);
+}
+
+/* The routers have confirmed just now: nothing is drained before the calls begun until then are
+ * written down, so it need not be looked at. */
+static bool must_settle(const struct switch_run *r, enum switch_step next)
+{
+    return r->s->conf.settle_ms > 0 && ((r->step == STEP_OBSERVE && next == STEP_DRAIN) ||
+                                        (r->step == STEP_OBSERVE_BACK && next == STEP_DRAIN_BACK));
 }
 
 static void go(struct switch_run *r)
@@ -301,6 +343,8 @@ static void go(struct switch_run *r)
 
     if (m.turn)
         turn(r, "asked to go back");
+    else if (must_settle(r, m.step))
+        run_wait(r, r->s->conf.settle_ms, "calls may still be written down");
     else if (m.step)
         begin(r, m.step);
     else if (m.wait_ms)

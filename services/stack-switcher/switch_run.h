@@ -12,6 +12,7 @@ struct switch_run {
     char epoch[24];
     struct pat_json *row; /* as last told */
     enum switch_step step;
+    enum switch_step follows; /* begins in the transaction in which this one is done */
     pat_db_id query, renewal;
     switch_reply_fn *asked; /* runs when the query is answered */
     const char *question;

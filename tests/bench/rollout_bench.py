@@ -67,7 +67,10 @@ def took(stack: Stack, r: dict, since: str, until: str) -> float:
 
 def cpu_of(pid: int) -> float:
     """Seconds so far, those of children that have ended among them."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:  # ended meanwhile: its parent has it
+        return 0.0
     return sum(int(f) for f in fields[11:15]) / 100
 
 

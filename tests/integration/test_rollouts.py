@@ -62,7 +62,7 @@ class One:
         """As many calls on a stack, as if they had been; the failed ones were caught by the other."""
         ids = [uuid.uuid4() for _ in range(n)]
         other = "retell" if to == "livekit" else "livekit"
-        with psycopg.connect(self.stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+        with psycopg.connect(self.stack.pg.url(OWNER, "patchbay")) as c:  # all of them at once: somebody measures meanwhile
             for i, call in enumerate(ids):
                 row = {"id": call, "user_id": self.id, "agent_config_id": self.config, "state": "ended", "outcome": "answered",
                        "stack": other if i < failed else to, "fallback": i < failed, "duration_ms": 60000} | columns
@@ -338,7 +338,7 @@ def test_latency_and_cost_are_measured_too(stack):
     r = begin(stack, cohort, steps=[{"count": 1}], gates={g: {"margin_percent": 10, "min_calls": 6} for g in names} | {"bake_s": 600})
     until(stack, r, lambda x: x["settled_at"], "one is moved")
     turns = cohort[0].calls(12, "livekit")
-    with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as c:
+    with psycopg.connect(stack.pg.url(OWNER, "patchbay")) as c:  # all of it at once: somebody measures meanwhile
         c.cursor().executemany("insert into patchbay.call_results (call_id, source, user_id, data) values (%s, %s, %s, %s)", results)
         c.cursor().executemany(
             "insert into patchbay.call_events (id, call_id, user_id, type, subject, occurred_at, data) values "
