@@ -415,6 +415,41 @@ static void test_json__walks_items_and_members(void **state)
     assert_int_equal(pat_json_kind(NULL), PAT_JSON_NULL);
 }
 
+static void test_json__mends_escapes_of_no_character(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *mended; /* NULL: there is nothing to do */
+    } rows[] = {
+        { "\"a\\u0000b\"", "\"a\\ufffdb\"" },
+        { "\"\\ud83d\"", "\"\\ufffd\"" },
+        { "\"\\ude00x\"", "\"\\ufffdx\"" },
+        { "\"\\ud83d\\ud83d\\ude00\"", "\"\\ufffd\\ud83d\\ude00\"" },
+        { "\"\\uD83D\\n\\uDE00\\u0000\"", "\"\\ufffd\\n\\ufffd\\ufffd\"" },
+        { "{\"\\u0000\":[\"\\\\\\u0000\"]}", "{\"\\ufffd\":[\"\\\\\\ufffd\"]}" },
+        { "\"\\\\u0000 \\ud83d\\ude00 \\u00e9 u0000\"", NULL },
+        { "\"plain\"", NULL },
+        { "", NULL },
+        /* no JSON before and after, and read to its end only */
+        { "\"\\u00", NULL },
+        { "\\", NULL },
+        { "\"\\ud83d\\u", "\"\\ufffd\\u" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PAT_COUNT(rows); i++) {
+        size_t len = strlen(rows[i].text);
+        char *text = memcpy(malloc(len + 1), rows[i].text, len + 1);
+        PAT_AUTO_STR mended = pat_json_mended(text, len);
+
+        if (rows[i].mended)
+            assert_string_equal(mended, rows[i].mended);
+        else
+            assert_null(mended);
+        free(text);
+    }
+}
+
 static void test_utf8__valid_is_what_rfc_3629_says(void **state)
 {
     static const struct {
@@ -499,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_json__a_path_too_long_for_the_error_is_cut),
         cmocka_unit_test(test_json__or_gives_the_fallback),
         cmocka_unit_test(test_json__walks_items_and_members),
+        cmocka_unit_test(test_json__mends_escapes_of_no_character),
         cmocka_unit_test(test_utf8__valid_is_what_rfc_3629_says),
         cmocka_unit_test(test_utf8__counts_characters_not_bytes),
         cmocka_unit_test(test_json__reading_survives_each_allocation_failing),

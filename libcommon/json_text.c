@@ -1,4 +1,4 @@
-/* json_text.c - the strict grammar, and quoting.
+/* json_text.c - the strict grammar, mending and quoting.
  *
  * cJSON is lenient: it takes invalid UTF-8, cuts strings at \u0000, reads "01" and "{}x". So the
  * text is checked here first, in one pass, and only what is right reaches it.
@@ -10,6 +10,7 @@
 #include <endian.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* cJSON copies a number into 64 bytes and would quietly read the rest as something else. */
@@ -247,6 +248,51 @@ int pat__json_check(const char *text, size_t len, struct pat_json_err *err)
                        (size_t)(c.at - c.start));
     }
     return PAT_EINVAL;
+}
+
+/* The code of "\\uXXXX" at `at`; -1: that is not there. */
+static long escaped_code(const char *at, const char *end)
+{
+    struct scan c = { .at = at + 2, .end = end };
+
+    return end - at >= 6 && at[0] == '\\' && at[1] == 'u' ? hex4(&c) : -1;
+}
+
+/* The next escape from `at` on that stands for no character; NULL: none. */
+static const char *next_broken(const char *at, const char *end)
+{
+    while ((at = memchr(at, '\\', (size_t)(end - at)))) {
+        long code = escaped_code(at, end), low;
+
+        if (code < 0) {
+            at += end - at < 2 ? 1 : 2;
+            continue;
+        }
+        if (code == 0 || (code >= 0xdc00 && code <= 0xdfff))
+            return at;
+        at += 6;
+        if (code < 0xd800 || code > 0xdbff)
+            continue;
+        low = escaped_code(at, end);
+        if (low < 0xdc00 || low > 0xdfff)
+            return at - 6;
+        at += 6;
+    }
+    return NULL;
+}
+
+char *pat_json_mended(const char *text, size_t len)
+{
+    const char *end = text + len, *broken = next_broken(text, end);
+    char *copy = broken ? malloc(len + 1) : NULL;
+
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    for (; broken; broken = next_broken(broken + 6, end))
+        memcpy(copy + (broken - text) + 2, "fffd", 4);
+    return copy;
 }
 
 static const char *short_escape(unsigned char ch)

@@ -52,10 +52,11 @@ int pat_sign_livekit_webhook_verify(const char *authorization, const char *api_k
                                     int64_t now_s) PAT_MUST_CHECK;
 
 /* Retell: X-Retell-Signature "v=<unix ms>,d=<hex>", HMAC-SHA256 over body || decimal v, window 5
- * min (docs.retellai.com/features/secure-webhook). */
+ * min (docs.retellai.com/features/secure-webhook). keys: one, or several separated by commas, while
+ * one replaces the other. */
 int pat_sign_retell(struct pat_buf *out, const char *api_key, const void *body, size_t len,
                     int64_t now_ms);
-int pat_sign_retell_verify(const char *header, const char *api_key, const void *body, size_t len,
+int pat_sign_retell_verify(const char *header, const char *keys, const void *body, size_t len,
                            int64_t now_ms) PAT_MUST_CHECK;
 
 /* ElevenLabs: ElevenLabs-Signature "t=<unix s>,v0=<hex>", HMAC-SHA256 over t "." body, window 30

@@ -18,30 +18,64 @@ enum {
     SHORT_BYTES = 16,
 };
 
+/* --- Keys ------------------------------------------------------------------------------------- */
+
+static int mac_of(const char *key, size_t key_len, const char *text, size_t len, size_t mac_len,
+                  uint8_t mac[32])
+{
+    return mac_len == 20 ? pat_hmac_sha1(key, key_len, text, len, mac)
+                         : pat_hmac_sha256(key, key_len, text, len, mac);
+}
+
+/* Does one of the comma-separated keys sign text? */
+static int check_keys(const uint8_t *mac, size_t mac_len, const char *keys,
+                      const struct pat_buf *text)
+{
+    uint8_t ours[32];
+    size_t n;
+
+    for (; *keys; keys += n + (keys[n] == ',')) {
+        const char *key = keys + strspn(keys, " ");
+        size_t len;
+        int err;
+
+        n = strcspn(keys, ",");
+        len = key < keys + n ? strcspn(key, ", ") : 0;
+        if (!len)
+            continue;
+        err = mac_of(key, len, text->data, text->len, mac_len, ours);
+        if (err)
+            return err;
+        if (pat_equal_ct(mac, ours, mac_len))
+            return PAT_OK;
+    }
+    return PAT_EAUTH;
+}
+
 /* --- Retell ----------------------------------------------------------------------------------- */
 
-static int retell_mac(const char *key, const void *body, size_t len, int64_t ms, uint8_t mac[32])
+/* What is signed. */
+static int retell_text(struct pat_buf *out, const void *body, size_t len, int64_t ms)
 {
-    struct pat_buf text;
-    int err;
-
-    pat_buf_init(&text, SIGNED_MAX);
-    (void)pat_buf_reserve(&text, len + 24); /* one allocation; a failure sticks */
-    pat_buf_add(&text, body, len);
-    pat_buf_addf(&text, "%lld", (long long)ms);
-    err = text.err;
-    if (!err)
-        err = pat_hmac_sha256(key, strlen(key), text.data, text.len, mac);
-    pat_buf_fini(&text);
-    return err;
+    pat_buf_init(out, SIGNED_MAX);
+    (void)pat_buf_reserve(out, len + 24); /* one allocation; a failure sticks */
+    pat_buf_add(out, body, len);
+    return pat_buf_addf(out, "%lld", (long long)ms);
 }
 
 int pat_sign_retell(struct pat_buf *out, const char *api_key, const void *body, size_t len,
                     int64_t now_ms)
 {
+    struct pat_buf text;
     uint8_t mac[32];
-    int err = *api_key ? retell_mac(api_key, body, len, now_ms, mac) : PAT_EINVAL;
+    int err;
 
+    if (!*api_key)
+        return PAT_EINVAL;
+    err = retell_text(&text, body, len, now_ms);
+    if (!err)
+        err = pat_hmac_sha256(api_key, strlen(api_key), text.data, text.len, mac);
+    pat_buf_fini(&text);
     if (err)
         return err;
     pat_buf_addf(out, "v=%lld,d=", (long long)now_ms);
@@ -64,21 +98,22 @@ static bool retell_header(const char *s, int64_t *ms, uint8_t mac[32])
     return !pat_unhex(mac, 32, s + digits + 3, &len) && len == 32;
 }
 
-int pat_sign_retell_verify(const char *header, const char *api_key, const void *body, size_t len,
+int pat_sign_retell_verify(const char *header, const char *keys, const void *body, size_t len,
                            int64_t now_ms)
 {
-    uint8_t theirs[32];
-    uint8_t ours[32];
+    struct pat_buf text;
+    uint8_t mac[32];
     int64_t ms;
     int err;
 
-    if (!header || !api_key || !*api_key || !retell_header(header, &ms, theirs))
+    if (!header || !keys || !retell_header(header, &ms, mac))
         return PAT_EAUTH;
-    err = retell_mac(api_key, body, len, ms, ours);
+    err = retell_text(&text, body, len, ms);
+    if (!err)
+        err = check_keys(mac, sizeof mac, keys, &text);
+    pat_buf_fini(&text);
     if (err)
         return err;
-    if (!pat_equal_ct(theirs, ours, sizeof ours))
-        return PAT_EAUTH;
     return llabs((long long)(now_ms - ms)) > RETELL_WINDOW_MS ? PAT_ESTALE : PAT_OK;
 }
 
@@ -113,45 +148,55 @@ int pat_sign_elevenlabs(struct pat_buf *out, const char *secret, const void *bod
     return pat_hex(out, mac, sizeof mac);
 }
 
-/* Parts in any order, separated by commas. */
-static bool elevenlabs_header(const char *s, int64_t *at_s, uint8_t mac[32])
+/* The next part of "t=<s>,v0=<hex>", in any order; 0: there is none. */
+static size_t next_part(const char **at)
 {
-    bool time = false;
-    bool digest = false;
-    size_t n;
+    *at += strspn(*at, ", ");
+    return strcspn(*at, ",");
+}
 
-    for (; *s; s += n + (s[n] == ',')) {
-        n = strcspn(s, ",");
-        if (!strncmp(s, "t=", 2)) {
-            size_t digits = strspn(s + 2, "0123456789");
+static bool elevenlabs_time(const char *s, int64_t *at_s)
+{
+    for (size_t n; (n = next_part(&s)); s += n) {
+        size_t digits = strncmp(s, "t=", 2) ? 0 : strspn(s + 2, "0123456789");
 
-            time = digits && digits <= 12 && digits == n - 2;
+        if (digits && digits <= 12 && digits == n - 2) {
             *at_s = strtoll(s + 2, NULL, 10);
-        } else if (!strncmp(s, "v0=", 3)) {
-            char hex[65];
-            size_t len;
-
-            digest = n == 3 + 64 && snprintf(hex, sizeof hex, "%.64s", s + 3) == 64 &&
-                     !pat_unhex(mac, 32, hex, &len) && len == 32;
+            return true;
         }
     }
-    return time && digest;
+    return false;
+}
+
+/* Is it one of the digests? There are two while the sender's secret is changed. */
+static bool elevenlabs_has(const char *s, const uint8_t mac[32])
+{
+    for (size_t n; (n = next_part(&s)); s += n) {
+        uint8_t theirs[32];
+        char hex[65];
+        size_t len;
+
+        if (n == 3 + 64 && !strncmp(s, "v0=", 3) &&
+            snprintf(hex, sizeof hex, "%.64s", s + 3) == 64 && !pat_unhex(theirs, 32, hex, &len) &&
+            len == 32 && pat_equal_ct(theirs, mac, 32))
+            return true;
+    }
+    return false;
 }
 
 int pat_sign_elevenlabs_verify(const char *header, const char *secret, const void *body, size_t len,
                                int64_t now_s)
 {
-    uint8_t theirs[32];
     uint8_t ours[32];
     int64_t at_s = 0;
     int err;
 
-    if (!header || !secret || !*secret || !elevenlabs_header(header, &at_s, theirs))
+    if (!header || !secret || !*secret || !elevenlabs_time(header, &at_s))
         return PAT_EAUTH;
     err = elevenlabs_mac(secret, body, len, at_s, ours);
     if (err)
         return err;
-    if (!pat_equal_ct(theirs, ours, sizeof ours))
+    if (!elevenlabs_has(header, ours))
         return PAT_EAUTH;
     return llabs((long long)(now_s - at_s)) > ELEVENLABS_WINDOW_S ? PAT_ESTALE : PAT_OK;
 }
@@ -198,37 +243,6 @@ struct claim {
     const void *tail;
     size_t tail_len;
 };
-
-static int mac_of(const char *key, size_t key_len, const char *text, size_t len, size_t mac_len,
-                  uint8_t mac[32])
-{
-    return mac_len == 20 ? pat_hmac_sha1(key, key_len, text, len, mac)
-                         : pat_hmac_sha256(key, key_len, text, len, mac);
-}
-
-/* Does one of the comma-separated keys sign text? */
-static int check_keys(const struct claim *c, const char *keys, const struct pat_buf *text)
-{
-    uint8_t ours[32];
-    size_t n;
-
-    for (; *keys; keys += n + (keys[n] == ',')) {
-        const char *key = keys + strspn(keys, " ");
-        size_t len;
-        int err;
-
-        n = strcspn(keys, ",");
-        len = key < keys + n ? strcspn(key, ", ") : 0;
-        if (!len)
-            continue;
-        err = mac_of(key, len, text->data, text->len, c->mac_len, ours);
-        if (err)
-            return err;
-        if (pat_equal_ct(c->mac, ours, c->mac_len))
-            return PAT_OK;
-    }
-    return PAT_EAUTH;
-}
 
 /* The URL taken apart, as far as signing needs it. */
 struct url {
@@ -309,7 +323,7 @@ static int check_urls(const struct claim *c, const char *keys, const char *url)
         text.len = 0;
         put_variant(&text, url, &u, variant);
         pat_buf_add(&text, c->tail, c->tail_len);
-        err = text.err ? text.err : check_keys(c, keys, &text);
+        err = text.err ? text.err : check_keys(c->mac, c->mac_len, keys, &text);
     }
     pat_buf_fini(&text);
     return err;

@@ -78,9 +78,31 @@ static void test_retell__refuses_another_body_key_or_none(void **state)
         PAT_EAUTH);
 }
 
+static void test_retell__one_of_several_keys_has_signed(void **state)
+{
+    static const char header[] = "v=1764000000000,d=" RETELL_D;
+    static const struct {
+        const char *keys;
+        int err;
+    } rows[] = {
+        { "key_new,key_test_0123456789abcdef", PAT_OK },
+        { "key_test_0123456789abcdef,key_old", PAT_OK },
+        { " key_new , key_test_0123456789abcdef ", PAT_OK },
+        { "key_new,key_old", PAT_EAUTH },
+        { ",", PAT_EAUTH },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < PAT_COUNT(rows); i++)
+        if (pat_sign_retell_verify(header, rows[i].keys, retell_body, strlen(retell_body),
+                                   1764000000000) != rows[i].err)
+            fail_msg("%s", rows[i].keys);
+}
+
 /* --- ElevenLabs: made with elevenlabs-python's rule --- */
 
-#define ELEVEN_D "d9b0003525b9806e04950c811e9724585a71877ad018c24370868b20cb118cf2"
+#define ELEVEN_OTHER "00000000000000000000000000000000000000000000000000000000000000ff"
+#define ELEVEN_D     "d9b0003525b9806e04950c811e9724585a71877ad018c24370868b20cb118cf2"
 
 static void test_elevenlabs__verifies_within_half_an_hour(void **state)
 {
@@ -93,6 +115,10 @@ static void test_elevenlabs__verifies_within_half_an_hour(void **state)
         { "t=1764000000,v0=" ELEVEN_D, 1764000000, PAT_OK },
         { "v0=" ELEVEN_D ",t=1764000000", 1764000000, PAT_OK },
         { "t=1764000000,v1=xx,v0=" ELEVEN_D, 1764000000, PAT_OK },
+        { "t=1764000000, v0=" ELEVEN_D, 1764000000, PAT_OK },
+        { "t=1764000000,v0=" ELEVEN_OTHER ",v0=" ELEVEN_D, 1764000000, PAT_OK },
+        { "t=1764000000,v0=" ELEVEN_D ",v0=" ELEVEN_OTHER, 1764000000, PAT_OK },
+        { "t=1764000000,v0=" ELEVEN_OTHER ",v0=" ELEVEN_OTHER, 1764000000, PAT_EAUTH },
         { "t=1764000000,v0=" ELEVEN_D, 1764001800, PAT_OK },
         { "t=1764000000,v0=" ELEVEN_D, 1764001801, PAT_ESTALE },
         { "t=1764000000,v0=" ELEVEN_D, 1763998199, PAT_ESTALE },
@@ -378,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_retell__signs_the_body_and_the_time),
         cmocka_unit_test(test_retell__verifies_within_five_minutes),
         cmocka_unit_test(test_retell__refuses_another_body_key_or_none),
+        cmocka_unit_test(test_retell__one_of_several_keys_has_signed),
         cmocka_unit_test(test_signalwire__json_verifies_every_form_of_the_url),
         cmocka_unit_test(test_signalwire__json_signed_with_the_port_fragment_or_user),
         cmocka_unit_test(test_signalwire__form_verifies_parameters_in_any_order),

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No bill of one call: what is beyond is nonsense, and too large for its row. */
+#define CENTS_MAX 1e7
+
 int news_answered(const struct news *n)
 {
     int64_t at_ms = pat_json_int_or(n->body, "call.start_timestamp", 0);
@@ -112,7 +115,8 @@ int news_costs(const struct news *n)
 
         if (strlen(name) > 100)
             name = "unknown";
-        err = tell_product(n, name, nth_of(costs, i, name), cents > 0 ? cents : 0);
+        err = tell_product(n, name, nth_of(costs, i, name),
+                           cents > 0 && cents < CENTS_MAX ? cents : 0);
     }
     return err || !size ? err
                         : note(n, "update patchbay.retell_legs set billed_at = now() "

@@ -78,7 +78,7 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RETELL_VOICES_EVERY", PAT_CONF_MS, voices_ms, "24h",
         "how often Retell's list of voices is looked up", .min = 100, .max = 604800000),
     ROW("PAT_RETELL_WEBHOOK_KEY", PAT_CONF_SECRET, webhook_key, NULL,
-        "the API key Retell signs with, when it is another"),
+        "the API key Retell signs with, when it is another; two while one replaces the other"),
     ROW("PAT_RETELL_WEBHOOK_URL", PAT_CONF_STR, webhook_url, "",
         "where our agents send their webhooks, https://host/v1/hooks/retell; empty: the account's"),
     ROW("PAT_RETELL_TIME_ZONE", PAT_CONF_STR, time_zone, "UTC",

@@ -241,6 +241,7 @@ static void on_tool(struct pat_httpd_req *req, void *arg)
     const char *signature = pat_httpd_header(req, "x-retell-signature");
     struct tool_run *r;
     PAT_AUTO_JSON body = NULL;
+    PAT_AUTO_STR mended = NULL;
     struct pat_json_err why = { .path = "", .what = "" };
     size_t len;
     const char *text = pat_httpd_body(req, &len);
@@ -250,6 +251,9 @@ static void on_tool(struct pat_httpd_req *req, void *arg)
         pat_httpd_reply_error(req, PAT_EAUTH, "X-Retell-Signature", "missing, wrong or too old");
         return;
     }
+    mended = pat_json_mended(text, len); /* the transcript is in it: cut anywhere */
+    if (mended)
+        text = mended;
     r = calloc(1, sizeof *r);
     if (!r) {
         pat_httpd_reply_error(req, PAT_ENOMEM, NULL, pat_err_text(PAT_ENOMEM));

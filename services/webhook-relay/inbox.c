@@ -24,8 +24,9 @@
 struct entry {
     TAILQ_ENTRY(entry) link;
     struct pat_httpd_req *http;
-    const char *body; /* the request's */
+    const char *body; /* the request's, or mended: as long */
     size_t len;
+    char *mended;
     const char *source; /* the vendor's name */
     char kind[64];      /* for the log */
     struct pat_id id;
@@ -54,6 +55,7 @@ static void entry_free(struct entry *e)
 {
     pat_event_text_fini(&e->news);
     free(e->meta);
+    free(e->mended);
     free(e);
 }
 
@@ -287,15 +289,21 @@ static void store(void *arg)
     }
 }
 
-int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h)
+int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h,
+               char *mended_take)
 {
     struct entry *e = calloc(1, sizeof *e);
     int err;
 
-    if (!e)
+    if (!e) {
+        free(mended_take);
         return PAT_ENOMEM;
+    }
     e->http = http;
     e->body = pat_httpd_body(http, &e->len);
+    e->mended = mended_take;
+    if (e->mended)
+        e->body = e->mended;
     e->source = h->source;
     e->id = pat_id_new();
     e->taken_us = pat_now_us();

@@ -15,7 +15,9 @@ int inbox_new(struct inbox **out, struct relay *r) PAT_MUST_CHECK;
 void inbox_free(struct inbox *ib); /* NULL is fine */
 
 /* Replies when it is stored (200, a repeat as well), cannot be (400), or not in time (503). h is
- * borrowed; the request's body stays its own. On an error nothing has been replied. */
-int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h) PAT_MUST_CHECK;
+ * borrowed; the request's body stays its own. mended_take: what is stored in its place, or NULL;
+ * taken also on an error. On an error nothing has been replied. */
+int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h,
+               char *mended_take) PAT_MUST_CHECK;
 
 #endif

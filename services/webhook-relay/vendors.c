@@ -55,6 +55,14 @@ static int retell_verify(const struct relay_conf *conf, const char *secret,
     return pat_sign_retell_verify(q->header, secret, q->body, q->len, q->now_ms);
 }
 
+/* A chat's, an alert's, tomorrow's: kept, and parked for a person to see. */
+static int about_no_call(struct hook *h, const struct hook_request *q)
+{
+    key_of_body(h, h->kind, q);
+    (void)put(h->order_key, "retell", h->dedupe_key);
+    return PAT_OK;
+}
+
 /* Event and call id, as Retell advises; what may come more than once in a call by its content. */
 static int retell_read(struct hook *h, const struct pat_json *j, const struct hook_request *q,
                        struct pat_json_err *err)
@@ -63,6 +71,8 @@ static int retell_read(struct hook *h, const struct pat_json *j, const struct ho
     const char *call;
     int failed = pat_json_get_str(j, "event", &h->kind, err);
 
+    if (!failed && !pat_json_at(j, "call"))
+        return about_no_call(h, q);
     if (!failed)
         failed = pat_json_get_str(j, "call.call_id", &call, err);
     if (failed)
@@ -212,14 +222,17 @@ int vendor_verify(const struct vendor *v, const struct relay_conf *conf,
     const char *at = v->secret(conf);
     char one[SECRET_MAX];
     int err = PAT_EAUTH;
-    size_t n;
+    size_t n, len;
 
     for (; at && *at && err == PAT_EAUTH; at += n + (at[n] == ',')) {
-        n = strcspn(at, ",");
-        if (!n || n >= sizeof one)
+        at += strspn(at, " ");
+        n = len = strcspn(at, ",");
+        while (len && at[len - 1] == ' ')
+            len--;
+        if (!len || len >= sizeof one)
             continue;
-        memcpy(one, at, n);
-        one[n] = '\0';
+        memcpy(one, at, len);
+        one[len] = '\0';
         err = v->verify(conf, one, q);
     }
     explicit_bzero(one, sizeof one);

@@ -241,6 +241,27 @@ def test_only_retell_is_heard(stack, call):
     assert post(stack, body)[0] == 200
 
 
+def test_both_keys_count_while_one_replaces_the_other(stack, call):
+    provider = stack.daemons["retell-provider"]
+    provider.env["PAT_RETELL_WEBHOOK_KEY"] = f"key_of_tomorrow, {stack.retell_key}"
+    provider.restart()
+    try:
+        body = body_of(call)
+        assert post(stack, body)[0] == 200
+        assert post(stack, body, symmetric["sign"](body.decode(), "key_of_tomorrow"))[0] == 200
+        assert post(stack, body, symmetric["sign"](body.decode(), provider.env["PAT_RETELL_WEBHOOK_KEY"]))[0] == 401
+    finally:
+        del provider.env["PAT_RETELL_WEBHOOK_KEY"]
+        provider.restart()
+
+
+def test_a_transcript_cut_in_the_middle_of_a_character_stops_no_tool(stack, call):
+    """Half a surrogate pair is how JavaScript writes it."""
+    body = body_of(call, call={"transcript_with_tool_calls": [{"role": "user", "content": "Thanks CUT"}]}).replace(b"CUT", b"\\ud83d")
+    status, answer = post(stack, body)
+    assert (status, answer.get("status")) == (200, "stored"), answer
+
+
 @pytest.mark.parametrize("change,status,field", [
     ({"call": {"call_id": "call_other"}}, 404, "call.call_id"), ({"call": {"call_id": None}}, 400, "call.call_id"),
     ({"call": {"metadata": {}}}, 400, "call.metadata.call_id"), ({"args": []}, 400, "args"), ({"name": "end_call"}, 400, "name"),

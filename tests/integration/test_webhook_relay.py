@@ -130,12 +130,39 @@ def test_a_wrong_signature_is_refused(stack, how):
     assert not inbox(stack, hook)
 
 
-@pytest.mark.parametrize("body,field", [(b"", "body"), (b"{", "body"), (b"[]", "event"), (b"{\"event\":\"x\"}", "call.call_id"),
+@pytest.mark.parametrize("body,field", [(b"", "body"), (b"{", "body"), (b"[]", "event"), (b"{\"event\":\"x\",\"call\":{}}", "call.call_id"),
                                         (b"{\"event\":5,\"call\":{\"call_id\":\"c\"}}", "event"), (b"{\"a\":1,\"a\":2}", "a"),
                                         (b"{\"event\":\"x\",\"call\":{\"call_id\":\"" + b"c" * 400 + b"\"}}", "call.call_id")])
 def test_an_authentic_but_malformed_webhook_is_refused(stack, body, field):
     status, answer = from_retell(stack, body)
     assert status in (400, 413) and answer["error"]["field"] == field
+
+
+def test_news_about_no_call_is_kept_and_parked(stack, watch):
+    """Retell tells the same address of chats, and will tell of what is not known today."""
+    chat = "chat_" + uuid.uuid4().hex
+    body = json.dumps({"event": "chat_ended", "chat": {"chat_id": chat, "chat_status": "ended"}}).encode()
+    for _ in range(2):
+        assert from_retell(stack, body) == (200, None)
+    kept = lambda: stack.sql("select id::text, state, error from patchbay.webhook_inbox where kind = 'chat_ended' "  # noqa: E731
+                             "and convert_from(body, 'UTF8') like %s", f"%{chat}%")
+    (webhook, _, why), = wait(lambda: [r for r in kept() if r[1] == "parked"], 10, "it is parked") and kept()
+    assert "about no call" in why
+    told = wait(lambda: [e for e in watch.of("webhook.parked") if e["data"]["webhook_id"] == webhook], 10, "it is told")
+    assert told[0]["data"]["kind"] == "chat_ended"
+
+
+@pytest.mark.parametrize("cut", ["\\ud83d", "\\ude00", "\\u0000", "\\ud83d\\ud83d", "\\uD83D\\u0041"])
+def test_half_a_character_costs_no_call_its_record(stack, cut):
+    """Valid JSON, as JavaScript writes a text it has cut in the middle of an emoji, and nothing Postgres can hold."""
+    hook = story(stack)[2]
+    hook["call"]["transcript"] = "Agent: Hello HERE.\nUser: \\u0000 is no escape.\n"
+    body = json.dumps(hook).replace("HERE", cut).encode()
+    assert from_retell(stack, body) == (200, None)
+    assert from_retell(stack, body) == (200, None)
+    record, = wait(lambda: records(stack, ours(hook)), 20, "the call has its record")
+    assert record["transcript"].startswith("Agent: Hello \ufffd") and "\\u0000 is no escape" in record["transcript"]
+    assert record["call_summary"] == "They said hello."
 
 
 def test_an_oversized_webhook_is_refused_and_a_long_transcript_is_not(stack):
@@ -160,6 +187,28 @@ def test_a_repeated_webhook_changes_nothing(stack, watch):
     told = lambda: [e for e in watch.of("webhook.received") if e["data"]["call_id"] == ours(hook)]  # noqa: E731
     wait(told, 20, "it is told")
     assert len(told()) == 1
+
+
+ODD = [{"start_timestamp": "soon"}, {"start_timestamp": None, "end_timestamp": 9e15}, {"end_timestamp": 1e300}, {"duration_ms": -1},
+       {"duration_ms": "8000"}, {"call_analysis": {"call_summary": "They said hello.", "call_successful": "maybe", "in_voicemail": 1}},
+       {"latency": {"e2e": {"p50": "fast", "p90": 1e300, "p99": 900}, "llm": 7, "tts": None}}, {"latency": []},
+       {"call_cost": []}, {"call_cost": "free"}, {"call_cost": {"combined_cost": "free"}}, {"call_cost": {"combined_cost": 1e300, "product_costs": {}}},
+       {"call_cost": {"combined_cost": 10.8, "product_costs": [5, None, {"product": "elevenlabs_tts", "cost": "4"},
+                                                               {"product": "elevenlabs_tts", "cost": 4.0}]}},
+       {"transcript_object": "none", "transcript_with_tool_calls": 5}, {"metadata_of_tomorrow": {"a": [[[1]]]}, "call_type": 5}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda o: "-".join(o))
+def test_a_value_that_is_none_costs_the_call_nothing_else(stack, odd):
+    hook = story(stack)[2]
+    hook["call"] |= odd
+    assert from_retell(stack, hook) == (200, None)
+    record, = wait(lambda: records(stack, ours(hook)), 20, "the call has its record")
+    assert record["call_summary"] == "They said hello." and "Hi." in record["transcript"]
+    if "latency" in odd and odd["latency"]:
+        assert record["e2e_latency_p99"] == 900 and record["e2e_latency_p50"] is None
+    if "product_costs" in str(odd) and isinstance(odd["call_cost"]["product_costs"], list):
+        assert record["call_cost_tts"] == 0.04 and record["call_cost_total"] == 0.108
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
