@@ -94,7 +94,8 @@ static bool method_fits(const struct route *route, const struct http_head *h)
 static void allow_method(struct pat_buf *allow, const char *method)
 {
     if (!allow->len || !strstr(allow->data, method)) /* no method is part of another's name */
-        pat_buf_addf(allow, "%s%s", allow->len ? ", " : "", method);
+        pat_buf_addf(allow, "%s%s%s", allow->len ? ", " : "", method,
+                     strcmp(method, "GET") ? "" : ", HEAD"); /* as method_fits has it */
 }
 
 static int choose(struct pat_httpd_req *r, const struct route *route,

@@ -67,6 +67,8 @@ static void test_httpd__answers_each_raw_request_as_the_rfc_says(void **state)
           false },
         { "other method", "GET /echo HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405",
           "Allow: POST, PUT\r\n", false },
+        { "who may GET may HEAD", "DELETE /files/z HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405",
+          "Allow: GET, HEAD\r\n", false },
         { "a literal path is a resource of its own", "DELETE /hello/all HTTP/1.1\r\n" HOST "\r\n",
           "HTTP/1.1 405", "Allow: POST\r\n", false },
         { "and patterns do not take it", "GET /hello/all HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 405",
