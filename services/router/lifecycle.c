@@ -12,8 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-#define END_MS  4000
-#define PUT_LEG "select patchbay.put_leg($1::jsonb)"
+#define END_MS      4000
+#define YEAR_9999_S 253370764800.0
+#define PUT_LEG     "select patchbay.put_leg($1::jsonb)"
 
 /* ------------------------------------------------------------------ reading */
 
@@ -43,12 +44,13 @@ static bool fact_of_event(const struct carrier_req *c, struct legs_fact *out)
 {
     static const char *const states[] = { "created", "ringing", "answered", "ended" };
     const char *state = carrier_param(c, "params.call_state");
+    double at_s = pat_json_num_or(c->json, "timestamp", 0);
     const struct pat_end_reason *why;
 
     for (int i = 0; state && i < LEGS_STATES; i++)
         if (!strcmp(state, states[i])) {
             out->state = (enum legs_state)i;
-            out->at_ms = (int64_t)(pat_json_num_or(c->json, "timestamp", 0) * 1000);
+            out->at_ms = at_s > 0 && at_s < YEAR_9999_S ? (int64_t)(at_s * 1000) : 0;
             if (out->state != LEGS_ENDED)
                 return true;
             why = ends_of_status(pat_json_str_or(c->json, "params.end_reason", "hangup"));

@@ -172,10 +172,13 @@ static char *print(const struct router *r, const struct carrier_req *c, const st
     return out;
 }
 
+/* An event of SWML's has no numbers; it comes to who answered the call. */
 static bool is_ours(const struct router *r, const struct carrier_req *c)
 {
     char n[NUMBER_MAX];
 
+    if (c->form == CARRIER_SWML)
+        return true;
     return (!number_read(n, c->to) && routes_find(r->routes, n)) ||
            (!number_read(n, c->from) && routes_find(r->routes, n));
 }

@@ -522,6 +522,16 @@ def test_the_status_of_a_known_call_ends_it(stack, carrier, watch, status, reaso
     assert len(watch.of("call.ended", d.call)) == 1
 
 
+@pytest.mark.parametrize("at", [1e300, -1e300, -1, 0, "soon", None])
+def test_a_status_from_a_clock_that_is_wrong_counts_all_the_same(stack, carrier, at):
+    body = swml_call(LEO.number)
+    call = carrier.swml(body).json()["sections"]["main"][0]["connect"]["to"].removeprefix("sip:").partition("@")[0]
+    told = {"event_type": "calling.call.state", "timestamp": at, "params": {
+        "call_id": body["call"]["call_id"], "call_state": "ended", "direction": "inbound", "end_reason": "hangup"}}
+    assert carrier.swml(told, "/v1/signalwire/status").status == 204
+    assert call_row(stack, call, "ended")["ended_reason"] == "completed"
+
+
 def test_the_status_of_a_call_that_was_answered_says_so(stack, carrier):
     form = carrier.form(LEO.number)
     d = carrier.post(VOICE, form).dial()
