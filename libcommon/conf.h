@@ -24,7 +24,7 @@ enum pat_conf_kind {
     PAT_CONF_SECRET, /* char *, shown as *** */
     PAT_CONF_URL,    /* char *, absolute, scheme checked by row.arg ("http,https"); trailing
                         slashes are cut; userinfo is redacted when shown */
-    PAT_CONF_ADDR,   /* char *, host:port or [v6]:port; port 0 = any free one */
+    PAT_CONF_ADDR,   /* char *, where to listen: address:port, [v6]:port; port 0 = any free */
     PAT_CONF_INT,    /* int64_t, min..max */
     PAT_CONF_MS, /* int64_t milliseconds; accepts "250ms", "3s", "5m", "1h", or a bare number of ms
                   */

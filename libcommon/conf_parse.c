@@ -158,7 +158,8 @@ static bool port_ok(const char *s)
 static bool addr_ok(const char *text)
 {
     const char *colon = strrchr(text, ':');
-    char host[256];
+    char host[64];
+    struct in_addr v4;
     struct in6_addr v6;
     size_t len = colon ? (size_t)(colon - text) : 0;
 
@@ -166,10 +167,9 @@ static bool addr_ok(const char *text)
         return false;
     memcpy(host, text, len);
     host[len] = '\0';
+    /* No other names: who listens asks nobody for an address. */
     if (host[0] != '[')
-        return host[strspn(host,
-                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")] ==
-               '\0';
+        return !strcmp(host, "localhost") || inet_pton(AF_INET, host, &v4) == 1;
     if (host[len - 1] != ']')
         return false;
     host[len - 1] = '\0';
@@ -180,7 +180,7 @@ static int check_addr(const char *text, struct pat_buf *why)
 {
     if (addr_ok(text))
         return PAT_OK;
-    pat_buf_adds(why, "must be host:port or [v6]:port");
+    pat_buf_adds(why, "must be address:port, [v6]:port or localhost:port");
     return PAT_EINVAL;
 }
 

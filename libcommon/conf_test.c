@@ -86,11 +86,13 @@ static void test_conf__reports_all_faults_at_once(void **state)
 
     (void)state;
     assert_int_equal(load(&s, env, &errors), PAT_EINVAL);
-    assert_string_equal(errors.data, "PAT_ADDR: must be host:port or [v6]:port, got \"nowhere\"\n"
-                                     "PAT_FLAG: must be true or false, got \"maybe\"\n"
-                                     "PAT_FORMAT: must be one of json,text, got \"xml\"\n"
-                                     "PAT_NUMBER: must be 1..65535, got \"foo\"\n"
-                                     "PAT_TEXT: is required\n");
+    assert_string_equal(
+        errors.data,
+        "PAT_ADDR: must be address:port, [v6]:port or localhost:port, got \"nowhere\"\n"
+        "PAT_FLAG: must be true or false, got \"maybe\"\n"
+        "PAT_FORMAT: must be one of json,text, got \"xml\"\n"
+        "PAT_NUMBER: must be 1..65535, got \"foo\"\n"
+        "PAT_TEXT: is required\n");
     assert_null(s.url); /* nothing is left to free */
     pat_buf_fini(&errors);
 }
@@ -181,10 +183,12 @@ static void test_conf__texts_with_a_rule(void **state)
         { "PAT_ADDR", "[nope]:1", false },
         { "PAT_ADDR", "[::1:8080", false },
         { "PAT_ADDR", ":8080", false },
-        { "PAT_ADDR", "h:", false },
-        { "PAT_ADDR", "h:65536", false },
-        { "PAT_ADDR", "h:-1", false },
-        { "PAT_ADDR", "h:8x", false },
+        { "PAT_ADDR", "relay.example:8080", false }, /* it would not start */
+        { "PAT_ADDR", "256.0.0.1:8080", false },
+        { "PAT_ADDR", "127.0.0.1:", false },
+        { "PAT_ADDR", "127.0.0.1:65536", false },
+        { "PAT_ADDR", "127.0.0.1:-1", false },
+        { "PAT_ADDR", "127.0.0.1:8x", false },
         { "PAT_ADDR", "http://h:80", false },
         { "PAT_FLAG", "Yes", true },
         { "PAT_FLAG", "off", true },

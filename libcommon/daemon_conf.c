@@ -184,18 +184,39 @@ static int check_pair(const char *a, const char *b, const char *names, struct pa
     return PAT_EINVAL;
 }
 
+/* As the client reads them: "host:port", "nats://host:port", "tls://host:port". */
+static int check_nats_urls(const char *urls, struct pat_buf *errors)
+{
+    const char *what = NULL;
+
+    for (size_t n; urls && *urls && !what; urls += n + (urls[n] == ',')) {
+        const char *scheme = strstr(urls, "://"), *host = urls;
+
+        n = strcspn(urls, ",");
+        if (scheme && scheme < urls + n) {
+            host = scheme + 3;
+            if (strncmp(urls, "nats://", 7) != 0 && strncmp(urls, "tls://", 6) != 0)
+                what = "must be servers such as nats://host:4222 or tls://host:4222";
+        }
+        if (host == urls + n || strcspn(host, " /?#") < (size_t)(urls + n - host))
+            what = "must be servers such as nats://host:4222, and nothing behind the port";
+        /* A list is shown as it is: it must not carry what may not be shown. */
+        if (memchr(urls, '@', n))
+            what = "must not hold a user or password, see PAT_NATS_USER";
+    }
+    if (!what)
+        return PAT_OK;
+    pat_buf_addf(errors, "PAT_NATS_URL: %s\n", what);
+    return PAT_EINVAL;
+}
+
 static int check_common(const struct daemon_common *c, struct pat_buf *errors)
 {
     int err = check_db_url("PAT_DATABASE_URL", c->database_url, errors);
     int listen_err = check_db_url("PAT_DATABASE_LISTEN_URL", c->database_listen_url, errors);
 
-    if (listen_err)
-        err = listen_err;
-    /* A list is shown as it is: it must not carry what may not be shown. */
-    if (c->nats_url && strchr(c->nats_url, '@')) {
-        pat_buf_adds(errors, "PAT_NATS_URL: must not hold a user or password, see PAT_NATS_USER\n");
+    if (listen_err || check_nats_urls(c->nats_url, errors))
         err = PAT_EINVAL;
-    }
     return check_pair(c->nats_cert_file, c->nats_key_file, "PAT_NATS_CERT_FILE, PAT_NATS_KEY_FILE",
                       errors) ||
                    check_pair(c->nats_nkey, c->nats_nkey_seed_file,

@@ -232,9 +232,31 @@ static void stop(struct pat_daemon *d, void *arg)
     routes_free(r->routes);
 }
 
+/* Part of every address we have dialled: vendors show theirs as "sip:host". */
+static void check_sip_host(const char *name, const char *host, struct pat_buf *errors)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    const char *end = *host == '[' ? strchr(host, ']') : host + strspn(host, plain);
+
+    if (end && *host == '[')
+        end++;
+    if (end && end > host && *end == ':' && end[1])
+        end += 1 + strspn(end + 1, "0123456789");
+    if (!end || end == host || *end)
+        pat_buf_addf(errors, "%s: must be a host, or host:port, without sip: and parameters\n",
+                     name);
+}
+
 static int check(const void *conf, struct pat_buf *errors)
 {
-    pat_store_conf_check(&((const struct router_conf *)conf)->recording, errors);
+    const struct router_conf *c = conf;
+
+    check_sip_host("PAT_LIVEKIT_SIP_HOST", c->livekit_sip_host, errors);
+    check_sip_host("PAT_RETELL_SIP_HOST", c->retell_sip_host, errors);
+    if (strpbrk(c->public_url, "?#"))
+        pat_buf_adds(errors, "PAT_ROUTER_PUBLIC_URL: must end before ? and #: paths go behind it, "
+                             "and the carrier's time limits (#rt=..) stay with the carrier\n");
+    pat_store_conf_check(&c->recording, errors);
     return errors->len ? PAT_EINVAL : PAT_OK;
 }
 

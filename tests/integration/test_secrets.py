@@ -216,6 +216,28 @@ def test_check_config_names_all_that_is_missing_or_wrong(daemon):
     assert run(daemon, env={"PAT_LOG_LEVEL": "loud"}).returncode == 1  # and it does not start either
 
 
+# Each would have started, and failed with the first call, or not have started at all.
+WRONG = {"PAT_LIVEKIT_SIP_HOST": ["sip:abc.sip.livekit.cloud", "abc.sip.livekit.cloud;transport=tls", "a b", "h:", ":5060", "[::1"],
+         "PAT_RETELL_SIP_HOST": ["sip.retellai.com;transport=tcp", "x@sip.retellai.com"],
+         "PAT_ROUTER_PUBLIC_URL": ["https://router.example#rt=15000", "https://router.example/?x=1", "router.example"],
+         "PAT_ROUTER_LISTEN": ["router.example:8080", "8080", "127.0.0.1:99999"],
+         "PAT_NATS_URL": ["http://127.0.0.1:4222", "nats://", "nats://127.0.0.1:4222/x", "nats://a:4222,wss://b", "a b"]}
+RIGHT = {"PAT_LIVEKIT_SIP_HOST": ["abc.sip.livekit.cloud", "10.0.0.1:5060", "[::1]:5060", "[::1]"],
+         "PAT_ROUTER_PUBLIC_URL": ["https://router.example/patchbay/", "http://127.0.0.1:8080"],
+         "PAT_ROUTER_LISTEN": ["[::]:8080", "localhost:0"],
+         "PAT_NATS_URL": ["nats://a:4222,tls://b:4222", "127.0.0.1:4222", "nats://[::1]:4222"]}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_check_config_finds_what_no_call_would_survive(stack, name):
+    env = stack.daemons["router"].env
+    for value in WRONG[name]:
+        done = run("router", "--check-config", env=env | {name: value})
+        assert done.returncode == 1 and re.findall(r"^(PAT_\w+): ", done.stderr, re.M) == [name], (value, done.stderr)
+    for value in RIGHT.get(name, []):
+        assert run("router", "--check-config", env=env | {name: value}).returncode == 0, value
+
+
 SECRET_OF = {"livekit-agent": "PAT_LIVEKIT_API_SECRET", "retell-provider": "PAT_RETELL_API_KEY",
              "router": "PAT_SIGNALWIRE_SIGNING_KEY", "stack-switcher": "PAT_SUPABASE_JWT_SECRET",
              "webhook-relay": "PAT_LIVEKIT_API_SECRET"}
