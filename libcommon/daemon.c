@@ -61,7 +61,9 @@ struct inside {
         const char *name;
         int port;
     } ports[PORTS_MAX];
-    struct pat_gauge *lag, *memory, *cpu;
+    struct pat_gauge *lag, *memory;
+    struct pat_counter *cpu;
+    double cpu_s; /* told so far */
 };
 
 /* ---- ports ---- */
@@ -194,12 +196,16 @@ static void on_stats(void *arg)
 {
     struct inside *in = arg;
     struct rusage u;
+    double cpu_s;
 
     pat_gauge_set(in->lag, (double)pat_loop_lag_us(in->d->loop) / 1e6);
     pat_gauge_set(in->memory, resident_bytes());
-    if (!getrusage(RUSAGE_SELF, &u))
-        pat_gauge_set(in->cpu, (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-                                   (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6);
+    if (!getrusage(RUSAGE_SELF, &u)) {
+        cpu_s = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+                (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+        pat_counter_add(in->cpu, cpu_s - in->cpu_s);
+        in->cpu_s = cpu_s;
+    }
     if (in->phase < STOPPING)
         say_whys(in);
     pat_timer_start(&in->stats, STATS_MS);
@@ -212,7 +218,7 @@ static void start_stats(struct inside *in)
     in->lag = pat_gauge(m, "pat_loop_lag_seconds",
                         "How late the loop was at worst in the last second.", NULL);
     in->memory = pat_gauge(m, "process_resident_memory_bytes", "Resident memory.", NULL);
-    in->cpu = pat_gauge(m, "process_cpu_seconds_total", "CPU time, user and system.", NULL);
+    in->cpu = pat_counter(m, "process_cpu_seconds_total", "CPU time, user and system.", NULL);
     on_stats(in);
 }
 

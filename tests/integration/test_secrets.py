@@ -23,6 +23,7 @@ from harness.stack import LEO, RITA, Daemon, Stack
 from harness.watch import Watch
 
 BUILD = Path(os.environ.get("PAT_BUILD_DIR", "build/dev"))
+PROMTOOL = Path(os.environ.get("PAT_CACHE", Path.home() / ".cache/patchbay")) / "deploy-tools/promtool"
 DAEMONS = ["livekit-agent", "retell-provider", "router", "stack-switcher", "webhook-relay"]
 
 
@@ -185,6 +186,13 @@ def test_version_and_odd_arguments(daemon):
     for args in (["--nonsense"], ["--version", "x"], ["router"], ["--help", "--version"]):
         done = run(daemon, *args)
         assert done.returncode == 2 and "--help" in done.stderr, args
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_the_metrics_are_as_prometheus_wants_them(stack, daemon):
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=stack.daemons[daemon].metrics(), capture_output=True, text=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
