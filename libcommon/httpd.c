@@ -26,6 +26,7 @@
 #define BACKLOG           1024
 #define ACCEPTS_PER_TURN  64
 #define ACCEPT_PAUSE_MS   100
+#define GRACE_MS          300 /* what clients have sent by the time they see us close */
 
 /* ---- routes ---- */
 
@@ -371,8 +372,10 @@ static void on_drained(void *arg)
     pat_loop_fn *drained = s->drained;
 
     pat_timer_stop(&s->drain_timer);
+    pat_timer_stop(&s->grace);
     pat_task_cancel(s->loop, &s->drain_task);
     s->drained = NULL;
+    close_connections(s, false);
     if (drained)
         drained(s->drained_arg);
 }
@@ -385,15 +388,26 @@ static void on_drain_timeout(void *arg)
     on_drained(s);
 }
 
-/* A request is open while it comes in, too: its client has begun to speak. */
+/* A request is open while it comes in, too: its client has begun to speak. Of one that is silent
+ * nobody knows: a request may be on its way. */
 static bool has_open_requests(const struct pat_httpd *s)
 {
+    bool grace = pat_timer_running(&s->grace);
+
     if (s->n_open)
         return true;
     for (const struct conn *c = s->conns; c; c = c->next)
-        if (c->state == CONN_BODY || c->state == CONN_BUSY)
+        if (c->state == CONN_BODY || c->state == CONN_BUSY || (grace && c->state == CONN_HEAD))
             return true;
     return false;
+}
+
+static void on_grace_over(void *arg)
+{
+    struct pat_httpd *s = arg;
+
+    close_connections(s, false);
+    httpd_check_drain(s);
 }
 
 static void on_drain_check(void *arg)
@@ -419,12 +433,14 @@ void httpd_request_ended(struct pat_httpd *s)
 
 void pat_httpd_drain(struct pat_httpd *s, int64_t timeout_ms, pat_loop_fn *drained, void *arg)
 {
+    if (s->accept_poll)
+        on_accept(PAT_OK, 0, s); /* who was let in while the signal came */
     close_listener(s);
     s->draining = true;
     s->drained = drained;
     s->drained_arg = arg;
-    close_connections(s, false);
     pat_timer_start(&s->drain_timer, timeout_ms);
+    pat_timer_start(&s->grace, GRACE_MS);
     httpd_check_drain(s);
 }
 
@@ -448,6 +464,7 @@ static void httpd_free(struct net_server *base)
     httpd_tls_free(s->tls);
     pat_task_cancel(s->loop, &s->drain_task);
     pat_timer_fini(&s->drain_timer);
+    pat_timer_fini(&s->grace);
     pat_timer_fini(&s->accept_pause);
     free(s->routes);
     free(s->listen);
@@ -493,6 +510,9 @@ int pat_httpd_new(struct pat_httpd **out, struct pat_net *n, const struct pat_ht
     err = pat_timer_init(&s->drain_timer, s->loop, on_drain_timeout, s);
     if (err)
         goto fail;
+    err = pat_timer_init(&s->grace, s->loop, on_grace_over, s);
+    if (err)
+        goto fail;
     err = pat_timer_init(&s->accept_pause, s->loop, on_accept_pause, s);
     if (err)
         goto fail;
@@ -507,6 +527,7 @@ int pat_httpd_new(struct pat_httpd **out, struct pat_net *n, const struct pat_ht
 
 fail:
     pat_timer_fini(&s->drain_timer); /* fine on one not begun */
+    pat_timer_fini(&s->grace);
     pat_timer_fini(&s->accept_pause);
     free(s->listen);
     free(s);

@@ -57,7 +57,8 @@ int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_mess
                        pat_httpd_ws_fn *fn, void *arg) PAT_MUST_CHECK;
 int pat_httpd_listen(struct pat_httpd *s) PAT_MUST_CHECK;
 int pat_httpd_port(const struct pat_httpd *s); /* the real one, when 0 was asked for */
-/* Stops accepting; drained(arg) when no request is open or after timeout_ms. */
+/* Stops accepting; drained(arg) when no request is open or after timeout_ms. Who is connected and
+ * silent is waited for a moment: his request may be on its way, and is answered with close. */
 void pat_httpd_drain(struct pat_httpd *s, int64_t timeout_ms, pat_loop_fn *drained, void *arg);
 
 /* Borrowed until the reply. */

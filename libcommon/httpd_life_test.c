@@ -184,6 +184,31 @@ static void test_httpd__drain_waits_for_the_open_request(void **state)
     raw_close(&idle);
 }
 
+static void test_httpd__drain_answers_what_is_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    struct raw served, unseen, late;
+    int drained = 0;
+
+    raw_open(&served, f);
+    raw_sends(&served, "GET /hello/a HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(raw_answer(&served, false), "200 OK"));
+    raw_open(&late, f);
+    raw_connect(&unseen, f); /* with the kernel still */
+    raw_sends(&served, "GET /hello/b HTTP/1.1\r\n" HOST "\r\n");
+    raw_sends(&unseen, "GET /hello/c HTTP/1.1\r\n" HOST "\r\n");
+    pat_httpd_drain(f->server, LOOP_UNTIL_MS, count, &drained);
+    raw_sends(&late, "GET /hello/d HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(raw_answer(&served, true), "GET b from"));
+    assert_non_null(strstr(raw_answer(&unseen, true), "GET c from"));
+    assert_non_null(strstr(raw_answer(&late, true), "GET d from"));
+    assert_non_null(strstr(late.in.data, "Connection: close\r\n"));
+    loop_until(f->loop, drained);
+    raw_close(&served);
+    raw_close(&unseen);
+    raw_close(&late);
+}
+
 static void test_httpd__drain_gives_up_at_its_deadline(void **state)
 {
     struct fixture *f = *state;
@@ -248,6 +273,7 @@ int main(void)
         T(test_httpd__a_stream_of_known_length_is_whole_or_breaks_off),
         T(test_httpd__a_stream_to_http_1_0_ends_with_the_connection),
         T(test_httpd__drain_waits_for_the_open_request),
+        T(test_httpd__drain_answers_what_is_on_its_way),
         T(test_httpd__drain_gives_up_at_its_deadline),
         T(test_httpd__listens_where_it_can_and_says_when_not),
     };

@@ -112,6 +112,7 @@ struct pat_httpd {
     bool problems; /* errors are told as RFC 9457 has it */
     bool draining;
     struct pat_timer drain_timer;
+    struct pat_timer grace; /* who is connected may still ask */
     struct pat_task drain_task;
     pat_loop_fn *drained;
     void *drained_arg;

@@ -276,9 +276,12 @@ int pat_httpd_set_header(struct pat_httpd_req *r, const char *name, const char *
     return pat_buf_addf(&r->extra, "%s: %s\r\n", name, value);
 }
 
+/* Who has only closed his half may have asked more before. */
 static bool closes(const struct pat_httpd_req *r)
 {
-    return r->conn->close_after || r->conn->eof || r->server->draining;
+    const struct conn *c = r->conn;
+
+    return c->close_after || (c->eof && !c->in.len) || r->server->draining;
 }
 
 static void add(struct pat_buf *b, const char *s)

@@ -49,6 +49,8 @@ struct spool {
     struct pat_buf lines; /* not yet written */
     struct pat_task task; /* writes them before the loop waits */
     bool failing;         /* said so */
+    bool gap;             /* not all that waits is in file and lines: it is to be written anew, */
+    int64_t again_ms;     /* but not before */
     size_t size;          /* of the file */
     size_t live;          /* of file and lines, entries not yet stored */
 };

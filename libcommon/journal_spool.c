@@ -20,6 +20,7 @@
 enum {
     REWRITE_BYTES = 4 << 20,
     KEPT_BYTES = 1 << 20, /* of lines that are dead, although nothing is pending */
+    ANEW_MS = 1000,       /* between tries to write all that is pending */
 };
 
 /* {"s":subject,"i":id,"e":event,"q":[{"n":name,"s":sql,"p":[text or null,...]},...]} */
@@ -95,12 +96,28 @@ static void complain(const struct spool *s, const char *what)
             PAT_S("reason", strerror(errno)));
 }
 
+static void rewrite(struct pat_journal *j);
+
+/* Lines were thrown away: what waits is in memory. */
+static void write_anew(struct pat_journal *j)
+{
+    struct spool *s = &j->spool;
+    int64_t now_ms = pat_now_ms();
+
+    if (now_ms < s->again_ms && !j->closing)
+        return;
+    s->again_ms = now_ms + ANEW_MS;
+    rewrite(j);
+}
+
 /* What could not be written whole is cut off again, and tried again with what comes next. */
 void journal_spool_write(struct pat_journal *j)
 {
     struct spool *s = &j->spool;
 
-    if (s->fd < 0 || !s->lines.len)
+    if (s->fd >= 0 && s->gap)
+        write_anew(j);
+    if (s->fd < 0 || s->gap || !s->lines.len)
         return;
     if (write_all(s->fd, s->lines.data, s->lines.len)) {
         if (!s->failing)
@@ -129,15 +146,24 @@ int journal_spool_add(struct pat_journal *j, struct entry *e)
 {
     struct spool *s = &j->spool;
     size_t before = s->lines.len;
-    int err;
+    int err = PAT_OK;
 
     if (s->fd < 0)
         return PAT_OK;
-    err = format(&s->lines, e);
-    if (err) {
+    if (!s->gap)
+        err = format(&s->lines, e);
+    /* A full disk refuses nobody: Postgres may be well. */
+    if (err && s->failing) {
+        pat_buf_reset(&s->lines);
+        s->gap = true;
+    } else if (err) {
         s->lines.err = PAT_OK;
         s->lines.len = before;
         return err;
+    }
+    if (s->gap) {
+        write_soon(j);
+        return PAT_OK;
     }
     e->spooled = s->lines.len - before;
     s->live += e->spooled;
@@ -184,6 +210,7 @@ static int write_pending(struct pat_journal *j, int fd, size_t *size)
             err = write_all(fd, line.data, line.len);
         if (err)
             break;
+        e->spooled = line.len;
         *size += line.len;
     }
     pat_buf_fini(&line);
@@ -201,14 +228,19 @@ static void rewrite(struct pat_journal *j)
         return;
     fd = open_locked(tmp, O_TRUNC);
     if (fd < 0 || write_pending(j, fd, &size) || rename(tmp, s->path)) {
-        complain(s, "rewrite");
-        if (fd >= 0)
+        if (!s->failing)
+            complain(s, "rewrite");
+        s->failing = true;
+        if (fd >= 0) {
+            unlink(tmp); /* there may be no room for it */
             close(fd);
+        }
         return;
     }
     close(s->fd);
     s->fd = fd;
     s->size = s->live = size;
+    s->failing = s->gap = false;
     pat_buf_reset(&s->lines); /* they are in it */
 }
 
@@ -238,10 +270,11 @@ void journal_spool_drop(struct pat_journal *j, struct entry *e)
     if (TAILQ_EMPTY(&j->waiting)) {
         pat_buf_reset(&s->lines);
         s->live = 0;
-        if (s->size > KEPT_BYTES || j->closing)
+        if (s->size > KEPT_BYTES || s->gap || j->closing)
             empty(s);
         else if (s->size)
             mark_empty(j);
+        s->gap = false;
     } else if (s->size > REWRITE_BYTES + 2 * s->live) {
         rewrite(j);
     }

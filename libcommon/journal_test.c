@@ -6,9 +6,11 @@
 #include "test/loop_until.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -163,6 +165,40 @@ static void test_spool__does_not_bring_back_what_was_stored(void **state)
     close_spool(f, j);
 }
 
+/* The disk is full: EFBIG is to write(2) what ENOSPC is. */
+static void let_files_grow(rlim_t to)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = to ? to : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_spool__on_a_full_disk_refuses_nothing_and_catches_up(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_journal *j;
+    size_t n = 10;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(add(j, 10), PAT_OK);
+    pat_journal_sync(j);
+    let_files_grow(64 << 10);
+    for (; n < 40010; n += 1000) { /* far more than is kept for the next try */
+        assert_int_equal(add(j, 1000), PAT_OK);
+        pat_journal_sync(j);
+    }
+    assert_int_equal(pat_journal_pending(j), n);
+    let_files_grow(0);
+    assert_int_equal(add(j, 1), PAT_OK);
+    close_spool(f, j);
+    assert_int_equal(open_spool(f, &j), PAT_OK);
+    assert_int_equal(pat_journal_pending(j), n + 1);
+    close_spool(f, j);
+}
+
 static void test_spool__is_readable_by_its_owner_only(void **state)
 {
     struct fixture *f = *state;
@@ -294,6 +330,7 @@ int main(void)
         TEST(test_spool__is_the_same_after_a_round_trip),
         TEST(test_spool__forgets_a_torn_line_and_parks_a_broken_one),
         TEST(test_spool__does_not_bring_back_what_was_stored),
+        TEST(test_spool__on_a_full_disk_refuses_nothing_and_catches_up),
         TEST(test_spool__is_readable_by_its_owner_only),
         TEST(test_told__again_only_its_statements_run),
         TEST(test_told__what_was_not_taken_may_be_told_again),

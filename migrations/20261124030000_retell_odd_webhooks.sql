@@ -3,16 +3,11 @@
 --   retell_sound  a webhook without the values that are not what Retell documents: the rest of the call is kept
 --   use_webhook   puts those; what is about no call (chats, alerts, kinds of tomorrow) is parked at once
 
--- Has no path of its own, so that it is inlined; who calls it has.
-create or replace function patchbay.jsonb_between(value jsonb, low numeric, high numeric) returns boolean
-    language sql immutable as $fn$
-    select case when jsonb_typeof(value) = 'number' then (value #>> '{}')::numeric between low and high else false end
-$fn$;
-
 create or replace function patchbay.retell_sound(payload jsonb) returns jsonb
     language plpgsql immutable set search_path = pg_catalog, pg_temp as $fn$
 declare
     last_ms constant numeric := 4102444800000; -- the year 2100
+    most_cents constant numeric := 10000000;
     r jsonb := payload -> 'call';
     k text;
     n text;
@@ -20,14 +15,13 @@ begin
     if jsonb_typeof(r) is distinct from 'object' then
         return payload;
     end if;
-    foreach k in array array['start_timestamp', 'end_timestamp', 'transfer_end_timestamp'] loop
-        if not patchbay.jsonb_between(r -> k, 0, last_ms) then
-            r := r - k;
-        end if;
+    for k in select x.key
+        from (values ('start_timestamp', last_ms), ('end_timestamp', last_ms), ('transfer_end_timestamp', last_ms),
+                     ('duration_ms', 2147483647)) x (key, high)
+        where not case jsonb_typeof(r -> x.key) when 'number' then (r ->> x.key)::numeric between 0 and x.high else false end
+    loop
+        r := r - k;
     end loop;
-    if not patchbay.jsonb_between(r -> 'duration_ms', 0, 2147483647) then
-        r := r - 'duration_ms';
-    end if;
     foreach k in array array['call_successful', 'in_voicemail'] loop
         if jsonb_typeof(r #> array['call_analysis', k]) <> 'boolean' then
             r := r #- array['call_analysis', k];
@@ -37,18 +31,21 @@ begin
         for k, n in select s.key, v.key
             from jsonb_each(r -> 'latency') s
             cross join jsonb_each(case jsonb_typeof(s.value) when 'object' then s.value else '{}' end) v
-            where v.key <> 'values' and not patchbay.jsonb_between(v.value, 0, 86400000)
+            where v.key <> 'values'
+              and not case jsonb_typeof(v.value) when 'number' then (v.value #>> '{}')::numeric between 0 and 86400000 else false end
         loop
             r := r #- array['latency', k, n];
         end loop;
     end if;
-    if not patchbay.jsonb_between(r #> '{call_cost,combined_cost}', -10000000, 10000000) then
+    if jsonb_typeof(r -> 'call_cost') = 'object'
+       and not (case jsonb_typeof(r #> '{call_cost,combined_cost}')
+                when 'number' then abs((r #>> '{call_cost,combined_cost}')::numeric) < most_cents else false end) then
         r := r #- '{call_cost,combined_cost}';
     end if;
     if jsonb_typeof(r #> '{call_cost,product_costs}') = 'array' then
         r := jsonb_set(r, '{call_cost,product_costs}', coalesce(
             (select jsonb_agg(p order by i) from jsonb_array_elements(r #> '{call_cost,product_costs}') with ordinality x (p, i)
-             where patchbay.jsonb_between(p -> 'cost', -10000000, 10000000)), '[]'));
+             where case jsonb_typeof(p -> 'cost') when 'number' then abs((p ->> 'cost')::numeric) < most_cents else false end), '[]'));
     end if;
     return jsonb_set(payload, '{call}', r);
 end
@@ -104,13 +101,5 @@ begin
 end
 $fn$;
 
-do $rights$
-declare
-    f text;
-begin
-    foreach f in array array['jsonb_between(jsonb, numeric, numeric)', 'retell_sound(jsonb)'] loop
-        execute format('revoke all on function patchbay.%s from public', f);
-        execute format('grant execute on function patchbay.%s to service_role, patchbay_service', f);
-    end loop;
-end
-$rights$;
+revoke all on function patchbay.retell_sound(jsonb) from public;
+grant execute on function patchbay.retell_sound(jsonb) to service_role, patchbay_service;

@@ -77,7 +77,7 @@ struct raw {
     struct pat_buf in;
 };
 
-static inline void raw_open(struct raw *r, struct fixture *f)
+static inline void raw_connect(struct raw *r, struct fixture *f)
 {
     struct sockaddr_in to = { .sin_family = AF_INET,
                               .sin_port = htons((uint16_t)pat_httpd_port(f->server)) };
@@ -88,6 +88,11 @@ static inline void raw_open(struct raw *r, struct fixture *f)
     assert_true(r->fd >= 0);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(connect(r->fd, (struct sockaddr *)&to, sizeof to), 0);
+}
+
+static inline void raw_open(struct raw *r, struct fixture *f)
+{
+    raw_connect(r, f);
     pat_loop_run_once(r->loop, 0);
 }
 

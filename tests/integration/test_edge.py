@@ -3,6 +3,8 @@
 After each test a caller is still answered, soon, and no daemon has ended. Run under AddressSanitizer by scripts/test.
 """
 
+import hashlib
+import hmac
 import json
 import os
 import random
@@ -10,6 +12,7 @@ import re
 import resource
 import time
 import urllib.parse
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -214,6 +217,20 @@ def test_pipelined_requests_are_answered_in_order(stack, carrier):
     assert [a.status for a in answers] == [200] * len(forms)
     wait(lambda: stack.sql("select count(*) from patchbay.calls where carrier_call_id = any(%s)",
                            [f["CallSid"] for f in forms]) == [(len(forms),)], 20, "each call has its row")
+
+
+def test_pipelined_requests_of_a_client_that_has_said_all_are_answered(stack):
+    """It closes its half at once; the first is still being stored then."""
+    data = b""
+    for _ in range(5):
+        call = str(uuid.uuid4())
+        body = json.dumps({"event": "call_started", "call": {"call_id": "call_" + call, "metadata": {"call_id": call}}}).encode()
+        at = int(time.time() * 1000)
+        signature = f"v={at},d={hmac.new(stack.retell_key.encode(), body + str(at).encode(), hashlib.sha256).hexdigest()}"
+        data += request(HOOK, f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nX-Retell-Signature: {signature}\r\n", body)
+    answers, closed = exchange(port_of(stack, HOOK), data, half_close=True)
+    assert [a.status for a in answers] == [200] * 5 and closed
+    assert [a.headers.get("connection") for a in answers] == [None] * 4 + ["close"]
 
 
 # ---------------------------------------------------------------------- bodies
