@@ -55,7 +55,8 @@ static int read_fmt(struct wav *w, const uint8_t *p, size_t len)
         w->tag = (int)le(p + 24, 2);
     if (w->channels < 1 || w->channels > 2 || w->rate < 8000 || w->rate > 192000)
         return PAT_EINVAL;
-    return (w->tag == TAG_PCM && (w->bits == 16 || w->bits == 24)) ||
+    return (w->tag == TAG_PCM &&
+            (w->bits == 8 || w->bits == 16 || w->bits == 24 || w->bits == 32)) ||
                    (w->tag == TAG_FLOAT && w->bits == 32)
                ? PAT_OK
                : PAT_EINVAL;
@@ -87,6 +88,8 @@ static float sound_at(const struct wav *w, const uint8_t *p)
     float f;
     uint32_t bits;
 
+    if (w->tag == TAG_PCM && w->bits == 8) /* without a sign, alone of all */
+        return (float)(*p - 128) / 128.0f;
     if (w->tag == TAG_PCM)
         return (float)(int32_t)(le(p, w->bits / 8) << (32 - w->bits)) / 2147483648.0f;
     bits = le(p, 4);

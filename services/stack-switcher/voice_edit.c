@@ -50,7 +50,8 @@ static bool good_name(const char *name)
 {
     size_t len = strlen(name);
 
-    return len && len <= NAME_MAX && !strpbrk(name, "\r\n") && strspn(name, " \t") < len;
+    return len && pat_utf8_count(name, len) <= NAME_MAX && !strpbrk(name, "\r\n") &&
+           strspn(name, " \t") < len;
 }
 
 /* On failure it has replied. */
@@ -73,7 +74,7 @@ static int read_edit(struct pat_httpd_req *http, const char **name, const struct
         err = PAT_EINVAL;
     if (!err && given && (!*name || !good_name(*name))) {
         field = "name";
-        what = "1 to 80 bytes, one line";
+        what = "1 to 80 characters, one line";
         err = PAT_EINVAL;
     }
     if (!err && *set)
@@ -98,7 +99,8 @@ static void on_edit(struct pat_httpd_req *http, void *arg)
     const char *user, *name;
     int err;
 
-    if (door_who(&who, s, http) || !(user = door_id(http)) || read_edit(http, &name, &set, &tree))
+    if (door_who(&who, s, http) || !(user = door_id(http)) || door_json(http) ||
+        read_edit(http, &name, &set, &tree))
         return;
     e = malloc(sizeof *e);
     text = set ? pat_json_print(set) : NULL;

@@ -162,9 +162,10 @@ static int read_wish(struct pat_httpd_req *http, struct pat_json **tree, const c
     said = err ? NULL : pat_json_at(*tree, "text");
     if (said && pat_json_kind(said) != PAT_JSON_NULL) {
         *text = pat_json_value_str(said);
-        if (!*text || strlen(*text) > TEXT_MAX || strspn(*text, " \t\r\n") == strlen(*text)) {
+        if (!*text || pat_utf8_count(*text, strlen(*text)) > TEXT_MAX ||
+            strspn(*text, " \t\r\n") == strlen(*text)) {
             field = "text";
-            what = "1 to 300 bytes to be spoken";
+            what = "1 to 300 characters to be spoken";
             err = PAT_EINVAL;
         }
     }
@@ -205,7 +206,8 @@ static void on_preview(struct pat_httpd_req *http, void *arg)
     struct who who;
     const char *user, *text;
 
-    if (door_who(&who, s, http) || !(user = door_id(http)) || read_wish(http, &tree, &text, &set))
+    if (door_who(&who, s, http) || !(user = door_id(http)) || door_json(http) ||
+        read_wish(http, &tree, &text, &set))
         return;
     p = s->previews < AT_ONCE ? calloc(1, sizeof *p) : NULL;
     if (!p) {

@@ -17,7 +17,7 @@ struct voices {
     struct switcher *s;
     struct pat_timer timer;
     char id[PAT_ID_LEN + 1]; /* the clone at hand */
-    char name[96];           /* its new one */
+    char name[80 * 4 + 1];   /* its new one */
     pat_db_id query;
     bool busy; /* with the vendor */
 };

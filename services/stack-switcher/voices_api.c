@@ -22,7 +22,8 @@ enum {
     LONGEST_MS = 5 * 60 * 1000,
     SPEECH_MIN = 30, /* percent */
     NAME_MAX = 80,
-    CONSENT_MAX = 1000,
+    CONSENT_MAX = 1000, /* characters */
+    CHARACTER_MAX = 4,  /* bytes of one */
     FIELDS_MAX = 12,
 };
 
@@ -52,7 +53,7 @@ struct cloning {
     struct pat_part audio;
     struct sample sample;
     char id[PAT_ID_LEN + 1];
-    char name[NAME_MAX + 1];
+    char name[NAME_MAX * CHARACTER_MAX + 1];
     bool denoise, use;
     char *by; /* who asks, for the audit */
 };
@@ -147,15 +148,15 @@ static void on_begun(int err, const struct pat_db_result *const *results, size_t
 
 /* ------------------------------------------------------------------ the form */
 
-/* One line, and not of blanks only. */
-static bool text_of(char *out, size_t cap, const struct pat_part *p)
+/* One line of at most so many characters, and not of blanks only. */
+static bool text_of(char *out, size_t max, const struct pat_part *p)
 {
-    if (!p || !p->len || p->len >= cap)
+    if (!p || !p->len || p->len > max * CHARACTER_MAX)
         return false;
     memcpy(out, p->data, p->len);
     out[p->len] = '\0';
     return !memchr(out, '\0', p->len) && !strpbrk(out, "\r\n") && strspn(out, " \t") < p->len &&
-           pat_utf8_valid(out, p->len);
+           pat_utf8_valid(out, p->len) && pat_utf8_count(out, p->len) <= max;
 }
 
 /* What a form sends for a box that nobody ticked is no consent. */
@@ -193,7 +194,7 @@ static const char *wrong_sample(struct cloning *c)
 }
 
 /* On failure it has replied. */
-static int read_form(struct cloning *c, char consent[CONSENT_MAX + 1])
+static int read_form(struct cloning *c, char consent[CONSENT_MAX * CHARACTER_MAX + 1])
 {
     struct pat_part parts[FIELDS_MAX];
     const struct pat_part *audio;
@@ -203,10 +204,10 @@ static int read_form(struct cloning *c, char consent[CONSENT_MAX + 1])
     if (pat_multipart_parse(pat_httpd_header(c->http, "content-type"), body, len, parts, FIELDS_MAX,
                             &n)) {
         what = "must be multipart/form-data";
-    } else if (!text_of(c->name, sizeof c->name, pat_multipart_find(parts, n, "name"))) {
+    } else if (!text_of(c->name, NAME_MAX, pat_multipart_find(parts, n, "name"))) {
         field = "name";
-        what = "1 to 80 bytes, one line";
-    } else if (!text_of(consent, CONSENT_MAX + 1, pat_multipart_find(parts, n, "consent")) ||
+        what = "1 to 80 characters, one line";
+    } else if (!text_of(consent, CONSENT_MAX, pat_multipart_find(parts, n, "consent")) ||
                is_refusal(consent)) {
         field = "consent";
         what = "the words that whose voice it is has agreed to";
@@ -266,7 +267,7 @@ static int begin(struct cloning *c, const struct who *who, const char *user, con
 static void on_clone(struct pat_httpd_req *http, void *arg)
 {
     struct switcher *s = arg;
-    char consent[CONSENT_MAX + 1];
+    char consent[CONSENT_MAX * CHARACTER_MAX + 1];
     struct cloning *c;
     struct who who;
     const char *user;

@@ -55,7 +55,8 @@ int who_read(struct who *out, const char *authorization, const struct who_keys *
     if (!authorization || strncasecmp(authorization, "Bearer ", 7))
         return PAT_EAUTH;
     err = pat_jwt_verify(authorization + 7, keys->secret, keys->keys, now_s, LEEWAY_S, &claims);
-    *why = err == PAT_ESTALE ? "the token has expired" : "the token is not valid";
+    *why =
+        err == PAT_ESTALE ? "the token has expired, or is not valid yet" : "the token is not valid";
     if (err)
         return err == PAT_ENOMEM || err == PAT_ENOENT ? err : PAT_EAUTH;
     return read_claims(out, claims, why);

@@ -1,10 +1,13 @@
 """The admins' pages in Chromium: calls and their sound, webhooks, the audit."""
 
+import io
 import json
 import os
 import re
 import uuid
 
+import av
+import numpy as np
 import pytest
 
 from harness.browser import DESKTOP, PHONE, TABLET, Browser, violations
@@ -183,6 +186,41 @@ def test_a_recording_is_played_and_the_transcript_follows(stack, browser, tokens
         painted = page.evaluate("""() => { const c = document.querySelector('pb-recording canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
             return d.some((v, i) => i % 4 === 3 && v > 0); }""")
         assert painted
+
+
+def mp3(seconds: int) -> bytes:
+    """One side: the second half is loud."""
+    rate, out = 16000, io.BytesIO()
+    t = np.arange(seconds * rate) / rate
+    sound = (0.6 * np.sin(2 * np.pi * 300 * t) * (t >= seconds / 2) * 32767).astype("<i2")
+    with av.open(out, "w", format="mp3") as file:
+        stream = file.add_stream("libmp3lame", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for f in av.AudioResampler(stream.codec_context.format.name, "mono", rate, 1152).resample(frame):
+            file.mux(stream.encode(f))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def test_a_recording_the_server_does_not_decode_is_drawn_all_the_same(stack, s3, browser, tokens):  # noqa: F811
+    """The carrier's files are MP3."""
+    put(stack, s3, 2, mp3(8), "mp3")
+    with browser.page(f"{stack.url}/calls/{call_id(2)}", tokens["leo"]) as page:
+        slider = page.get_by_role("slider", name="Position")
+        wait(lambda: slider.get_attribute("aria-valuemax") == "8", 30, "its length is known")
+        # How high the bars are at a quarter and at three quarters of it.
+        heights = """() => { const c = document.querySelector('pb-recording canvas:not(.flat)'); if (!c || !c.width) return null;
+            const d = c.getContext('2d').getImageData(0, 0, c.width, c.height), high = (from) => { let n = 0;
+                for (let y = 0; y < d.height; y++) { let on = false;
+                    for (let x = from; x < from + 12; x++) on ||= d.data[(y * d.width + x) * 4 + 3] > 0;
+                    n += on; }
+                return n; };
+            return [high(Math.floor(c.width / 4)), high(Math.floor(c.width * 3 / 4))]; }"""
+        quiet, loud = wait(lambda: page.evaluate(heights), 30, "it is drawn")
+        assert quiet < 6 and loud > 25
+        page.get_by_role("button", name="Play", exact=True).click()
+        wait(lambda: page.evaluate("document.querySelector('audio').currentTime") > 0.2, 30, "it plays")
 
 
 def test_a_recording_of_somebody_else_is_not_heard(stack, browser, tokens, recorded):

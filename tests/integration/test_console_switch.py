@@ -78,3 +78,41 @@ def test_a_held_switch_waits_for_promotion_on_a_phone_too(stack, others, ada, br
         page.get_by_role("link", name="Switches").click()
         page.get_by_role("heading", name="Switches").wait_for()
         assert not violations(page)
+
+
+def test_back_at_another_user_nothing_of_this_ones_switch_is_there(stack, others, ada, browser):  # noqa: F811
+    bob = Person(stack)
+    with opened(stack, browser, ada) as page:
+        page.get_by_text("Using LiveKit").first.wait_for()
+        page.evaluate("path => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')); }", f"/admin/users/{bob.id}")
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Stop before the cut-over").check()
+        dialog.get_by_role("button", name="Switch to Retell").click()
+        page.get_by_text("Held: nothing happens until you promote it.").wait_for()
+        with page.expect_response(lambda r: f"/v1/switches?user_id={ada.id}" in r.url):
+            page.go_back()
+        page.get_by_role("button", name="Switch to Retell…").wait_for()
+        wait(lambda: page.get_by_role("button", name="Switch to Retell…").is_enabled(), 20, "ada has no switch")
+        assert page.get_by_role("button", name="Promote").count() == 0
+        page.go_forward()
+        page.get_by_role("button", name="Abort").click()
+        page.get_by_role("dialog").get_by_role("button", name="Abort").click()
+        page.locator(".switching").get_by_text("Aborted").wait_for()
+
+
+def test_a_login_that_ends_while_a_switch_is_watched_asks_for_another(stack, others, ada, browser):  # noqa: F811
+    daemon = stack.daemons["stack-switcher"]
+    with browser.page("about:blank", stack.token(ADMIN, app_metadata={"role": "admin"}), faults_ok=True) as page:
+        page.goto(f"{daemon.url}/admin/users/{ada.id}")
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Stop before the cut-over").check()
+        dialog.get_by_role("button", name="Switch to Retell").click()
+        page.get_by_text("Held: nothing happens until you promote it.").wait_for()
+        # A server that comes back and is too busy is asked again; one that no longer knows the token has us log in.
+        refusals = iter([429, 503])
+        page.route("**/v1/switches/*/events", lambda r: r.fulfill(status=next(refusals, 401), body="{}"))
+        daemon.restart()
+        page.get_by_text("Nobody can log in yet").wait_for()
+        assert next(refusals, None) is None

@@ -611,6 +611,8 @@ def test_only_an_admin_switches(stack, others, ada):
     w = begin(ada, "retell", hold=True)
     for what in ("abort", "rollback", "promote"):
         assert api(stack, "POST", f"/v1/switches/{w['id']}/{what}", bearer=mine)[0] == 403
+        assert stack.sql("select allowed, user_id, subject::text from patchbay.audit where actor_id = %s and action = %s",
+                         ada.id, f"switch.{what}") == [(False, ada.id, w["id"])]
     # She may look at her own.
     assert api(stack, "GET", f"/v1/switches/{w['id']}", bearer=mine)[1]["id"] == w["id"]
     assert [x["id"] for x in api(stack, "GET", "/v1/switches", bearer=mine)[1]["switches"]] == [w["id"]]

@@ -190,6 +190,23 @@ def test_what_cannot_be_spoken_is_refused_before_it_costs(clean, body, field):
     assert status == 400 and f'"{field}"'.encode() in answer and len(spoken(clean)) == n
 
 
+def test_what_is_said_and_named_is_counted_in_characters(clean):
+    assert hear(clean, "EXAVITQu4vr4xnSDxMaL", body={"text": "ü" * 300})[0] == 200
+    assert hear(clean, "EXAVITQu4vr4xnSDxMaL", body={"text": "ü" * 301})[0] == 400
+    status, made = clone(clean, name="声" * 33)  # more bytes than 80; the double takes 99
+    assert status == 201, made
+    path = f"{path_of(LEO)}/{made['voice_id']}"
+    assert send(clean, "PATCH", path, LEO, {"name": "é" * 81})[0] == 400
+    assert send(clean, "PATCH", path, LEO, {"name": "é" * 45})[0] == 200
+    wait(lambda: clean.clones() == {made["voice_id"]: "é" * 45}, 60, "the vendor has the whole name")
+
+
+def test_a_body_of_another_type_is_refused(clean):
+    for method, path in (("PATCH", "EXAVITQu4vr4xnSDxMaL"), ("POST", "EXAVITQu4vr4xnSDxMaL/preview")):
+        status, _, answer = send(clean, method, f"{path_of(LEO)}/{path}", LEO, {"text": "x"}, headers={"Content-Type": "text/plain"})
+        assert (status, json.loads(answer)["field"]) == (415, "Content-Type")
+
+
 def test_only_ones_own_and_presets_are_heard(clean):
     _, made = clone(clean)
     assert hear(clean, made["voice_id"])[0] == 200

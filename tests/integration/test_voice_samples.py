@@ -37,7 +37,9 @@ def write(path: Path, codec: str, container: str, sound: np.ndarray, rate: int) 
 
 @pytest.mark.parametrize("name, codec, container, rate, type_", [
     ("a.wav", "pcm_s16le", "wav", 44100, "audio/wav"), ("b.wav", "pcm_f32le", "wav", 16000, "audio/wav"),
-    ("c.wav", "pcm_s24le", "wav", 48000, "audio/wav"), ("a.mp3", "libmp3lame", "mp3", 44100, "audio/mpeg"),
+    ("c.wav", "pcm_s24le", "wav", 48000, "audio/wav"), ("d.wav", "pcm_u8", "wav", 8000, "audio/wav"),
+    ("e.wav", "pcm_s32le", "wav", 44100, "audio/wav"),
+    ("a.mp3", "libmp3lame", "mp3", 44100, "audio/mpeg"),
     ("b.mp3", "libmp3lame", "mp3", 16000, "audio/mpeg"), ("a.m4a", "aac", "mp4", 44100, "audio/mp4"),
     ("a.ogg", "libopus", "ogg", 48000, "audio/ogg"),
     ("a.webm", "libopus", "webm", 48000, "audio/webm")])
@@ -67,7 +69,8 @@ def test_a_recorders_webm_has_no_length_and_is_told_all_the_same(tmp_path):
 def test_silence_and_noise_at_the_limit_are_noticed(tmp_path):
     rate = 24000
     half = np.concatenate([tone(2, rate), np.zeros(2 * rate, np.float32)])
-    assert 48 <= told(write(tmp_path / "half.wav", "pcm_s16le", "wav", half, rate))["speech"] <= 52
+    for codec in ("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"):
+        assert 48 <= told(write(tmp_path / f"{codec}.wav", codec, "wav", half, rate))["speech"] <= 52, codec
     assert told(write(tmp_path / "none.wav", "pcm_s16le", "wav", np.zeros(rate, np.float32), rate))["speech"] == 0
     assert told(write(tmp_path / "quiet.wav", "pcm_s16le", "wav", tone(1, rate, 0.003), rate))["speech"] == 0
     square = np.sign(tone(1, rate)).astype(np.float32)

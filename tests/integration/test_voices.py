@@ -306,6 +306,22 @@ def test_a_user_on_livekit_clones_his_voice_and_deletes_it(clean, browser, tmp_p
         page.get_by_text("speaks as Sarah").wait_for()
 
 
+def test_a_file_as_long_as_is_allowed_is_sent_and_a_longer_one_is_not(clean, browser, tmp_path):
+    (tmp_path / "five.wav").write_bytes(wav(298, rate=8000))
+    (tmp_path / "six.wav").write_bytes(wav(306, rate=8000))
+    with browser.page(f"{clean.url}/agent", clean.token(LEO.id)) as page:
+        page.get_by_role("heading", name="Clone Your Voice").wait_for()
+        page.locator("#voice-file").set_input_files(tmp_path / "six.wav")
+        page.get_by_text("It is longer than 5 minutes").wait_for()
+        assert page.get_by_role("button", name="Make my voice").is_disabled()
+        page.locator("#voice-file").set_input_files(tmp_path / "five.wav")
+        page.get_by_text("4:58 long").wait_for()
+        page.get_by_label("This is my own voice").check()
+        page.get_by_role("button", name="Make my voice").click()
+        page.get_by_text("Your voice is ready").wait_for()
+        assert clean.sql("select sample_ms / 1000 from patchbay.voice_clones")[0][0] == 298
+
+
 def test_a_recording_is_metered_timed_and_refused_when_too_short(clean, browser):
     with browser.page(f"{clean.url}/agent", clean.token(LEO.id), PHONE) as page:
         page.get_by_role("button", name="Record").click()

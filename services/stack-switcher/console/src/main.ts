@@ -1,6 +1,7 @@
 /** The console: who is logged in, where he may go, and the page he is on. */
 import { html } from "lit";
 import { customElement, state } from "lit/decorators.js";
+import { keyed } from "lit/directives/keyed.js";
 import { unsafeStatic, html as made } from "lit/static-html.js";
 import { get, type Me } from "./api";
 import { config, loadConfig } from "./config";
@@ -17,6 +18,8 @@ export class App extends Page {
   @state() private me: Me | null = null;
   @state() private tag = "";
   @state() private params: Record<string, string> = {};
+  /** Which page is shown: another user's is another page, with nothing of the one before. */
+  private at = "";
   @state() private ready = false;
 
   connectedCallback(): void {
@@ -58,6 +61,7 @@ export class App extends Page {
     }
     await route.load();
     this.params = route.params;
+    this.at = location.pathname;
     this.tag = `pb-${route.page}`;
     await this.updateComplete;
     this.querySelector<HTMLElement>("main")?.focus({ preventScroll: true });
@@ -72,7 +76,7 @@ export class App extends Page {
       <a class="skip" href="#content">Skip to content</a>
       <pb-menu .me=${me} .path=${location.pathname}></pb-menu>
       <main id="content" tabindex="-1">
-        ${this.tag ? made`<${page} .me=${me} .params=${this.params}></${page}>` : waiting()}
+        ${this.tag ? keyed(this.at, made`<${page} .me=${me} .params=${this.params}></${page}>`) : waiting()}
       </main>
     `;
   }

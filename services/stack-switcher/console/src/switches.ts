@@ -1,5 +1,5 @@
 /** Switches of a user's stack, and one of them as it goes. */
-import { ApiError, type Stack } from "./api";
+import { ApiError, problem, type Stack } from "./api";
 import { session } from "./session";
 
 export type Grade = "exact" | "near" | "lossy" | "parked";
@@ -81,7 +81,9 @@ export async function follow<T extends { finished_at: string | null }>(path: str
         over = !!now.finished_at;
       }, signal);
     } catch (e) {
-      if (e instanceof ApiError && e.status < 500) throw e;
+      if (e instanceof ApiError && e.status === 401) session.lost();
+      // Too many are watching just now: another try, as when the server is away.
+      if (e instanceof ApiError && e.status < 500 && e.status !== 429) throw e;
     }
     if (!over && !signal.aborted) await new Promise((done) => setTimeout(done, 1000));
   }
@@ -91,7 +93,8 @@ async function read<T extends { finished_at: string | null }>(path: string, seen
   const answer = await fetch(`${path}/events`, { signal, headers: { Authorization: `Bearer ${session.token}` } });
   let text = "", last: T | null = null;
 
-  if (!answer.ok || !answer.body) throw new ApiError(answer.status, "stream", "It cannot be followed.", null);
+  if (!answer.ok) throw problem(answer.status, await answer.text());
+  if (!answer.body) throw new ApiError(answer.status, "stream", "It cannot be followed.", null);
   for (const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(); ; ) {
     const { value, done } = await reader.read();
     if (done) return !!last?.finished_at;

@@ -7,6 +7,7 @@ import { customElement, property, query, state } from "lit/decorators.js";
 import { get } from "../api";
 import { session } from "../session";
 import { position } from "./format";
+import { peaksOf } from "./loudness";
 import { Page } from "./page";
 
 interface Waveform {
@@ -58,9 +59,16 @@ export class RecordingPlayer extends Page {
     if (!p.has("call") || !this.call) return;
     this.waveform = null;
     this.cookie(session.token ?? "", 6 * 3600);
-    void this.attempt(async () => {
-      this.waveform = await get<Waveform>(`/v1/calls/${this.call}/waveform`);
-    });
+    void this.attempt(() => this.look(this.call));
+  }
+
+  private async look(call: string): Promise<void> {
+    const told = await get<Waveform>(`/v1/calls/${call}/waveform`);
+
+    if (this.call !== call) return;
+    this.waveform = told;
+    const own = told.peaks.length ? null : await peaksOf(this.address);
+    if (own && this.call === call) this.waveform = own;
   }
 
   updated(p: PropertyValues): void {

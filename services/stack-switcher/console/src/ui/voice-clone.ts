@@ -11,7 +11,7 @@ import { Recorder } from "./recorder";
 import { toast } from "./toast";
 import { toWav, type Sample } from "./wav";
 
-const LONGEST_S = 120, SHORTEST_S = 10, BEST_S = 30, SPEECH_MIN = 0.3;
+const LONGEST_S = 120, FILE_S = 300, SHORTEST_S = 10, BEST_S = 30, SPEECH_MIN = 0.3;
 const CONSENT = "This is my own voice, or I have the consent of the person whose voice it is, to make a synthetic voice of it.";
 
 @customElement("pb-voice-clone")
@@ -47,6 +47,7 @@ export class VoiceClone extends Page {
     try {
       this.sample = await toWav(recording);
       if (this.sample.seconds < SHORTEST_S) this.wrong = `Only ${Math.floor(this.sample.seconds)} seconds: at least ${SHORTEST_S} are needed, one to two minutes are best.`;
+      else if (this.sample.seconds > FILE_S) this.wrong = `It is longer than ${FILE_S / 60} minutes. One to two minutes are best.`;
       else if (this.sample.speech < SPEECH_MIN) this.wrong = "Nearly nothing can be heard in it.";
     } catch {
       this.sample = null;

@@ -1,5 +1,7 @@
 /** What the browser can play becomes a WAV file: one format for the server to look into, whatever was recorded. */
 const RATE = 24_000; // all that the vendor's voices have
+const LESS = 16_000; // so that the server takes five minutes, too: it has room for 10 MiB
+const LONG_S = 200;
 const LOUD = 0.0056; // -45 dBFS, as the server judges (sample.c)
 
 export interface Sample {
@@ -10,15 +12,20 @@ export interface Sample {
 }
 
 export async function toWav(recording: Blob): Promise<Sample> {
-  const context = new OfflineAudioContext(1, 1, RATE);
-  const sound = await context.decodeAudioData(await recording.arrayBuffer());
-  const mono = mix(sound);
+  const file = await recording.arrayBuffer();
+  let sound = await decode(file.slice(0), RATE);
+
+  if (sound.duration > LONG_S) sound = await decode(file, LESS);
+  const mono = mix(sound), rate = sound.sampleRate;
   const bytes = new DataView(new ArrayBuffer(44 + mono.length * 2));
 
-  header(bytes, mono.length);
+  header(bytes, mono.length, rate);
   mono.forEach((v, i) => bytes.setInt16(44 + i * 2, Math.round(Math.max(-1, Math.min(1, v)) * 32767), true));
-  return { file: new Blob([bytes], { type: "audio/wav" }), seconds: mono.length / RATE, speech: speech(mono) };
+  return { file: new Blob([bytes], { type: "audio/wav" }), seconds: mono.length / rate, speech: speech(mono, rate) };
 }
+
+/** The file is taken. */
+const decode = (file: ArrayBuffer, rate: number): Promise<AudioBuffer> => new OfflineAudioContext(1, 1, rate).decodeAudioData(file);
 
 function mix(sound: AudioBuffer): Float32Array {
   const out = sound.getChannelData(0).slice();
@@ -27,7 +34,7 @@ function mix(sound: AudioBuffer): Float32Array {
   return sound.numberOfChannels > 1 ? out.map((v) => v / sound.numberOfChannels) : out;
 }
 
-function header(b: DataView, samples: number): void {
+function header(b: DataView, samples: number, rate: number): void {
   const text = (at: number, s: string) => [...s].forEach((c, i) => b.setUint8(at + i, c.charCodeAt(0)));
 
   text(0, "RIFF");
@@ -36,16 +43,16 @@ function header(b: DataView, samples: number): void {
   b.setUint32(16, 16, true);
   b.setUint16(20, 1, true); // PCM
   b.setUint16(22, 1, true);
-  b.setUint32(24, RATE, true);
-  b.setUint32(28, RATE * 2, true);
+  b.setUint32(24, rate, true);
+  b.setUint32(28, rate * 2, true);
   b.setUint16(32, 2, true);
   b.setUint16(34, 16, true);
   text(36, "data");
   b.setUint32(40, samples * 2, true);
 }
 
-function speech(mono: Float32Array): number {
-  const window = RATE / 50;
+function speech(mono: Float32Array, rate: number): number {
+  const window = rate / 50;
   let loud = 0, n = 0;
 
   for (let at = 0; at + window <= mono.length; at += window, n++) {
