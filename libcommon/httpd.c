@@ -40,14 +40,19 @@ static int add_route(struct pat_httpd *s, const struct route *route)
     if (!routes)
         return PAT_ENOMEM;
     s->routes = routes;
-    s->routes[s->n_routes++] = *route;
+    s->routes[s->n_routes] = *route;
+    s->routes[s->n_routes++].fixed = strcspn(route->pattern, "{");
     return PAT_OK;
 }
 
 int pat_httpd_route(struct pat_httpd *s, const char *method, const char *pattern, size_t max_body,
                     pat_httpd_fn *fn, void *arg)
 {
-    struct route route = { method, pattern, max_body ? max_body : s->max_body, fn, NULL, arg };
+    struct route route = { .method = method,
+                           .pattern = pattern,
+                           .max_body = max_body ? max_body : s->max_body,
+                           .fn = fn,
+                           .arg = arg };
 
     return add_route(s, &route);
 }
@@ -64,7 +69,7 @@ int pat_httpd_routes(struct pat_httpd *s, const struct pat_httpd_route *table, v
 int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_message,
                        pat_httpd_ws_fn *fn, void *arg)
 {
-    struct route route = { NULL, pattern, max_message, NULL, fn, arg };
+    struct route route = { .pattern = pattern, .max_body = max_message, .ws_fn = fn, .arg = arg };
 
     return add_route(s, &route);
 }
@@ -131,6 +136,8 @@ int httpd_find_route(struct pat_httpd *s, struct pat_httpd_req *r, struct pat_bu
     for (size_t i = 0; i < s->n_routes; i++) {
         const struct route *route = &s->routes[i];
 
+        if (strncmp(r->head.path, route->pattern, route->fixed) != 0)
+            continue; /* most of them, and quickly */
         if (!route_match(route->pattern, r->head.path, found, &n) || (literal && n))
             continue;
         if (!n && !literal) {

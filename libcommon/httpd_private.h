@@ -79,6 +79,7 @@ bool route_match(const char *pattern, const char *path, struct route_param *para
 struct route {
     const char *method; /* NULL: WebSocket */
     const char *pattern;
+    size_t fixed; /* so much of the pattern has no parameter */
     size_t max_body;
     pat_httpd_fn *fn;
     pat_httpd_ws_fn *ws_fn;
