@@ -37,6 +37,7 @@ struct view {
     int64_t claimed_ms;    /* rehearsed_ms, if the others agree */
     int64_t trial_used_ms; /* trial_until_ms of the trial we used */
     struct pat_gauge *state;
+    struct pat_counter *accepted; /* what nearly all calls count */
 };
 
 struct health {
@@ -366,6 +367,20 @@ static int listen_in(struct health *h)
                                    h);
 }
 
+static struct pat_counter *outcomes(struct pat_metrics *m, enum stack s, const char *outcome)
+{
+    struct pat_counter *c;
+    struct pat_buf labels;
+
+    pat_buf_init(&labels, 256);
+    pat_metric_label(&labels, "stack", stack_name(s));
+    pat_metric_label(&labels, "outcome", outcome);
+    c = pat_counter(m, "pat_router_stack_outcomes_total",
+                    "How attempts at a stack ended, before a word was said", labels.data);
+    pat_buf_fini(&labels);
+    return c;
+}
+
 static void make_view(struct health *h, enum stack s)
 {
     char labels[32];
@@ -376,6 +391,7 @@ static void make_view(struct health *h, enum stack s)
     h->of[s].state = pat_gauge(h->r->d->metrics, "pat_router_stack_state",
                                "0 up, 1 degraded, 2 down: no new calls but trials", labels);
     pat_gauge_set(h->of[s].state, 0);
+    h->of[s].accepted = outcomes(h->r->d->metrics, s, "accepted");
 }
 
 int health_new(struct health **out, struct router *r)
@@ -448,16 +464,7 @@ bool health_allows(struct router *r, enum stack s)
 
 static void count(struct router *r, enum stack s, const char *outcome)
 {
-    struct pat_buf labels;
-
-    pat_buf_init(&labels, 256);
-    pat_metric_label(&labels, "stack", stack_name(s));
-    pat_metric_label(&labels, "outcome", outcome);
-    pat_counter_add(pat_counter(r->d->metrics, "pat_router_stack_outcomes_total",
-                                "How attempts at a stack ended, before a word was said",
-                                labels.data),
-                    1);
-    pat_buf_fini(&labels);
+    pat_counter_add(outcomes(r->d->metrics, s, outcome), 1);
 }
 
 /* Nobody but the stack can be at fault. */
@@ -484,7 +491,10 @@ void health_outcome(struct router *r, enum stack s, bool ok, const char *why)
 {
     if (!ok && !why)
         why = "failed";
-    count(r, s, ok ? "accepted" : why);
+    if (ok)
+        pat_counter_add(r->health->of[s].accepted, 1);
+    else
+        count(r, s, why);
     outcome(r, s,
             ok              ? HEALTH_ACCEPTED
             : is_clear(why) ? HEALTH_BROKEN
