@@ -24,7 +24,12 @@ static int too_long(struct pat_json_err *err, const char *path)
 
 static bool put(char out[HOOK_KEY_MAX], const char *a, const char *b)
 {
-    return snprintf(out, HOOK_KEY_MAX, "%s:%s", a, b) < HOOK_KEY_MAX;
+    size_t len = strlen(a);
+
+    if (!pat_strcpy(out, HOOK_KEY_MAX - 1, a))
+        return false;
+    out[len] = ':';
+    return pat_strcpy(out + len + 1, HOOK_KEY_MAX - len - 1, b);
 }
 
 /* kind, then the first half of the body's SHA-256. */
