@@ -244,6 +244,14 @@ static void upgrade(struct conn *c)
     conn_free(c);
 }
 
+/* Half a request of a peer that has closed its half stays half a one. */
+static bool want_more(struct conn *c)
+{
+    if (c->eof)
+        conn_free(c);
+    return false;
+}
+
 /* false: nothing more to do for now, or the connection is gone. */
 static bool read_head(struct conn *c)
 {
@@ -258,14 +266,14 @@ static bool read_head(struct conn *c)
     if (blank)
         c->scanned = 0;
     if (!c->in.len)
-        return false;
+        return want_more(c);
     len = http_head_end(c->in.data, c->in.len, &c->scanned, &bad);
     if (bad)
         return refuse(c, 400);
     if (len > HTTPD_MAX_HEAD || (!len && c->in.len >= HTTPD_MAX_HEAD))
         return refuse(c, 431);
     if (!len)
-        return false;
+        return want_more(c);
     if (req_new(&c->req, c, c->in.data, len)) {
         conn_free(c);
         return false;
@@ -311,7 +319,9 @@ static bool read_body(struct conn *c)
             return refuse(c, 503);
     }
     pat_buf_drop(&c->in, used);
-    return r->head.chunked ? c->chunked.state == CHUNK_DONE : c->body_left == 0;
+    if (r->head.chunked ? c->chunked.state != CHUNK_DONE : c->body_left > 0)
+        return want_more(c);
+    return true;
 }
 
 static void dispatch(struct conn *c)

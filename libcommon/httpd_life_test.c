@@ -53,6 +53,33 @@ static void test_httpd__a_peer_that_only_stopped_sending_gets_its_answer(void **
     raw_close(&raw);
 }
 
+static void test_httpd__half_a_request_of_a_peer_that_stopped_sending_is_not_waited_for(void **state)
+{
+    static const char *const halves[] = {
+        "GET /hello/n",
+        "\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nab",
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        struct raw raw;
+
+        held.req = NULL;
+        raw_open(&raw, f);
+        raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+        raw_sends(&raw, halves[i]);
+        raw_half_close(&raw);
+        loop_until(f->loop, held.req && pat_httpd_gone(held.req));
+        pat_httpd_reply(held.req, 204, NULL, NULL, 0);
+        raw_until_eof(&raw);
+        assert_non_null(strstr(raw.in.data, "204 No Content"));
+        assert_null(strstr(raw.in.data, "408"));
+        raw_close(&raw);
+    }
+}
+
 static void test_httpd__a_request_outlives_the_server(void **state)
 {
     struct fixture *f = *state;
@@ -267,6 +294,7 @@ int main(void)
         T(test_httpd__a_late_reply_reaches_its_client),
         T(test_httpd__a_request_outlives_its_peer),
         T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),
+        T(test_httpd__half_a_request_of_a_peer_that_stopped_sending_is_not_waited_for),
         T(test_httpd__a_request_outlives_the_server),
         T(test_httpd__a_streamed_reply_pushes_back_and_ends),
         T(test_httpd__a_stream_to_a_peer_that_left_says_so),
