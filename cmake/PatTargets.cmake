@@ -4,7 +4,7 @@
 # pat_it(name sources...)         a cmocka program that needs servers: built beside the others, started by
 #                                 tests/integration, which has them
 # pat_embed(target name file)    the file's bytes in the target, as cmake/embed.cmake says
-# pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>
+# pat_fuzz(name source LIBS)      a libFuzzer target over tests/fuzz/corpus/<name>; `fuzzers` is all of them
 
 # -DPAT_BUILD_ID=... where the build has no .git (an image).
 if(NOT PAT_BUILD_ID)
@@ -19,6 +19,7 @@ endif()
 configure_file(${CMAKE_SOURCE_DIR}/libcommon/version.h.in ${CMAKE_BINARY_DIR}/gen/version.h @ONLY)
 
 add_custom_target(daemons) # every pat_daemon: what an image needs, without the tests
+add_custom_target(fuzzers)
 
 function(pat_daemon name)
   add_executable(${name} ${ARGN})
@@ -55,6 +56,7 @@ function(pat_fuzz name source)
   endif()
   cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
   add_executable(fuzz_${name} ${source})
+  add_dependencies(fuzzers fuzz_${name})
   target_link_libraries(fuzz_${name} PRIVATE libcommon ${arg_LIBS})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
