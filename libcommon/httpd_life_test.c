@@ -53,7 +53,7 @@ static void test_httpd__a_peer_that_only_stopped_sending_gets_its_answer(void **
     raw_close(&raw);
 }
 
-static void test_httpd__half_a_request_of_a_peer_that_stopped_sending_is_not_waited_for(void **state)
+static void test_httpd__half_a_request_of_who_stopped_sending_is_not_waited_for(void **state)
 {
     static const char *const halves[] = {
         "GET /hello/n",
@@ -294,7 +294,7 @@ int main(void)
         T(test_httpd__a_late_reply_reaches_its_client),
         T(test_httpd__a_request_outlives_its_peer),
         T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),
-        T(test_httpd__half_a_request_of_a_peer_that_stopped_sending_is_not_waited_for),
+        T(test_httpd__half_a_request_of_who_stopped_sending_is_not_waited_for),
         T(test_httpd__a_request_outlives_the_server),
         T(test_httpd__a_streamed_reply_pushes_back_and_ends),
         T(test_httpd__a_stream_to_a_peer_that_left_says_so),
