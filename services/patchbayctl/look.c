@@ -178,7 +178,8 @@ int cmd_explain(struct ctl *c, const struct args *a)
 
 /* ------------------------------------------------------------------ usage */
 
-enum { BY_MAX = 3 };
+enum { BY_MAX = 3, TRIES = 5 };
+#define PAGE_ROWS "1000"
 
 /* A column for each thing it is grouped by, then the figures. */
 static void print_usage(const struct pat_json *j)
@@ -220,28 +221,91 @@ static void print_usage(const struct pat_json *j)
     print_next(j);
 }
 
-int cmd_usage(struct ctl *c, const struct args *a)
+/* A page, or the file; user NULL: everybody's. */
+static int ask_usage(struct ctl *c, const struct args *a, const char *user, const char *after,
+                     struct answer *got)
 {
     bool csv = args_get(a, "csv");
-    char user[PAT_ID_LEN + 1];
+    const char *limit = args_get(a, "limit");
     struct pat_buf path;
-    struct answer got;
-    int status = a->n_operands ? find_user(c, a->operands[0], user) : CTL_OK;
+    int status;
 
-    if (status)
-        return status;
     pat_buf_init(&path, 4096);
     pat_buf_adds(&path, "/v1/usage");
-    ctl_query(&path, "user_id", a->n_operands ? user : NULL);
+    ctl_query(&path, "user_id", user);
     ctl_query(&path, "from", args_get(a, "from"));
     ctl_query(&path, "to", args_get(a, "to"));
     ctl_query(&path, "group_by", args_get(a, "by"));
     ctl_query(&path, "tz", args_get(a, "tz"));
     ctl_query(&path, "format", csv ? "csv" : NULL);
-    ctl_query(&path, "limit", args_get(a, "limit"));
-    ctl_query(&path, "after", args_get(a, "after"));
-    status = ctl_ask(c, "GET", path.data, NULL, NULL, &got);
+    ctl_query(&path, "limit", limit || csv ? limit : PAGE_ROWS);
+    ctl_query(&path, "after", after);
+    status = ctl_ask(c, "GET", path.data, NULL, NULL, got);
     pat_buf_fini(&path);
+    return status;
+}
+
+static void add_rows(struct pat_json *all, const struct pat_json *page)
+{
+    PAT_JSON_EACH(row, pat_json_at(page, "rows"))
+    pat_json_add_take(all, pat_json_dup(row));
+}
+
+/* The pages behind this one join it. *moved: they did not belong together, sums go on changing; if
+ * it is NULL they are taken all the same. */
+static int add_pages(struct ctl *c, const struct args *a, const char *user, struct answer *got,
+                     bool *moved)
+{
+    struct pat_json *rows = pat_json_arr();
+    PAT_AUTO_JSON total = pat_json_dup(pat_json_at(got->json, "total"));
+    int status = CTL_OK;
+
+    add_rows(rows, got->json);
+    while (!status && pat_json_str_or(got->json, "next", NULL)) {
+        struct answer before = *got;
+
+        status = ask_usage(c, a, user, str(before.json, "next"), got);
+        answer_fini(&before);
+        if (status)
+            break;
+        if (moved && !pat_json_same(total, pat_json_at(got->json, "total"))) {
+            *moved = true;
+            break;
+        }
+        add_rows(rows, got->json);
+    }
+    if (!status)
+        pat_json_set_take(got->json, "rows", rows);
+    else
+        pat_json_free(rows);
+    return status;
+}
+
+/* Every row, where no limit is said. */
+static int whole_usage(struct ctl *c, const struct args *a, const char *user, struct answer *got)
+{
+    for (int left = TRIES;; left--) {
+        bool moved = false;
+        int status = ask_usage(c, a, user, args_get(a, "after"), got);
+
+        if (!status && got->json && !args_get(a, "limit"))
+            status = add_pages(c, a, user, got, left ? &moved : NULL);
+        if (status || !moved)
+            return status;
+        answer_fini(got);
+    }
+}
+
+int cmd_usage(struct ctl *c, const struct args *a)
+{
+    bool csv = args_get(a, "csv");
+    char user[PAT_ID_LEN + 1];
+    struct answer got;
+    int status = a->n_operands ? find_user(c, a->operands[0], user) : CTL_OK;
+
+    if (status)
+        return status;
+    status = whole_usage(c, a, a->n_operands ? user : NULL, &got);
     if (!status && csv)
         fputs(got.text ? got.text : "", stdout);
     else if (!status && !print_json(c, got.json))

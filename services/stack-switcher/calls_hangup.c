@@ -5,12 +5,14 @@
  */
 #include "calls.h"
 
+#include "change.h"
 #include "door.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BODY_MAX = 4 << 10, DB_MS = 5000, ROUTER_MS = 5000, WHY_MAX = 500 };
+/* A whole reason, each of its characters escaped as two of UTF-16, fits in. */
+enum { BODY_MAX = 8 << 10, DB_MS = 5000, ROUTER_MS = 5000 };
 
 struct hangup {
     struct switcher *s;
@@ -90,22 +92,15 @@ static void on_row(int err, const struct pat_db_result *const *results, size_t n
 
 static struct pat_json *about(struct pat_httpd_req *http, const struct who *who, const char *call)
 {
-    struct pat_json *p = pat_json_obj();
     PAT_AUTO_JSON body = NULL;
-    char why[WHY_MAX + 1] = "";
-    const char *said, *text;
+    struct pat_json *p;
     size_t len;
+    const char *text = pat_httpd_body(http, &len);
 
-    text = pat_httpd_body(http, &len);
-    if (!pat_json_parse(&body, text, len, NULL)) {
-        said = pat_json_str_or(body, "why", "");
-        memcpy(why, said, strnlen(said, WHY_MAX));
-    }
+    if (pat_json_parse(&body, text, len, NULL))
+        body = NULL; /* nothing is said */
+    p = change_about(who, http, pat_json_str_or(body, "why", NULL));
     pat_json_set_str(p, "call_id", call);
-    pat_json_set_str(p, "actor", *who->user ? who->user : "service");
-    pat_json_set_str(p, "actor_id", *who->user ? who->user : NULL);
-    pat_json_set_str(p, "peer", pat_httpd_peer(http));
-    pat_json_set_str(p, "why", *why ? why : NULL);
     return p;
 }
 

@@ -1,21 +1,26 @@
-/* change.c - a change somebody asks for by HTTP: see change.h. */
+/* change.c - a change somebody asks for: see change.h. */
 #include "change.h"
 
-#include <string.h>
+void change_set_why(struct pat_json *about, const char *said)
+{
+    size_t len = 0;
 
-enum { WHY_MAX = 500 };
+    for (int n = 0; said && said[len]; len++)
+        if (((unsigned char)said[len] & 0xc0) != 0x80 && n++ == CHANGE_WHY_MAX)
+            break; /* here begins the first character that is too many */
+    if (len)
+        pat_json_set_strn(about, "why", said, len);
+    else
+        pat_json_set_null(about, "why");
+}
 
-struct pat_json *change_about(const struct who *who, struct pat_httpd_req *http,
-                              const struct pat_json *body)
+struct pat_json *change_about(const struct who *who, struct pat_httpd_req *http, const char *said)
 {
     struct pat_json *p = pat_json_obj();
-    char why[WHY_MAX + 1] = "";
-    const char *said = pat_json_str_or(body, "why", "");
 
-    memcpy(why, said, strnlen(said, WHY_MAX));
     pat_json_set_str(p, "actor", *who->user ? who->user : "service");
     pat_json_set_str(p, "actor_id", *who->user ? who->user : NULL);
     pat_json_set_str(p, "peer", pat_httpd_peer(http));
-    pat_json_set_str(p, "why", *why ? why : NULL);
+    change_set_why(p, said);
     return p;
 }

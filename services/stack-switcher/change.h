@@ -1,4 +1,4 @@
-/* change.h - a change somebody asks for by HTTP: who he is, for the audit. Thread: the loop's. */
+/* change.h - a change somebody asks for: who he is and why, for the audit. Thread: the loop's. */
 #ifndef SWITCHER_CHANGE_H
 #define SWITCHER_CHANGE_H
 
@@ -6,9 +6,11 @@
 #include "who.h"
 
 #define CHANGE_KEY_MAX 200 /* of an Idempotency-Key */
+#define CHANGE_WHY_MAX 500 /* characters of a reason: the first ones are kept */
 
-/* {"actor", "actor_id", "peer", "why"}: why is the body's. */
-struct pat_json *change_about(const struct who *who, struct pat_httpd_req *http,
-                              const struct pat_json *body);
+/* "why": what somebody said, UTF-8; NULL or "": nothing. */
+void change_set_why(struct pat_json *about, const char *said);
+/* {"actor", "actor_id", "peer", "why"} of a request by HTTP; said as above. */
+struct pat_json *change_about(const struct who *who, struct pat_httpd_req *http, const char *said);
 
 #endif

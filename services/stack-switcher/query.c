@@ -6,14 +6,15 @@
 #include <string.h>
 #include <strings.h>
 
-static int read_limit(int *out, const char *s)
+int query_limit(int *out, const char *s, int max)
 {
     size_t digits = strspn(s, "0123456789");
+    long n = strtol(s, NULL, 10);
 
-    if (!digits || s[digits] || digits > 3)
+    if (!digits || s[digits] || digits > 4 || n < 1 || n > max)
         return PAT_EINVAL;
-    *out = (int)strtol(s, NULL, 10);
-    return *out >= 1 && *out <= QUERY_LIMIT_MAX ? PAT_OK : PAT_EINVAL;
+    *out = (int)n;
+    return PAT_OK;
 }
 
 int page_read(struct page *out, const char *limit, const char *before, const char **field,
@@ -24,7 +25,7 @@ int page_read(struct page *out, const char *limit, const char *before, const cha
 
     *field = "limit";
     *what = "must be a number from 1 to 200";
-    if (limit && read_limit(&n, limit))
+    if (limit && query_limit(&n, limit, QUERY_LIMIT_MAX))
         return PAT_EINVAL;
     *field = "before";
     *what = "must be what next was, a UUID in lower case";

@@ -18,6 +18,8 @@ struct page {
 /* Arguments are NULL where absent. PAT_EINVAL with the field and, for people, what it must be. */
 int page_read(struct page *out, const char *limit, const char *before, const char **field,
               const char **what) PAT_MUST_CHECK;
+/* Of rows, 1 to max (9999 at most), in four digits at most. *out is written on success only. */
+int query_limit(int *out, const char *s, int max) PAT_MUST_CHECK;
 /* A Content-Type: application/json, or another whose name ends in +json; parameters are fine. */
 bool query_is_json(const char *media_type);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 2000, SOON_MS = 100, PAUSE_MS = 10, DB_MS = 60000, BODY_MAX = 4096 };
+enum { LOOK_MS = 2000, SOON_MS = 100, PAUSE_MS = 10, DB_MS = 60000, BODY_MAX = 16 << 10 };
 #define BATCH "50" /* some 100 ms: requests of people wait behind it on the same connection */
 #define LEASE "90 seconds" /* longer than DB_MS: a batch under way is nobody else's */
 

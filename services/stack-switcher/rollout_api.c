@@ -80,7 +80,7 @@ static void begin(struct switcher *s, struct pat_httpd_req *http, const struct w
         pat_httpd_reply_error(http, PAT_EINVAL, field, what);
         return;
     }
-    about = change_about(who, http, body);
+    about = change_about(who, http, pat_json_str_or(body, "why", NULL));
     add(p, about);
     pat_json_set_str(p, "id", pat_id_new().s);
     pat_json_set_str(p, "key", key);
@@ -108,7 +108,7 @@ static void wish(struct switcher *s, struct pat_httpd_req *http, const char *wha
 
     if (door_who(&who, s, http) || !(id = door_id(http)) || !(body = door_body(http)))
         return;
-    p = change_about(&who, http, body);
+    p = change_about(&who, http, pat_json_str_or(body, "why", NULL));
     pat_json_set_str(p, "id", id);
     pat_json_set_str(p, "wish", what);
     ask_for(s, http, &who, "wish", p);

@@ -1,6 +1,7 @@
 /* rollout_rpc.c - rollouts by RPC, for our own tools: who asks has been let in by NATS, and says
  * who he is ("who").
  */
+#include "change.h"
 #include "switcher.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ static bool sign(struct pat_rpc_req *r, const struct pat_json *params, struct pa
         return false;
     }
     pat_json_set_str(p, "actor", who);
-    pat_json_set_str(p, "why", pat_json_str_or(params, "why", NULL));
+    change_set_why(p, pat_json_str_or(params, "why", NULL));
     return true;
 }
 

@@ -164,7 +164,7 @@ static void begin(struct switcher *s, struct pat_httpd_req *http, const struct w
         pat_httpd_reply_error(http, PAT_EINVAL, wrong, what);
         return;
     }
-    p = change_about(who, http, body);
+    p = change_about(who, http, pat_json_str_or(body, "why", NULL));
     pat_json_set_str(p, "id", pat_id_new().s);
     pat_json_set_str(p, "key", key);
     pat_json_set_str(p, "user_id", user);
@@ -224,7 +224,7 @@ static void wish(struct switcher *s, struct pat_httpd_req *http, const char *wha
 
     if (door_who(&who, s, http) || !(id = door_id(http)) || !(body = door_body(http)))
         return;
-    p = change_about(&who, http, body);
+    p = change_about(&who, http, pat_json_str_or(body, "why", NULL));
     pat_json_set_str(p, "id", id);
     pat_json_set_str(p, "wish", what);
     ask_for(s, http, &who, "wish", p, false);

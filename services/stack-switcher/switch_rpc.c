@@ -1,6 +1,7 @@
 /* switch_rpc.c - switching by RPC, for our own tools: who asks has been let in by NATS, and says
  * who he is ("who").
  */
+#include "change.h"
 #include "switcher.h"
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ static struct pat_json *params_of(struct pat_rpc_req *r, const struct pat_json *
     }
     p = pat_json_obj();
     pat_json_set_str(p, "actor", who);
-    pat_json_set_str(p, "why", pat_json_str_or(params, "why", NULL));
+    change_set_why(p, pat_json_str_or(params, "why", NULL));
     return p;
 }
 

@@ -59,7 +59,7 @@ static bool refused(struct pat_httpd_req *http, const char *text)
     if (*text == TOO_MANY)
         pat_httpd_reply_error(http, PAT_EINVAL, "group_by",
                               "more than " ROWS_MAX
-                              " rows: a limit, a shorter time or fewer groups");
+                              " rows in a file: a limit, a shorter time or fewer groups");
     if (*text == NO_ZONE) /* it is in the system's files, and not in the database's */
         pat_httpd_reply_error(http, PAT_EINVAL, "tz", "the database does not know this time zone");
     return *text == TOO_MANY || *text == NO_ZONE;

@@ -82,21 +82,24 @@ static int read_zone(char out[USAGE_TZ_MAX], int64_t *today, const char *tz, int
     return PAT_OK;
 }
 
-/* Rows are sums and have no id: the cursor is how many were before. */
+/* Rows are sums and have no id: the cursor is how many were before. A file is whole if nobody says
+ * otherwise. */
 static int read_rows(struct usage_query *q, const struct usage_asked *asked, const char **field,
                      const char **what)
 {
-    struct page page;
     const char *after = asked->after;
+    int limit = QUERY_LIMIT_DEFAULT;
 
-    if (asked->limit && page_read(&page, asked->limit, NULL, field, what))
+    *field = "limit";
+    *what = "must be a number from 1 to 1000";
+    if (asked->limit && query_limit(&limit, asked->limit, USAGE_LIMIT_MAX))
         return PAT_EINVAL;
     *field = "after";
     *what = "must be what next was";
     if (after && (!*after || strlen(after) > 9 || after[strspn(after, "0123456789")]))
         return PAT_EINVAL;
-    if (asked->limit)
-        memcpy(q->limit, page.limit, sizeof q->limit);
+    if (asked->limit || !q->csv)
+        snprintf(q->limit, sizeof q->limit, "%d", limit);
     if (after)
         pat_strcpy(q->after, sizeof q->after, after);
     return PAT_OK;

@@ -12,17 +12,19 @@
 #define USAGE_DAYS_DEFAULT 30
 #define USAGE_DAYS_MAX     400
 #define USAGE_TZ_MAX       40
+/* More than other lists': a row is small, and each page is summed up anew. */
+#define USAGE_LIMIT_MAX 1000
 
 struct usage_query {
     char from[12], to[12]; /* days, both included: "2026-11-23" */
     char by[64];           /* "day,stack"; "": one sum */
     char tz[USAGE_TZ_MAX]; /* whose days: "UTC", "Europe/Berlin" */
-    char limit[8];         /* of rows; "": all of them */
+    char limit[8];         /* of rows; "": all of them, in a file */
     char after[12];        /* so many rows are left out first; "": none */
     bool csv;
 };
 
-/* As they were sent; NULL where absent: then the last 30 days of UTC, by day, all rows, as JSON. */
+/* As they were sent; NULL where absent: then the last 30 days of UTC, by day, as JSON, 50 rows. */
 struct usage_asked {
     const char *from, *to, *by, *format, *tz, *limit, *after;
 };

@@ -37,15 +37,16 @@ static void test_usage_query__is_of_the_last_thirty_days_by_day(void **state)
     assert_true(q.csv);
 }
 
-static void test_usage_query__takes_a_page_of_rows_or_all(void **state)
+static void test_usage_query__takes_a_page_of_rows(void **state)
 {
     static const struct {
         const char *limit, *after, *wrong;
     } rows[] = {
-        { NULL, NULL, NULL },        { "1", NULL, NULL },     { "200", "50", NULL },
-        { NULL, "999999999", NULL }, { "0", NULL, "limit" },  { "201", NULL, "limit" },
-        { "", NULL, "limit" },       { "x", NULL, "limit" },  { "50", "", "after" },
-        { "50", "-1", "after" },     { "50", "1x", "after" }, { "50", "1000000000", "after" },
+        { NULL, NULL, NULL },        { "1", NULL, NULL },      { "1000", "50", NULL },
+        { NULL, "999999999", NULL }, { "0", NULL, "limit" },   { "1001", NULL, "limit" },
+        { "", NULL, "limit" },       { "x", NULL, "limit" },   { "50", "", "after" },
+        { "50", "-1", "after" },     { "50", "1x", "after" },  { "50", "1000000000", "after" },
+        { "-1", NULL, "limit" },     { "1e2", NULL, "limit" }, { "00001", NULL, "limit" },
     };
 
     (void)state;
@@ -62,9 +63,23 @@ static void test_usage_query__takes_a_page_of_rows_or_all(void **state)
             continue;
         }
         assert_int_equal(err, PAT_OK);
-        assert_string_equal(q.limit, rows[i].limit ? rows[i].limit : "");
+        assert_string_equal(q.limit, rows[i].limit ? rows[i].limit : "50");
         assert_string_equal(q.after, rows[i].after ? rows[i].after : "");
     }
+}
+
+static void test_usage_query__leaves_a_file_whole_unless_told(void **state)
+{
+    struct usage_query q;
+    const char *field, *what;
+
+    (void)state;
+    assert_int_equal(read_it(&q, NULL, NULL, NULL, "csv", &field), PAT_OK);
+    assert_string_equal(q.limit, "");
+    assert_int_equal(usage_query_read(&q, &(struct usage_asked){ .format = "csv", .limit = "7" },
+                                      NOW, &field, &what),
+                     PAT_OK);
+    assert_string_equal(q.limit, "7");
 }
 
 static void test_usage_query__brings_groups_into_one_order(void **state)
@@ -163,7 +178,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage_query__is_of_the_last_thirty_days_by_day),
-        cmocka_unit_test(test_usage_query__takes_a_page_of_rows_or_all),
+        cmocka_unit_test(test_usage_query__takes_a_page_of_rows),
+        cmocka_unit_test(test_usage_query__leaves_a_file_whole_unless_told),
         cmocka_unit_test(test_usage_query__brings_groups_into_one_order),
         cmocka_unit_test(test_usage_query__refuses_and_names_the_field),
         cmocka_unit_test(test_usage_query__is_of_the_days_of_a_zone),

@@ -1,6 +1,7 @@
 /* verdict.c - a function in Postgres judges a request: see verdict.h. */
 #include "verdict.h"
 
+#include "change.h"
 #include "door.h"
 
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 
 #define TIMEOUT_MS 8000
-#define WHY_MAX    500
 
 struct asked {
     struct switcher *s;
@@ -101,15 +101,7 @@ void verdict_ask(struct switcher *s, struct pat_httpd_req *http, const struct wh
 
 char *verdict_by(const struct who *who, struct pat_httpd_req *http)
 {
-    PAT_AUTO_JSON p = pat_json_obj();
-    const char *said = pat_httpd_query_param(http, "why");
-    char why[WHY_MAX + 1] = "";
+    PAT_AUTO_JSON p = change_about(who, http, pat_httpd_query_param(http, "why"));
 
-    if (said)
-        memcpy(why, said, strnlen(said, WHY_MAX));
-    pat_json_set_str(p, "actor", *who->user ? who->user : "service");
-    pat_json_set_str(p, "actor_id", *who->user ? who->user : NULL);
-    pat_json_set_str(p, "peer", pat_httpd_peer(http));
-    pat_json_set_str(p, "why", *why && pat_utf8_valid(why, strlen(why)) ? why : NULL);
     return pat_json_print(p);
 }

@@ -4,8 +4,10 @@ The agent looks every half second here and waits two seconds, instead of 30 and 
 """
 
 import asyncio
+import hashlib
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -104,17 +106,31 @@ def test_rooms_nobody_needs_are_deleted_and_no_others(stack):
     leg.wait_speech(leg.active_at)
 
 
+def leave(stack, values: dict[str, dict]) -> None:
+    """In the bucket, as an agent that is gone would have."""
+    async def put():
+        nc = await nats.connect(stack.nats.url)
+        bucket = await nc.jetstream().key_value("pat_calls")
+        for key, value in values.items():
+            await bucket.put(key, json.dumps(value).encode())
+        await nc.close()
+    asyncio.run(put())
+
+
+def told_id(call: str, what: str) -> str:
+    """The id of what is told once of a call."""
+    b = bytearray(uuid.UUID(call).bytes[:6] + hashlib.sha256(f"{call}|{what}".encode()).digest()[:10])
+    b[6], b[8] = b[6] & 0x0F | 0x70, b[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(b)))
+
+
 def test_a_caller_nobody_serves_is_served(stack):
     """No mark, no job: who prepared it is gone, and LiveKit had its room already."""
     call = new_call()
     params = {"call_id": call, "user_id": str(LEO.id), "agent_config_id": str(LEO.id), "config_version": 1,
               "from": "+15550109999", "to": LEO.number, "settings": SETTINGS}
 
-    async def leave_context():
-        nc = await nats.connect(stack.nats.url)
-        await (await nc.jetstream().key_value("pat_calls")).put(call, json.dumps(params).encode())
-        await nc.close()
-    asyncio.run(leave_context())
+    leave(stack, {call: params})
     make_room(stack, f"call_{call}")
     leg = stack.invite(call)
     leg.wait_active(40)
@@ -135,6 +151,33 @@ def test_a_caller_nobody_can_serve_is_given_back(stack):
     assert other.active_at is None
     assert len(reaped(stack, call, "offered")) == 1 and len(reaped(stack, call, "given_up")) == 1
     assert leg.reason is None
+
+
+def test_what_a_call_had_used_that_nobody_could_take_is_told(stack, watch):
+    """The third of its agents died before it had written anything; the mark names no room that one could go on in."""
+    call = new_call()
+    began = int(time.time() * 1000) - 60000
+    leave(stack, {f"{call}.state.2": {
+        "epoch": 2, "began_ms": began, "hears_ms": began + 1000, "at_ms": began + 31000, "sip": True, "state": "listening", "answered": True,
+        "used": {"segment": 3, "user_id": str(LEO.id), "lines": [
+            {"component": "llm_out", "account": "openai-2", "model": "gpt-4o-mini", "milli": 321000},
+            {"component": "agent", "account": "livekit", "model": "", "milli": 30500}]}},
+        f"{call}.served": {"agent": "", "to": "", "room": "", "epoch": 3, "deaths": 0, "over": False}})
+    make_room(stack, f"call_{call}")
+    # What an agent had told that was not as dead as it seemed stands.
+    stack.sql("select patchbay.put_usage(%s)", json.dumps({
+        "id": told_id(call, "usage|3|agent|livekit|"), "call_id": call, "user_id": str(LEO.id), "leg": "livekit", "segment": 3, "component": "agent",
+        "provider": "livekit", "account": "livekit", "unit": "second", "quantity_milli": 31000}))
+    caller = Somebody(stack, f"call_{call}", "sip_1", "sip", sip__callStatus="active")
+    wait(lambda: reaped(stack, call, "given_up"), 40, "the call is given up")
+    told = wait(lambda: len(e := [e["data"] for e in watch.of("usage.recorded", call)]) == 3 and e, 20, "what it had used is told")
+    assert {(d["component"], d["account"], d["provider"], d["model"], d["segment"], d["quantity"]) for d in told} == {
+        ("llm_out", "openai-2", "openai", "gpt-4o-mini", 3, 321), ("agent", "livekit", "livekit", None, 3, 30.5), ("sip", "livekit", "livekit", None, 3, 30)}
+    rows = wait(lambda: len(r := stack.sql("select id::text, component, quantity_milli from patchbay.usage where call_id = %s", call)) == 3 and r, 20,
+                "and stored")
+    assert set(rows) == {(told_id(call, "usage|3|llm_out|openai-2|gpt-4o-mini"), "llm_out", 321000),
+                         (told_id(call, "usage|3|agent|livekit|"), "agent", 31000), (told_id(call, "usage|3|sip|livekit|"), "sip", 30000)}
+    caller.leave()
 
 
 def test_the_leg_of_an_ended_call_is_removed(stack, watch):

@@ -218,6 +218,26 @@ def saved(stack, call, epoch):
     return asyncio.run(look())
 
 
+def test_a_call_that_kills_its_agents_is_given_up_and_what_it_used_is_told(stack, watch):
+    """Nobody is left to tell it: the last checkpoint does."""
+    leg = begin(stack)
+    assert answered(leg)
+    wait(lambda: {u["component"] for u in saved(stack, leg.call, 1)["used"]["lines"]} >= {"llm_out", "stt", "tts_chars"}, 20, "it is counted")
+    for epoch in range(1, 6):
+        agent = wait(lambda e=epoch: (stack.mark(leg.call) or {}).get("epoch") == e and stack.serving(leg.call), 40, f"epoch {epoch} serves it")
+        agent.kill()
+        agent.start()
+    leg.wait_end(40)
+    assert [a for a in stack.agents if a.logged("call.kills_agents", call=leg.call)]
+    wait(lambda: (stack.mark(leg.call) or {}).get("over"), 20, "the end is marked")
+    rows = wait(lambda: stack.sql("select component, segment, account, model, quantity_milli from patchbay.usage where call_id = %s", leg.call), 20,
+                "its usage is stored")
+    used = {r[0] for r in rows}
+    assert {"llm_out", "stt", "tts_chars", "agent", "sip"} <= used and all(r[4] > 0 for r in rows)
+    wait(lambda: len(watch.of("usage.recorded", leg.call)) >= len(rows), 20, "and told")
+    assert len({r[:4] for r in rows}) == len(rows) == len(watch.of("usage.recorded", leg.call)), "once"
+
+
 # ---------------------------------------------------------------- not dead, only away
 
 def test_stopped_and_continued_it_says_nothing_any_more(stack, watch):

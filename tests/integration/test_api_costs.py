@@ -83,6 +83,15 @@ def test_lists_are_compressed_for_who_takes_that(stack, admin, path):
     assert (status, head["content-encoding"], head["content-length"], nothing) == (200, "gzip", headers["content-length"], b"")
 
 
+def test_usage_comes_by_fifty_rows_and_as_a_file_whole(stack, admin):
+    page = json.loads(fetch(stack, "/v1/usage?group_by=user", admin)[2])
+    assert (len(page["rows"]), page["next"], page["count"]) == (50, "50", OTHERS)
+    assert len(json.loads(fetch(stack, "/v1/usage?group_by=user&limit=1000", admin)[2])["rows"]) == OTHERS
+    lines = fetch(stack, "/v1/usage?group_by=user&format=csv", admin)[2].decode().splitlines()
+    assert len(lines) == 1 + OTHERS
+    assert len(fetch(stack, "/v1/usage?group_by=user&format=csv&limit=7&after=3", admin)[2].decode().splitlines()) == 1 + 7
+
+
 def test_a_short_answer_goes_as_it_is(stack, admin):
     _, headers, text = fetch(stack, "/v1/me", admin, Accept_Encoding="gzip")
     assert "content-encoding" not in headers and json.loads(text)["admin"]

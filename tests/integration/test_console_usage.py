@@ -98,6 +98,18 @@ def test_users_come_fifty_at_a_time(stack, browser, admin):
         assert violations(page) == []
 
 
+def test_a_chart_has_all_of_its_days(stack, browser):
+    """400 days of both stacks, and of none: more than a page."""
+    with stack.pg.admin("patchbay") as c:
+        c.execute("insert into patchbay.usage_stack_days select %s, date '2024-01-01' + d, s, 1, 1, 60000, 2000000, 0, 0, 0, 0, 0, 0, 0, 0 "
+                  "from generate_series(0, 399) d, unnest(array['livekit', 'retell', '']) s", [LEO.id])
+    with browser.page(f"{stack.url}/usage?from=2024-01-01&to=2025-02-03", token(stack, LEO.id)) as page:
+        cost = page.locator(".card", has=page.get_by_role("heading", name="Cost per day"))
+        cost.get_by_text("As a table").click()
+        assert cost.locator("tbody tr").count() == 400
+        assert [row.split("\t")[1:] for row in cost.locator("tbody").inner_text().splitlines()] == [["$2.00"] * 3] * 400
+
+
 def test_a_range_of_days_and_a_file(stack, browser, admin, tmp_path):
     with browser.page(f"{stack.url}/admin/usage", admin, faults_ok=True) as page:
         page.get_by_role("heading", name="Cost per day").wait_for()

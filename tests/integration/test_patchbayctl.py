@@ -237,11 +237,27 @@ def test_usage(stack, ada):
 
 def test_usage_a_page_at_a_time(stack, ada):
     ada.calls(1, "livekit")
-    for limit, after in (("1", None), ("200", "0")):
+    for limit, after in (("1", None), ("1000", "0")):
         told = asked(stack, "usage", "--by", "user", "--limit", limit, *(["--after", after] if after else []))
         assert len(told["rows"]) <= int(limit) and told["count"] >= len(told["rows"])
-    assert "limit: " in run(stack, "usage", "--limit", "201", status=1).stderr
+    assert "limit: " in run(stack, "usage", "--limit", "1001", status=1).stderr
     assert "after: " in run(stack, "usage", "--after", "x", status=1).stderr
+
+
+def test_usage_is_whole_where_no_limit_is_said(stack):
+    day, n = "2026-01-05", 1500  # nobody else's, and more than a page
+    asked_for = ("usage", "--by", "user", "--from", day, "--to", day)
+    with stack.pg.admin("patchbay") as c:
+        c.execute("insert into patchbay.usage_stack_days select gen_random_uuid(), %s, 'livekit', 1, 1, 60000, 1000 * i, 0, 0, 0, 0, 0, 0, 0, 0 "
+                  "from generate_series(1, %s) i", [day, n])
+    told = asked(stack, *asked_for)
+    assert [r["cost_microusd"] for r in told["rows"]] == [1000 * i for i in range(n, 0, -1)]
+    assert (told["count"], told["next"]) == (n, None)
+    assert [r["cost_microusd"] for r in asked(stack, *asked_for, "--after", "1490")["rows"]] == [1000 * i for i in range(10, 0, -1)]
+    page = asked(stack, *asked_for, "--limit", "60")
+    assert (len(page["rows"]), page["next"]) == (60, "60")
+    assert len(run(stack, *asked_for).stdout.splitlines()) == 1 + n + 1
+    assert len(run(stack, *asked_for, "--csv").stdout.splitlines()) == 1 + n
 
 
 def test_usage_by_the_days_of_a_zone(stack, ada):

@@ -276,6 +276,9 @@ def test_a_span_that_is_none_is_refused(api):
     assert field(api("POST", "/v1/rates/rerate", {"from": SPAN["to"], "to": SPAN["from"]})[2]) == "to"
     assert field(api("POST", "/v1/rates/rerate", {"from": SPAN["from"]})[2]) == "to"
     assert field(api("POST", "/v1/rates/rerate", SPAN | {"user_id": str(uuid.uuid4())})[2]) == "user_id"
+    reason = "\N{TELEPHONE RECEIVER}" * 1000
+    assert field(api("POST", "/v1/rates/rerate", SPAN | {"why": reason + "!"})[2]) == "why"
+    assert rerate(api, dry_run=True, why=reason)["dry_run"]
 
 
 def test_a_killed_replica_is_followed_by_another(api, stack):

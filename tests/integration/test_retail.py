@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import urllib.parse
 import uuid
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from harness.sip_leg import wait
 from harness.stack import LEO, RITA
 from test_rates import later
-from test_stack_switcher import NOBODY
+from test_stack_switcher import NOBODY, call_id
 from test_switching import ADMIN
 from test_switching import api as plain
 from test_usage_api import Switcher, spend
@@ -115,6 +116,21 @@ def test_only_admins_may_and_each_change_is_written_down_once(api, stack):
     assert rows[0][4] is None and rows[0][5]["microusd_per_minute"] == 5
     assert rows[4][4:] == ({"tier": "standard"}, {"tier": "gold"})
     assert rows[5][4]["tier"] == "gold" and rows[5][5] is None
+
+
+@pytest.mark.parametrize("method, path, body", [("PUT", f"/v1/users/{LEO.id}/tier?why={{}}", {"tier": "silver"}),
+                                                ("POST", f"/v1/users/{RITA.id}/switch", {"stack": "livekit", "why": "{}"}),
+                                                ("POST", f"/v1/calls/{call_id(3)}/hangup", {"why": "{}"})])
+def test_of_a_reason_the_first_500_characters_are_kept(api, stack, method, path, body):
+    """By the query, by the body, of who is refused too; a character is kept whole or not at all, however many bytes it has."""
+    stack.sql("insert into patchbay.calls (id, user_id, stack, state) values (%s, %s, 'livekit', 'answered') on conflict do nothing", call_id(3), LEO.id)
+    api("POST", "/v1/retail", {"tier": "silver", "microusd_per_minute": 1})
+    for said in ("a" + "é" * 498 + "z", "a" + "é" * 600, "ab" + "\N{TELEPHONE RECEIVER}" * 499, "x" * 501, ""):
+        stack.sql("truncate patchbay.audit")
+        stack.sql("delete from patchbay.user_tiers")
+        status, answer = api(method, path.format(urllib.parse.quote(said)), {k: said if v == "{}" else v for k, v in body.items()},
+                             user=LEO.id if "switch" in path else None)
+        assert stack.sql("select why from patchbay.audit") == [(said[:500] or None,)], (status, answer)
 
 
 # ---------------------------------------------------------------------- the audit as a whole

@@ -5,6 +5,7 @@
  *   agent_prepare.c  what is made ready before a job comes; RPC
  *   agent_lookup.c   the context of a call nobody here has prepared
  *   agent_question.c what we have asked and must not forget
+ *   agent_left.c     what the agents before have left of a call; the end of one nobody takes
  *   agent_lease.c    heartbeat; who serves which call; whether ours are still ours
  *   agent_takeover.c calls of others become ours, ours become others'
  *   agent_reap.c     rooms, legs and callers left behind
@@ -53,6 +54,12 @@ struct prepared {
 /* Who has it. Postgres and NATS answer at the latest when they close, LiveKit may never. */
 enum question_of { OF_NATS, OF_POSTGRES, OF_LIVEKIT };
 
+struct agent;
+
+/* saved: yours; NULL: there is none, or it could not be had. */
+typedef void agent_left_fn(struct agent *a, const char *call_id, int epoch,
+                           struct pat_json *saved_take);
+
 struct question {
     struct question *next, *prev;
     struct agent *agent; /* NULL: it is gone, nobody wants the answer */
@@ -62,6 +69,8 @@ struct question {
     struct pat_timer again;
     int tries;
     int64_t at_us;
+    int epoch;           /* agent_left.c */
+    agent_left_fn *left; /* likewise */
 };
 
 /* Epochs of the jobs we have accepted and were not given yet. */
@@ -162,6 +171,14 @@ void agent_mark_prepared(struct agent *a, const struct prepared *p);
 
 /* How many calls there is room for. */
 int agent_room(const struct agent *a);
+
+/* agent_left.c */
+/* The checkpoint of this epoch's agent, or of the last before it that had written one. Once, on the
+ * loop, later; never when the agent is gone. */
+int agent_left_find(struct agent *a, const char *call_id_text, int epoch,
+                    agent_left_fn *fn) PAT_MUST_CHECK;
+/* Nobody goes on with this call: what it has used is told, and its end marked, soon. */
+void agent_left_end(struct agent *a, const char *call_id_text);
 
 /* agent_takeover.c */
 void agent_take(struct agent *a, const struct lease_call *lc);

@@ -133,21 +133,6 @@ static void offer(struct agent *a, const char *call_id_text)
         pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
 }
 
-/* Nobody's any more: agents that have room again shall not take an empty room for a call. */
-static void end_mark(struct agent *a, const char *call_id_text)
-{
-    const struct lease_call *known = leases_find(&a->leases, call_id_text);
-    struct lease_mark m;
-
-    if (!known || known->mark.over)
-        return;
-    m = known->mark;
-    m.over = true;
-    m.over_ms = pat_unix_ms();
-    if (agent_put_mark(a, call_id_text, &m, known->revision, NULL, NULL))
-        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", call_id_text));
-}
-
 static void on_voicemail(int err, const struct pat_json *result, const char *message, void *arg)
 {
     struct question *q = arg;
@@ -253,7 +238,7 @@ static void look_at(struct reaper *r, const struct item *it, const struct roomap
     told(r, it, what);
     switch (what) {
     case REAP_DELETE:
-        end_mark(a, it->call_id);
+        agent_left_end(a, it->call_id);
         delete_room(a, it->call_id);
         return;
     case REAP_REMOVE:
@@ -263,7 +248,8 @@ static void look_at(struct reaper *r, const struct item *it, const struct roomap
         offer(a, it->call_id);
         return;
     case REAP_GIVE_UP:
-        end_mark(a, it->call_id);
+        /* Agents that have room again shall not take an empty room for a call. */
+        agent_left_end(a, it->call_id);
         give_up(a, it, people, n);
         return;
     case REAP_NOTHING:

@@ -16,10 +16,9 @@ enum {
     KV_MS = 800,
     REMOVE_MS = 2000,
     TOKEN_S = 3600,
-    GHOST_MS = 700,  /* silent for so long at most: a dead one makes no sound either */
-    HEIR_MS = 5000,  /* nobody came: we keep the call */
-    EPOCHS_BACK = 8, /* agents that died before they had written anything */
-    DEATHS_MAX = 4,  /* in a row: this call kills whoever serves it */
+    GHOST_MS = 700, /* silent for so long at most: a dead one makes no sound either */
+    HEIR_MS = 5000, /* nobody came: we keep the call */
+    DEATHS_MAX = 4, /* in a row: this call kills whoever serves it */
     DELETE_MS = 5000,
 };
 
@@ -31,7 +30,6 @@ struct taking {
     int64_t since_us;
     bool handed;     /* its agent is alive and waits for us */
     bool ghost_gone; /* put out, or was not there */
-    int state_epoch; /* whose checkpoint is being asked for */
     int waiting;     /* answers */
     struct pat_json *params, *saved;
 };
@@ -191,43 +189,18 @@ static void on_context(int err, uint64_t revision, const char *data, size_t len,
     one_answer_less(a, t);
 }
 
-static void ask_state(struct agent *a, struct taking *t);
-
-static void on_state(int err, uint64_t revision, const char *data, size_t len, void *arg)
+static void on_left(struct agent *a, const char *call_id_text, int epoch,
+                    struct pat_json *saved_take)
 {
-    struct question *q = arg;
-    struct agent *a = q->agent;
-    struct taking *t = a ? find(a, q->call_id) : NULL;
+    struct taking *t = find(a, call_id_text);
 
-    (void)revision;
-    question_free(q);
-    if (!t)
-        return;
-    if (err == PAT_ENOENT && t->state_epoch > 1 &&
-        t->was.epoch - t->state_epoch < EPOCHS_BACK) { /* it had no time to write anything */
-        t->state_epoch--;
-        ask_state(a, t);
+    (void)epoch;
+    if (!t) {
+        pat_json_free(saved_take);
         return;
     }
-    if (err || pat_json_parse(&t->saved, data, len, NULL)) {
-        pat_log(PAT_WARN, "call.no_checkpoint", PAT_S("call", t->call_id), PAT_ERR(err));
-        t->saved = NULL;
-    }
+    t->saved = saved_take;
     one_answer_less(a, t);
-}
-
-static void ask_state(struct agent *a, struct taking *t)
-{
-    struct question *q = ask(a, t->call_id, OF_NATS);
-    char key[64];
-
-    (void)snprintf(key, sizeof key, "%.36s.state.%d", t->call_id, t->state_epoch);
-    if (q && pat_kv_get(a->env.bus, AGENT_BUCKET, key, KV_MS, on_state, q)) {
-        question_free(q);
-        q = NULL;
-    }
-    if (!q)
-        one_answer_less(a, t);
 }
 
 static void ask_context(struct agent *a, struct taking *t)
@@ -264,9 +237,8 @@ static void on_taken(int err, uint64_t revision, const char *data, size_t len, v
     if (t->was.epoch && !t->handed)
         put_out(a, t->call_id, t->mine.room, t->was.epoch);
     t->waiting = 1 + (t->was.epoch > 0);
-    t->state_epoch = t->was.epoch;
-    if (t->was.epoch)
-        ask_state(a, t);
+    if (t->was.epoch && agent_left_find(a, t->call_id, t->was.epoch, on_left))
+        one_answer_less(a, t);
     ask_context(a, t);
 }
 
@@ -280,16 +252,12 @@ static void on_room_deleted(int err, void *arg)
 /* The caller's carrier goes elsewhere when the room ends: better than killing every agent. */
 static void give_up(struct agent *a, const struct lease_call *lc)
 {
-    struct lease_mark m = lc->mark;
     struct question *q = ask(a, lc->id, OF_LIVEKIT);
 
-    pat_log(PAT_ERROR, "call.kills_agents", PAT_S("call", lc->id), PAT_I("epoch", m.epoch),
-            PAT_I("deaths", m.deaths));
-    m.over = true;
-    m.over_ms = pat_unix_ms();
-    if (agent_put_mark(a, lc->id, &m, lc->revision, NULL, NULL))
-        pat_log(PAT_WARN, "agent.kv_put", PAT_S("call", lc->id));
-    if (q && roomapi_delete(a->env.rooms, m.room, DELETE_MS, on_room_deleted, q))
+    pat_log(PAT_ERROR, "call.kills_agents", PAT_S("call", lc->id), PAT_I("epoch", lc->mark.epoch),
+            PAT_I("deaths", lc->mark.deaths));
+    agent_left_end(a, lc->id);
+    if (q && roomapi_delete(a->env.rooms, lc->mark.room, DELETE_MS, on_room_deleted, q))
         question_free(q);
 }
 

@@ -85,6 +85,10 @@ void call_free(struct call *c);
 /* Before its greeting is made: a call that will be recorded says so, when that is asked for. */
 void call_record_notice(const struct env *e, struct context *ctx);
 
+/* Of a call whose agents are all dead: what the last checkpoint of theirs has counted is told, as
+ * each of them would have told it at the end. */
+void call_usage_left(const struct env *e, const char *call_id_text, const struct pat_json *saved);
+
 const char *call_id(const struct call *c);
 /* Why it ended, or is ending; "" before. */
 const char *call_reason(const struct call *c);

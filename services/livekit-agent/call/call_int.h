@@ -333,8 +333,21 @@ void report_user(struct call *c, const char *text);
 void report_partial(struct call *c, const char *text);
 void report_agent(struct call *c, const char *text, const char *heard, bool cut);
 void report_turn_figures(struct call *c);
+/* Of which call something is told; also of one whose agents are all dead. */
+struct report_whose {
+    struct pat_journal *journal;
+    const char *call_id;
+    const char *user_id; /* NULL: nobody knows */
+    int64_t began_ms;
+};
 /* What is told at most once: its id, and the event under it. */
+struct pat_id report_id_of(const struct report_whose *whose, const char *what);
+void report_once_of(const struct report_whose *whose, const char *area, const char *name,
+                    const struct pat_id *id, struct pat_json *data_take,
+                    const struct pat_db_stmt *stmt);
+struct report_whose report_whose(const struct call *c);
 struct pat_id report_id(const struct call *c, const char *what);
+/* Of a call that we have given up nothing: whoever has it tells it. */
 void report_once(struct call *c, const char *area, const char *name, const struct pat_id *id,
                  struct pat_json *data_take, const struct pat_db_stmt *stmt);
 

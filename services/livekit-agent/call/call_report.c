@@ -12,42 +12,66 @@
 
 static const char source[] = "/patchbay/livekit-agent";
 
+struct report_whose report_whose(const struct call *c)
+{
+    return (struct report_whose){ .journal = c->env->journal,
+                                  .call_id = c->id,
+                                  .user_id = c->ctx ? c->ctx->user_id : NULL,
+                                  .began_ms = c->began_ms };
+}
+
 /* The same event told again by a retry keeps its id. */
-struct pat_id report_id(const struct call *c, const char *what)
+struct pat_id report_id_of(const struct report_whose *whose, const char *what)
 {
     struct pat_buf b;
     uint8_t hash[32] = { 0 };
+    int64_t at_ms = pat_id_time_ms(whose->call_id);
 
     pat_buf_init(&b, 256);
-    if (!pat_buf_addf(&b, "%s|%s", c->id, what))
+    if (!pat_buf_addf(&b, "%s|%s", whose->call_id, what))
         pat_sha256(b.data, b.len, hash);
     pat_buf_fini(&b);
-    return pat_id_at(pat_id_time_ms(c->id) > 0 ? pat_id_time_ms(c->id) : c->began_ms, hash);
+    return pat_id_at(at_ms > 0 ? at_ms : whose->began_ms, hash);
 }
 
-static void add_whose(const struct call *c, struct pat_json *data)
+struct pat_id report_id(const struct call *c, const char *what)
 {
-    pat_json_set_str(data, "call_id", c->id);
-    pat_json_set_str(data, "user_id", c->ctx ? c->ctx->user_id : NULL);
+    struct report_whose whose = report_whose(c);
+
+    return report_id_of(&whose, what);
+}
+
+static void add_whose(const struct report_whose *whose, struct pat_json *data)
+{
+    pat_json_set_str(data, "call_id", whose->call_id);
+    pat_json_set_str(data, "user_id", whose->user_id);
+}
+
+void report_once_of(const struct report_whose *whose, const char *area, const char *name,
+                    const struct pat_id *id, struct pat_json *data_take,
+                    const struct pat_db_stmt *stmt)
+{
+    struct pat_event e = { .area = area,
+                           .name = name,
+                           .user_id = whose->user_id,
+                           .key = whose->call_id,
+                           .source = source,
+                           .id = id };
+
+    add_whose(whose, data_take);
+    if (pat_journal_add(whose->journal, &e, data_take, stmt, stmt ? 1 : 0))
+        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", whose->call_id), PAT_S("what", name));
 }
 
 void report_once(struct call *c, const char *area, const char *name, const struct pat_id *id,
                  struct pat_json *data_take, const struct pat_db_stmt *stmt)
 {
-    struct pat_event e = { .area = area,
-                           .name = name,
-                           .user_id = c->ctx ? c->ctx->user_id : NULL,
-                           .key = c->id,
-                           .source = source,
-                           .id = id };
+    struct report_whose whose = report_whose(c);
 
-    add_whose(c, data_take);
-    if (c->yielded) { /* whoever has the call tells it */
+    if (c->yielded)
         pat_json_free(data_take);
-        return;
-    }
-    if (pat_journal_add(c->env->journal, &e, data_take, stmt, stmt ? 1 : 0))
-        pat_log(PAT_ERROR, "call.event_lost", PAT_S("call", c->id), PAT_S("what", name));
+    else
+        report_once_of(&whose, area, name, id, data_take, stmt);
 }
 
 void report_event_with(struct call *c, const char *area, const char *name,
@@ -158,10 +182,11 @@ void report_partial(struct call *c, const char *text)
                            .user_id = c->ctx->user_id,
                            .key = c->id,
                            .source = source };
+    struct report_whose whose = report_whose(c);
     struct pat_json *data = pat_json_obj();
     struct pat_event_text t;
 
-    add_whose(c, data);
+    add_whose(&whose, data);
     pat_json_set_int(data, "turn", c->turns + 1);
     pat_json_set_str(data, "role", "user");
     pat_json_set_str(data, "text", text);

@@ -87,6 +87,7 @@ struct pat_json *call_usage_save(const struct call *c)
     if (c->joined)
         usage_add(&u, USAGE_AGENT, "livekit", NULL, (pat_now_us() - c->made_us) / 1000);
     pat_json_set_int(o, "segment", c->segment);
+    pat_json_set_str(o, "user_id", c->ctx ? c->ctx->user_id : NULL);
     pat_json_set_take(o, "lines", usage_save(&u));
     return o;
 }
@@ -99,7 +100,7 @@ void call_usage_load(struct call *c, const struct pat_json *saved)
 
 /* ---- told ---- */
 
-static void tell(struct call *c, const struct usage_line *l)
+static void tell(const struct report_whose *whose, int segment, const struct usage_line *l)
 {
     struct pat_json *data = pat_json_obj();
     PAT_AUTO_JSON row = NULL;
@@ -110,7 +111,7 @@ static void tell(struct call *c, const struct usage_line *l)
 
     usage_vendor(l->account, vendor);
     pat_json_set_str(data, "leg", "livekit");
-    pat_json_set_int(data, "segment", c->segment);
+    pat_json_set_int(data, "segment", segment);
     pat_json_set_str(data, "component", usage_name(l->what));
     pat_json_set_str(data, "unit", usage_unit(l->what));
     pat_json_set_num(data, "quantity", (double)l->milli / 1000);
@@ -119,35 +120,63 @@ static void tell(struct call *c, const struct usage_line *l)
     pat_json_set_str(data, "model", *l->model ? l->model : NULL);
 
     pat_buf_init(&what, 400);
-    pat_buf_addf(&what, "usage|%d|%s|%s|%s", c->segment, usage_name(l->what), l->account, l->model);
-    id = report_id(c, what.data ? what.data : "usage");
+    pat_buf_addf(&what, "usage|%d|%s|%s|%s", segment, usage_name(l->what), l->account, l->model);
+    id = report_id_of(whose, what.data ? what.data : "usage");
     pat_buf_fini(&what);
 
     row = pat_json_dup(data);
     pat_time_format(pat_unix_ms(), at);
     pat_json_set_str(row, "id", id.s);
-    pat_json_set_str(row, "call_id", c->id);
-    pat_json_set_str(row, "user_id", c->ctx->user_id);
+    pat_json_set_str(row, "call_id", whose->call_id);
+    pat_json_set_str(row, "user_id", whose->user_id);
     pat_json_set_int(row, "quantity_milli", l->milli);
     pat_json_set_str(row, "used_at", at);
     text = pat_json_print(row);
     const char *params[] = { text };
     const struct pat_db_stmt stmt = { "put_usage", "select patchbay.put_usage($1::jsonb)", 1,
                                       params };
-    report_once(c, "usage", "recorded", &id, data, text ? &stmt : NULL);
+    report_once_of(whose, "usage", "recorded", &id, data, text ? &stmt : NULL);
+}
+
+static void tell_all(const struct report_whose *whose, int segment, const struct usage *u)
+{
+    if (u->lost)
+        pat_log(PAT_ERROR, "call.usage_lost", PAT_S("call", whose->call_id),
+                PAT_I("lines", u->lost));
+    for (size_t i = 0; i < u->n; i++)
+        tell(whose, segment, &u->line[i]);
 }
 
 void report_usage(struct call *c)
 {
+    struct report_whose whose = report_whose(c);
     struct usage u;
 
-    if (!c->ctx)
+    if (!c->ctx || c->yielded)
         return;
     usage_now(c, &u);
-    if (u.lost)
-        pat_log(PAT_ERROR, "call.usage_lost", PAT_S("call", c->id), PAT_I("lines", u.lost));
-    for (size_t i = 0; i < u.n; i++)
-        tell(c, &u.line[i]);
+    tell_all(&whose, c->segment, &u);
+}
+
+/* As call_usage_load and add_leg would have it, had somebody gone on. */
+void call_usage_left(const struct env *e, const char *call_id_text, const struct pat_json *saved)
+{
+    struct report_whose whose = { .journal = e->journal,
+                                  .call_id = call_id_text,
+                                  .user_id = pat_json_str_or(saved, "used.user_id", NULL),
+                                  .began_ms = pat_json_int_or(saved, "began_ms", 0) };
+    int64_t hears_ms = pat_json_int_or(saved, "hears_ms", 0);
+    int64_t until_ms = pat_json_int_or(saved, "at_ms", 0);
+    struct usage u = { .n = 0 };
+
+    if (!pat_id_valid(whose.user_id))
+        return; /* nobody's call */
+    usage_load(&u, pat_json_at(saved, "used.lines"));
+    if (hears_ms)
+        usage_add(&u, pat_json_bool_or(saved, "sip", true) ? USAGE_SIP : USAGE_PARTICIPANT,
+                  "livekit", NULL, until_ms - hears_ms);
+    pat_log(PAT_WARN, "call.usage_left", PAT_S("call", call_id_text), PAT_I("lines", (int64_t)u.n));
+    tell_all(&whose, (int)pat_json_int_or(saved, "used.segment", 1), &u);
 }
 
 /* ---- limited ---- */

@@ -13,6 +13,8 @@ import { daysBetween, money, stackName, type Summary, type Usage, type UsageRow 
 
 const DAY_MS = 86_400_000;
 const SHOWN_USERS = 50;
+const PAGE = 1000;
+const TRIES = 4;
 const PARTS = 6; // the dearest have a colour of their own
 const stacks: (Stack | null)[] = ["livekit", "retell", null];
 const colours: Record<string, string> = { livekit: "--chart-1", retell: "--chart-2", null: "--chart-7" };
@@ -31,8 +33,8 @@ const isUser = (id: string | null): id is string => !!id && /^[0-9a-f-]{36}$/.te
 
 interface Found {
   summary: Summary;
-  byStack: Usage;
-  byComponent: Usage;
+  byStack: UsageRow[];
+  byComponent: UsageRow[];
   byUser: Usage | null;
 }
 
@@ -66,11 +68,26 @@ export class UsagePage extends Page {
     return this.me.user_id;
   }
 
-  private ask = <T>(path: string, by?: string): Promise<T> =>
-    get<T>(query(path, { user_id: this.user, from: this.from, to: this.to, group_by: by, ...this.zone() }));
+  private askRows = (by: string, limit: number, after: string | null): Promise<Usage> =>
+    get<Usage>(query("/v1/usage", { user_id: this.user, from: this.from, to: this.to, group_by: by, limit, after, ...this.zone() }));
 
-  private askPeople = (after: string | null): Promise<Usage> =>
-    get<Usage>(query("/v1/usage", { from: this.from, to: this.to, group_by: "user", limit: SHOWN_USERS, after, ...this.zone() }));
+  private askPeople = (after: string | null): Promise<Usage> => this.askRows("user", SHOWN_USERS, after);
+
+  /** A chart needs all of them. Sums go on changing: pages that do not belong together are asked for again, a few times. */
+  private async askAll(by: string): Promise<UsageRow[]> {
+    for (let left = TRIES; ; left--) {
+      const first = await this.askRows(by, PAGE, null);
+      const rows = [...first.rows];
+      let page = first;
+      const moved = () => left > 0 && page.total.cost_microusd !== first.total.cost_microusd;
+
+      while (page.next && !moved()) {
+        page = await this.askRows(by, PAGE, page.next);
+        rows.push(...page.rows);
+      }
+      if (!moved()) return rows;
+    }
+  }
 
   private zone() {
     return this.tz === "UTC" ? {} : { tz: this.tz };
@@ -81,9 +98,9 @@ export class UsagePage extends Page {
 
     return this.attempt(async () => {
       const [summary, byStack, byComponent, byUser] = await Promise.all([
-        this.ask<Summary>("/v1/usage/summary"),
-        this.ask<Usage>("/v1/usage", "day,stack"),
-        this.ask<Usage>("/v1/usage", "day,component"),
+        get<Summary>(query("/v1/usage/summary", { user_id: this.user, from: this.from, to: this.to, ...this.zone() })),
+        this.askAll("day,stack"),
+        this.askAll("day,component"),
         this.everybody && !this.user ? this.askPeople(null) : null,
       ]);
       if (mine === this.asked) this.found = { summary, byStack, byComponent, byUser };
@@ -128,14 +145,14 @@ export class UsagePage extends Page {
   }
 
   private stackSeries(value: (r: UsageRow) => number | null, neither: boolean): Series[] {
-    const rows = this.found!.byStack.rows;
+    const rows = this.found!.byStack;
 
     return stacks.filter((s) => rows.some((r) => r.stack === s) && (s || neither)).map((s) => ({
       name: stackName(s), colour: colours[String(s)], values: this.byDay(rows, (r) => r.stack === s, value) }));
   }
 
   private partSeries(): Series[] {
-    const rows = this.found!.byComponent.rows;
+    const rows = this.found!.byComponent;
     const sums = new Map<string, number>();
 
     for (const r of rows) sums.set(r.component!, (sums.get(r.component!) ?? 0) + r.cost_microusd);
