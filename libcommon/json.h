@@ -78,6 +78,7 @@ const char *
 pat_json_key(const struct pat_json *member); /* of a member got from an object; else NULL */
 const char *pat_json_value_str(const struct pat_json *j); /* NULL when not a string */
 double pat_json_value_num(const struct pat_json *j);
+bool pat_json_lower_id(const struct pat_json *j); /* pat_id_lower of a string, in the tree */
 
 /* Building. A set replaces what the key held. A set on a tree that ran out of memory earlier is a
  * no-op: check once, by pat_json_print's NULL. Bytes that are not UTF-8, and U+0000, become U+FFFD.

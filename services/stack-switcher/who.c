@@ -37,9 +37,9 @@ static int read_claims(struct who *out, const struct pat_json *claims, const cha
         return PAT_OK;
     }
     *why = "the token is not a signed-in user's";
-    if (strcmp(role, "authenticated") || !is_for_us(claims) || !pat_id_valid(sub))
+    if (strcmp(role, "authenticated") || !is_for_us(claims) ||
+        !pat_strcpy(w.user, sizeof w.user, sub) || !pat_id_lower(w.user))
         return PAT_EAUTH;
-    (void)pat_strcpy(w.user, sizeof w.user, sub);
     w.admin = !strcmp(pat_json_str_or(claims, "app_metadata.role", ""), "admin");
     *out = w;
     return PAT_OK;

@@ -46,6 +46,9 @@ static void test_who__follows_the_table(void **state)
         { "{\"role\":\"authenticated\",\"aud\":\"authenticated\",\"sub\":\"" USER
           "\",\"exp\":1764000100,\"user_metadata\":{\"role\":\"admin\"}}",
           PAT_OK, USER, false },
+        { "{\"role\":\"authenticated\",\"aud\":\"authenticated\",\"sub\":"
+          "\"A1B2C3D4-0000-4000-8000-0000000000FF\",\"exp\":1764000100}",
+          PAT_OK, "a1b2c3d4-0000-4000-8000-0000000000ff", false },
         { "{\"role\":\"service_role\",\"iss\":\"supabase\",\"exp\":1764000100}", PAT_OK, "", true },
         { "{\"role\":\"anon\",\"aud\":\"authenticated\",\"sub\":\"" USER "\",\"exp\":1764000100}",
           PAT_EAUTH, NULL, false },
