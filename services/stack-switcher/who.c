@@ -1,6 +1,7 @@
 /* who.c - who asks: see who.h. */
 #include "who.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Clocks differ a little between Supabase and us. */
@@ -25,11 +26,19 @@ static bool is_for_us(const struct pat_json *claims)
     return false;
 }
 
+/* exp may have a fraction (RFC 7519, 4.1.4), or be beyond all time. */
+static int64_t end_of(const struct pat_json *claims)
+{
+    double exp = pat_json_num_or(claims, "exp", 0);
+
+    return exp < 1e15 ? (int64_t)ceil(exp) + LEEWAY_S : INT64_MAX;
+}
+
 static int read_claims(struct who *out, const struct pat_json *claims, const char **why)
 {
     const char *role = pat_json_str_or(claims, "role", "");
     const char *sub = pat_json_str_or(claims, "sub", "");
-    struct who w = { 0 };
+    struct who w = { .until_s = end_of(claims) };
 
     if (!strcmp(role, "service_role")) {
         w.admin = true;

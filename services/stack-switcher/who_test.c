@@ -76,6 +76,7 @@ static void test_who__follows_the_table(void **state)
         assert_int_equal(ask(&w, table[i].claims, SECRET, &why), table[i].err);
         assert_string_equal(w.user, table[i].err ? "untouched" : table[i].user);
         assert_int_equal(w.admin, table[i].admin);
+        assert_int_equal(w.until_s, table[i].err ? 0 : 1764000130); /* and half a minute */
         assert_non_null(why);
     }
 }
