@@ -98,8 +98,8 @@ static int err_of(CURLcode code)
     case CURLE_OUT_OF_MEMORY:
         return PAT_ENOMEM;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return PAT_EINVAL;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* the answer's: pat_http_start has looked at the URL's */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
         return PAT_EPROTO;

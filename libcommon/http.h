@@ -52,7 +52,7 @@ struct pat_http_res {
  * done. */
 typedef void pat_http_data_fn(const char *data, size_t len, void *arg);
 /* Runs exactly once unless canceled. err: PAT_OK for any status; else PAT_ETIMEDOUT, PAT_ECONN,
- * PAT_E2BIG, ... and res has status 0. Borrowed. */
+ * PAT_EPROTO (what answers does not speak HTTP), PAT_E2BIG, ... and res has status 0. Borrowed. */
 typedef void pat_http_done_fn(int err, const struct pat_http_res *res, void *arg);
 
 int pat_http_new(struct pat_http **out, struct pat_loop *l,

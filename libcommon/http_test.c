@@ -301,6 +301,62 @@ static void test_http__a_peer_that_hangs_up_is_told(void **state)
     assert_true(w->aborted > 0);
 }
 
+/* One connection of a server that says this, whatever it is asked. */
+struct talker {
+    int listener, fd;
+    int port;
+};
+
+static struct talker talker_new(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET };
+    socklen_t len = sizeof at;
+    struct talker t = { .fd = -1 };
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    t.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(t.listener >= 0);
+    assert_int_equal(bind(t.listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(t.listener, 1), 0);
+    assert_int_equal(getsockname(t.listener, (struct sockaddr *)&at, &len), 0);
+    t.port = ntohs(at.sin_port);
+    return t;
+}
+
+static bool talker_asked(struct talker *t)
+{
+    char request[4096];
+
+    if (t->fd < 0)
+        t->fd = accept4(t->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return t->fd >= 0 && recv(t->fd, request, sizeof request, 0) > 0;
+}
+
+static void test_http__an_answer_that_is_no_http_is_the_peers_fault(void **state)
+{
+    static const char *const answers[] = { "SSH-2.0-OpenSSH_9.6\r\n", "220 mail ESMTP\r\n",
+                                           "\x15\x03\x01 no HTTP" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        struct talker t = talker_new();
+        struct outcome o = { 0 };
+        char url[64];
+        struct pat_http_req req = { .url = url, .timeout_ms = LOOP_UNTIL_MS };
+
+        snprintf(url, sizeof url, "http://127.0.0.1:%d/", t.port);
+        assert_int_equal(pat_http_start(w->http, &req, NULL, on_done, &o, NULL), PAT_OK);
+        loop_until(w->f->loop, talker_asked(&t));
+        assert_int_equal(send(t.fd, answers[i], strlen(answers[i]), MSG_NOSIGNAL),
+                         strlen(answers[i]));
+        close(t.fd);
+        close(t.listener);
+        loop_until(w->f->loop, o.done);
+        assert_string_equal(pat_err_name(o.err), pat_err_name(PAT_EPROTO));
+        assert_int_equal(o.status, 0);
+    }
+}
+
 static void test_http__a_silent_peer_times_out(void **state)
 {
     struct outcome o = { 0 };
@@ -484,6 +540,7 @@ int main(void)
         T(test_http__a_refused_connection_is_told),
         T(test_http__a_private_address_is_not_connected_to),
         T(test_http__a_peer_that_hangs_up_is_told),
+        T(test_http__an_answer_that_is_no_http_is_the_peers_fault),
         T(test_http__a_silent_peer_times_out),
         T(test_http__an_answer_over_the_limit_is_cut_off),
         T(test_http__canceled_does_not_call_back),

@@ -79,6 +79,9 @@ int pat_httpd_query_params(struct pat_httpd_req *r, const struct pat_param **par
 int pat_httpd_form(struct pat_httpd_req *r, const struct pat_param **params, size_t *n);
 const char *pat_param_find(const struct pat_param *params, size_t n,
                            const char *name); /* first; NULL */
+/* UUIDs among the path's parameters and the query's values, whole ones, are in lower case from here
+ * on (pat_id_lower). What was borrowed before shows it, too. */
+void pat_httpd_lower_ids(struct pat_httpd_req *r);
 /* true once the client has gone: a reply would reach nobody. */
 bool pat_httpd_gone(const struct pat_httpd_req *r);
 

@@ -6,6 +6,7 @@
 #include "httpd_private.h"
 
 #include "buf.h"
+#include "id.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,23 @@ const char *pat_httpd_query_param(struct pat_httpd_req *r, const char *name)
     size_t n;
 
     return pat_httpd_query_params(r, &params, &n) ? NULL : pat_param_find(params, n, name);
+}
+
+/* text: what the values lie in. */
+static void lower_ids(char *text, const struct pat_param *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)pat_id_lower(text + (params[i].value - text));
+}
+
+void pat_httpd_lower_ids(struct pat_httpd_req *r)
+{
+    const struct pat_param *query;
+    size_t n;
+
+    lower_ids(r->params_text, r->params, r->n_params);
+    if (!pat_httpd_query_params(r, &query, &n))
+        lower_ids(r->query_text, query, n);
 }
 
 int pat_httpd_form(struct pat_httpd_req *r, const struct pat_param **params, size_t *n)

@@ -97,17 +97,36 @@ static int digit(char c)
     return -1;
 }
 
-bool pat_id_valid(const char *s)
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c);
+}
+
+static bool spelt(const char *s, bool any_case)
 {
     if (!s)
         return false;
     for (int i = 0; i < PAT_ID_LEN; i++) {
         bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-        if (dash ? s[i] != '-' : digit(s[i]) < 0)
+        if (dash ? s[i] != '-' : digit(any_case ? lower(s[i]) : s[i]) < 0)
             return false;
     }
     return s[PAT_ID_LEN] == '\0';
+}
+
+bool pat_id_valid(const char *s)
+{
+    return spelt(s, false);
+}
+
+bool pat_id_lower(char *s)
+{
+    if (!spelt(s, true))
+        return false;
+    for (; *s; s++)
+        *s = lower(*s);
+    return true;
 }
 
 int64_t pat_id_time_ms(const char *s)

@@ -22,6 +22,9 @@ struct pat_id pat_id_new(void);
 struct pat_id pat_id_at(int64_t unix_ms, const uint8_t random[10]);
 /* True for 36 characters of lower-case hexadecimal with dashes in place, any UUID version. */
 bool pat_id_valid(const char *s);
+/* For one written by somebody else, who may have used either case (RFC 9562, section 4): in place
+ * it becomes the one spelling we keep and compare. False, and s stays, when it is no UUID. */
+bool pat_id_lower(char *s);
 /* Milliseconds since 1970 of a version 7 id; negative when it is not one. */
 int64_t pat_id_time_ms(const char *s);
 

@@ -1,6 +1,7 @@
 /* id_test.c - UUIDv7. */
 #include "test/cmocka.h"
 
+#include "buf.h"
 #include "id.h"
 
 #include <pthread.h>
@@ -103,6 +104,34 @@ static void test_id__valid_takes_one_spelling_only(void **state)
         assert_int_equal(pat_id_valid(rows[i].s), rows[i].valid);
 }
 
+static void test_id__of_somebody_else_is_lowered(void **state)
+{
+    static const struct {
+        const char *s, *lowered; /* NULL: none, and it stays as it is */
+    } rows[] = {
+        { "3F1D2C4B-00AB-4CDE-8F00-00000000000A", "3f1d2c4b-00ab-4cde-8f00-00000000000a" },
+        { "3f1d2C4b-0000-4000-8000-000000000001", "3f1d2c4b-0000-4000-8000-000000000001" },
+        { "3f1d2c4b-0000-4000-8000-000000000001", "3f1d2c4b-0000-4000-8000-000000000001" },
+        { "3F1D2C4B-0000-4000-8000-00000000000", NULL },
+        { "3F1D2C4B-0000-4000-8000-000000000001A", NULL },
+        { "3F1D2C4G-0000-4000-8000-000000000001", NULL },
+        { "{3F1D2C4B-0000-4000-8000-00000000000}", NULL },
+        { "3F1D2C4B00004000800000000000000000001", NULL },
+        { "", NULL },
+    };
+
+    (void)state;
+    assert_false(pat_id_lower(NULL));
+    for (size_t i = 0; i < PAT_COUNT(rows); i++) {
+        char s[64];
+
+        assert_true(pat_strcpy(s, sizeof s, rows[i].s));
+        assert_int_equal(pat_id_lower(s), rows[i].lowered != NULL);
+        assert_string_equal(s, rows[i].lowered ? rows[i].lowered : rows[i].s);
+        assert_int_equal(pat_id_valid(s), rows[i].lowered != NULL);
+    }
+}
+
 static void test_id__time_is_of_version_7_only(void **state)
 {
     (void)state;
@@ -120,6 +149,7 @@ int main(void)
         cmocka_unit_test(test_id__made_in_one_thread_are_in_order),
         cmocka_unit_test(test_id__of_several_threads_are_all_different),
         cmocka_unit_test(test_id__valid_takes_one_spelling_only),
+        cmocka_unit_test(test_id__of_somebody_else_is_lowered),
         cmocka_unit_test(test_id__time_is_of_version_7_only),
     };
 

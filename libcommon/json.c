@@ -338,6 +338,11 @@ const char *pat_json_value_str(const struct pat_json *j)
     return cJSON_IsString(cnode(j)) ? cnode(j)->valuestring : NULL;
 }
 
+bool pat_json_lower_id(const struct pat_json *j)
+{
+    return cJSON_IsString(cnode(j)) && pat_id_lower(cnode(j)->valuestring);
+}
+
 double pat_json_value_num(const struct pat_json *j)
 {
     return cJSON_IsNumber(cnode(j)) ? cnode(j)->valuedouble : 0;

@@ -34,10 +34,11 @@ enum pat_json_kind {
 /* PAT_EINVAL: not JSON (err says where). err may be NULL in all functions. */
 int pat_json_parse(struct pat_json **out, const char *text, size_t len,
                    struct pat_json_err *err) PAT_MUST_CHECK;
-/* A copy, as long, in which escapes of U+0000 and of half a surrogate pair have become U+FFFD's:
- * JSON has them, neither pat_json_parse nor Postgres does. For what a vendor has signed and may not
- * send again. Yours to free(). NULL: there are none, or no memory. */
-char *pat_json_mended(const char *text, size_t len);
+/* A copy in which escapes of U+0000 and of half a surrogate pair, and each byte that is no UTF-8,
+ * have become U+FFFD's: vendors send them, neither pat_json_parse nor Postgres has them. For what
+ * is signed and may not be sent again. Yours to free(), *len is then its length: three times the
+ * text's at most. NULL, and *len stays: there are none, or no memory. */
+char *pat_json_mended(const char *text, size_t *len);
 void pat_json_free(struct pat_json *j);
 void pat_json_free_p(struct pat_json **j);
 #define PAT_AUTO_JSON __attribute__((cleanup(pat_json_free_p))) struct pat_json *
@@ -77,6 +78,7 @@ const char *
 pat_json_key(const struct pat_json *member); /* of a member got from an object; else NULL */
 const char *pat_json_value_str(const struct pat_json *j); /* NULL when not a string */
 double pat_json_value_num(const struct pat_json *j);
+bool pat_json_lower_id(const struct pat_json *j); /* pat_id_lower of a string, in the tree */
 
 /* Building. A set replaces what the key held. A set on a tree that ran out of memory earlier is a
  * no-op: check once, by pat_json_print's NULL. Bytes that are not UTF-8, and U+0000, become U+FFFD.

@@ -430,8 +430,14 @@ static void test_json__mends_escapes_of_no_character(void **state)
         { "\"\\\\u0000 \\ud83d\\ude00 \\u00e9 u0000\"", NULL },
         { "\"plain\"", NULL },
         { "", NULL },
+        { "\"Gr\xfc\xdf\"", "\"Gr\ufffd\ufffd\"" },
+        { "\"cut \xf0\x9f\x98\"", "\"cut \ufffd\ufffd\ufffd\"" },
+        { "\"\xed\xa0\xbd \xc0\x80\"", "\"\ufffd\ufffd\ufffd \ufffd\ufffd\"" },
+        { "{\"\xff\":\"\\u0000\xe9\"}", "{\"\ufffd\":\"\\ufffd\ufffd\"}" },
+        { "\"\xf0\x9f\x98\x80 \xc3\xbc\"", NULL },
         /* no JSON before and after, and read to its end only */
         { "\"\\u00", NULL },
+        { "\\\xe2\x82", "\\\ufffd\ufffd" },
         { "\\", NULL },
         { "\"\\ud83d\\u", "\"\\ufffd\\u" },
     };
@@ -440,12 +446,13 @@ static void test_json__mends_escapes_of_no_character(void **state)
     for (size_t i = 0; i < PAT_COUNT(rows); i++) {
         size_t len = strlen(rows[i].text);
         char *text = memcpy(malloc(len + 1), rows[i].text, len + 1);
-        PAT_AUTO_STR mended = pat_json_mended(text, len);
+        PAT_AUTO_STR mended = pat_json_mended(text, &len);
 
         if (rows[i].mended)
             assert_string_equal(mended, rows[i].mended);
         else
             assert_null(mended);
+        assert_int_equal(len, strlen(mended ? mended : rows[i].text));
         free(text);
     }
 }

@@ -281,17 +281,46 @@ static const char *next_broken(const char *at, const char *end)
     return NULL;
 }
 
-char *pat_json_mended(const char *text, size_t len)
+static size_t count_not_utf8(const char *text, size_t len)
 {
-    const char *end = text + len, *broken = next_broken(text, end);
-    char *copy = broken ? malloc(len + 1) : NULL;
+    size_t bad = 0;
 
+    for (size_t at = 0, n; at < len; at += n ? n : 1) {
+        n = pat__utf8_char(text + at, len - at);
+        bad += !n;
+    }
+    return bad;
+}
+
+/* Each byte that is no UTF-8 becomes a U+FFFD, which takes three. Returns the new length. */
+static size_t copy_as_utf8(char *to, const char *text, size_t len)
+{
+    char *p = to;
+
+    for (size_t at = 0, n; at < len; at += n ? n : 1) {
+        n = pat__utf8_char(text + at, len - at);
+        memcpy(p, n ? text + at : "\xef\xbf\xbd", n ? n : 3);
+        p += n ? n : 3;
+    }
+    *p = '\0';
+    return (size_t)(p - to);
+}
+
+char *pat_json_mended(const char *text, size_t *len)
+{
+    size_t bad = pat_utf8_valid(text, *len) ? 0 : count_not_utf8(text, *len);
+    const char *end, *broken;
+    char *copy;
+
+    if (!bad && !next_broken(text, text + *len))
+        return NULL;
+    copy = malloc(*len + 2 * bad + 1);
     if (!copy)
         return NULL;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    for (; broken; broken = next_broken(broken + 6, end))
-        memcpy(copy + (broken - text) + 2, "fffd", 4);
+    *len = copy_as_utf8(copy, text, *len);
+    end = copy + *len;
+    for (broken = next_broken(copy, end); broken; broken = next_broken(broken + 6, end))
+        memcpy(copy + (broken - copy) + 2, "fffd", 4);
     return copy;
 }
 

@@ -43,10 +43,8 @@ int find_user(struct ctl *c, const char *who, char id[PAT_ID_LEN + 1])
     struct pat_buf path;
     int status;
 
-    if (pat_id_valid(who)) {
-        memcpy(id, who, PAT_ID_LEN + 1);
+    if (pat_strcpy(id, PAT_ID_LEN + 1, who) && pat_id_lower(id))
         return CTL_OK;
-    }
     if (!*who) { /* a script's variable that was never set must not be whoever there is */
         fprintf(stderr, "patchbayctl: which user? An id, an address, a number or a name\n");
         return CTL_USAGE;
@@ -385,7 +383,7 @@ int cmd_status(struct ctl *c, const struct args *a)
 
     if (!a->n_operands)
         return list_switches(c, a, NULL);
-    if (!pat_id_valid(a->operands[0]) || !is_switch(c, a->operands[0])) {
+    if (!pat_strcpy(id, sizeof id, a->operands[0]) || !pat_id_lower(id) || !is_switch(c, id)) {
         status = find_user(c, a->operands[0], found);
         if (!status && !args_get(a, "watch"))
             return list_switches(c, a, found);

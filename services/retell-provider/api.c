@@ -92,12 +92,13 @@ static void on_answer(int err, const struct pat_http_res *res, void *arg)
     struct call *c = arg;
     struct api *a = c->a;
     PAT_AUTO_JSON body = NULL;
-    PAT_AUTO_STR mended = !err ? pat_json_mended(res->body, res->len) : NULL; /* transcripts */
+    size_t len = res->len;
+    PAT_AUTO_STR mended = !err ? pat_json_mended(res->body, &len) : NULL; /* transcripts */
     struct api_answer answer = { .err = err, .status = res->status };
 
     if (!err)
         answer.err = api_status_err(res->status);
-    if (!err && res->len && pat_json_parse(&body, mended ? mended : res->body, res->len, NULL) &&
+    if (!err && res->len && pat_json_parse(&body, mended ? mended : res->body, len, NULL) &&
         !answer.err)
         answer.err = PAT_EPROTO;
     if (answer.err == PAT_EAGAIN) {

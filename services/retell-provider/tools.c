@@ -251,7 +251,7 @@ static void on_tool(struct pat_httpd_req *req, void *arg)
         pat_httpd_reply_error(req, PAT_EAUTH, "X-Retell-Signature", "missing, wrong or too old");
         return;
     }
-    mended = pat_json_mended(text, len); /* the transcript is in it: cut anywhere */
+    mended = pat_json_mended(text, &len); /* the transcript is in it: cut anywhere */
     if (mended)
         text = mended;
     r = calloc(1, sizeof *r);

@@ -30,7 +30,7 @@ void record_found(struct router *r, const struct callref *c);
 /* record_message.c: a message the carrier has recorded. */
 struct record_message {
     const char *recording; /* the carrier's id of it */
-    const char *url;       /* where the carrier keeps it */
+    const char *url;       /* where the carrier keeps it; NULL: it did not say so that one could */
     int64_t length_ms;     /* negative: not known */
 };
 /* "m-" and the id of its row in patchbay.voicemails, made from the carrier's two. */

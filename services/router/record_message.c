@@ -39,6 +39,7 @@ void record_voicemail(struct router *r, const struct callref *c, const struct re
     struct pat_id id;
     struct text data, row, file;
     const char *rows[1], *files[1];
+    size_t n = 0;
     struct pat_db_stmt stmts[] = { { "put_voicemail", PUT_VOICEMAIL, 1, rows },
                                    { "put_fetch", PUT_FETCH, 1, files } };
 
@@ -58,11 +59,11 @@ void record_voicemail(struct router *r, const struct callref *c, const struct re
     text_ms(&data, "duration_ms", m->length_ms);
     rows[0] = text_end(&row);
     files[0] = text_end(&file);
-    record_say(
-        r, c,
-        &(struct record_news){
-            .name = "voicemail", .id = &id, .stmts = stmts, .n = rows[0] && files[0] ? 2 : 0 },
-        &data);
+    if (rows[0] && files[0])
+        n = m->url ? 2 : 1; /* without an address there is no file to fetch */
+    record_say(r, c,
+               &(struct record_news){ .name = "voicemail", .id = &id, .stmts = stmts, .n = n },
+               &data);
     text_fini(&row);
     text_fini(&file);
     pat_journal_sync(r->journal);

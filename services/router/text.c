@@ -2,8 +2,8 @@
 #include "text.h"
 
 enum {
-    TEXT_MAX = 16384,  /* far above what a record holds */
-    TEXT_USUAL = 1000, /* most fit: one allocation */
+    TEXT_MAX = 512 << 10, /* above what a request of the carrier's, 64 KiB, can become by quoting */
+    TEXT_USUAL = 1000,    /* most fit: one allocation */
 };
 
 void text_key(struct text *t, const char *key)

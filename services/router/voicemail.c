@@ -16,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STACKS  (LADDER_TRIED(STACK_RETELL) | LADDER_TRIED(STACK_LIVEKIT))
-#define LOOK_MS 1500
+#define STACKS      (LADDER_TRIED(STACK_RETELL) | LADDER_TRIED(STACK_LIVEKIT))
+#define LOOK_MS     1500
+#define ADDRESS_MAX 4096
 
 int voicemail_write(struct router *r, const struct callref *ref, enum carrier_form form,
                     const char *text, struct pat_buf *doc)
@@ -114,6 +115,26 @@ static bool is_message(const struct carrier_req *c)
            !is(state, "no_input") && !is(state, "error");
 }
 
+/* RFC 3986: ASCII without blanks and controls. */
+static bool is_address(const char *url)
+{
+    size_t len = 0;
+
+    while (url[len] > ' ' && url[len] <= '~')
+        len++;
+    return !url[len] && len <= ADDRESS_MAX;
+}
+
+/* NULL: nothing that could be fetched or shown, and the message is kept without. */
+static const char *address_of(const struct callref *ref, const char *url)
+{
+    if (is_address(url))
+        return url;
+    pat_log(PAT_WARN, "voicemail.odd_address", PAT_S("call", ref->call.s),
+            PAT_I("bytes", (int64_t)strlen(url)));
+    return NULL;
+}
+
 /* A message ends the call: nothing can follow. */
 static void end_recorded(struct router *r, const struct carrier_req *c, const struct callref *ref)
 {
@@ -122,8 +143,9 @@ static void end_recorded(struct router *r, const struct carrier_req *c, const st
     char id[129];
 
     record_voicemail(r, ref,
-                     &(struct record_message){
-                         .recording = recording_id(c, url, id), .url = url, .length_ms = ms });
+                     &(struct record_message){ .recording = recording_id(c, url, id),
+                                               .url = address_of(ref, url),
+                                               .length_ms = ms });
     fetch_soon(r->fetch);
     record_ended(r, ref, &(struct record_end){ .reason = "voicemail", .talk_ms = ms });
 }
@@ -267,7 +289,7 @@ static void on_transcription(struct pat_httpd_req *http, void *arg)
     if (status && !strcmp(status, "completed") && text && url)
         record_voicemail_text(r, &ref,
                               &(struct record_message){ .recording = recording_id(&c, url, id),
-                                                        .url = url,
+                                                        .url = address_of(&ref, url),
                                                         .length_ms = -1 },
                               text);
     else

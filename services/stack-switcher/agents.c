@@ -51,8 +51,8 @@ static void on_agent(struct pat_httpd_req *http, void *arg)
 
 /* ------------------------------------------------------------------ a change */
 
-/* Nobody speaks with another user's clone, whoever knows its id. What differs afterwards is written
- * down. */
+/* Nobody speaks with another user's clone, whoever knows its id, nor with a voice his stack does
+ * not know; the one he has may stay. What differs afterwards is written down. */
 static const char update_sql[] =
     "with was as materialized (select x.id, (select to_jsonb(e) from (select " EDITABLE
     " from public.agent_configs y where y.id = x.id) e) as j from public.agent_configs x where "
@@ -61,8 +61,10 @@ static const char update_sql[] =
     " from jsonb_populate_record(c, $4::jsonb)) where c.user_id = $3::uuid and " ASK_MAY_SEE(
         "c.user_id") " and ($5::bigint is null or $5::bigint = coalesce((select v.version from "
                      "patchbay.config_versions v where v.user_id = c.user_id and "
-                     "v.agent_config_id = c.id), 0)) and not exists (select from public.voices o "
-                     "where o.is_cloned and o.user_id is distinct from c.user_id and "
+                     "v.agent_config_id = c.id), 0)) and ($4::jsonb ->> 'voice_id' is null or "
+                     "$4::jsonb ->> 'voice_id' = c.voice_id or patchbay.voice_known(c.user_id, "
+                     "c.active_voice_stack, $4::jsonb ->> 'voice_id')) and not exists "
+                     "(select from public.voices o where o.is_cloned and o.user_id is distinct from c.user_id and "
                      "patchbay.voice_name(o.voice_id) = patchbay.voice_name($4::jsonb ->> "
                      "'voice_id')) returning c.id, c.user_id, to_jsonb(c) as j), noted as (select "
                      "patchbay.put_audit(x.changes || jsonb_build_object('actor', coalesce($1::uuid::text, "
@@ -83,13 +85,17 @@ static void refuse(struct change *c, const struct pat_db_result *now)
 {
     PAT_AUTO_JSON agent = NULL;
     const char *text = pat_db_rows(now) ? pat_db_value(now, 0, 0) : NULL;
+    char why[64];
 
     if (!text || pat_json_parse(&agent, text, strlen(text), NULL))
         pat_httpd_reply_error(c->http, PAT_ENOENT, NULL, "no such thing");
     else if (c->version && pat_json_int_or(agent, "version", 0) != strtoll(c->version, NULL, 10))
         door_stale(c->http);
-    else
-        pat_httpd_reply_error(c->http, PAT_EINVAL, "voice_id", "no voice of this user");
+    else {
+        snprintf(why, sizeof why, "no voice of this user, nor one of %s's",
+                 pat_json_str_or(agent, "stack", "the stack"));
+        pat_httpd_reply_error(c->http, PAT_EINVAL, "voice_id", why);
+    }
 }
 
 static void on_changed(int err, const struct pat_db_result *const *results, size_t n, void *arg)

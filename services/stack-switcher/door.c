@@ -67,7 +67,8 @@ static int not_too_often(struct switcher *s, struct pat_httpd_req *http, const c
 /* ------------------------------------------------------------------ readable at all */
 
 /* Nothing of a query that cannot be read may be taken for absent: a plan that was asked for would
- * be the switch itself. Postgres takes UTF-8 only. */
+ * be the switch itself. Postgres takes UTF-8 only. Ids are compared as text: from here on they have
+ * one spelling. */
 static int readable(struct pat_httpd_req *http)
 {
     const struct pat_param *params;
@@ -88,6 +89,7 @@ static int readable(struct pat_httpd_req *http)
             pat_httpd_reply_error(http, PAT_EINVAL, "query", "must be UTF-8, percent-encoded");
             return PAT_EINVAL;
         }
+    pat_httpd_lower_ids(http);
     return PAT_OK;
 }
 
@@ -181,7 +183,7 @@ const char *door_id(struct pat_httpd_req *http)
 
     if (id && pat_id_valid(id))
         return id;
-    pat_httpd_reply_error(http, PAT_EINVAL, "id", "must be a UUID in lower case");
+    pat_httpd_reply_error(http, PAT_EINVAL, "id", "must be a UUID");
     return NULL;
 }
 

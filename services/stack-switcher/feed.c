@@ -2,7 +2,8 @@
  * is a whole picture of it, with the row's version as its id, so that a reader who missed some
  * missed nothing.
  *
- * What changes is told by Postgres (feed_news); one question at a time per reader.
+ * What changes is told by Postgres (feed_news); one question at a time per reader. Nobody reads on
+ * whose token would let him in no more: his stream ends, and he comes again with another one.
  */
 #include "ask.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READERS_MAX = 256, PICTURE_MAX = 256 << 10, IDLE_MS = 15000, ASK_MS = 10000 };
+enum { READERS_MAX = 256, PICTURE_MAX = 256 << 10, IDLE_MS = 15000, ASK_MS = 10000, DAY_S = 86400 };
 
 struct reader {
     struct feed *f;
@@ -21,6 +22,7 @@ struct reader {
     int64_t seen; /* version last sent; -1: none */
     bool begun, again;
     pat_db_id query;
+    struct pat_timer expiry; /* of his token */
     struct reader *next, **prev;
 };
 
@@ -49,12 +51,25 @@ static void gone(struct reader *r, int err)
         r->next->prev = r->prev;
     f->n--;
     pat_db_cancel(f->s->d->db, r->query);
+    pat_timer_fini(&r->expiry);
     if (r->begun)
         pat_httpd_stream_end(r->http);
     else
         pat_httpd_reply_error(r->http, err, NULL,
                               err == PAT_ENOENT ? "no such thing" : "not now, try again");
     free(r);
+}
+
+/* A day at most at a time: a clock may be set, and a token be good for ever. */
+static void watch_expiry(void *arg)
+{
+    struct reader *r = arg;
+    int64_t left_s = r->who.until_s - pat_unix_ms() / 1000;
+
+    if (left_s <= 0)
+        gone(r, PAT_EUNAVAIL); /* the door tells him why when he comes again */
+    else
+        pat_timer_start(&r->expiry, (left_s < DAY_S ? left_s : DAY_S) * 1000);
 }
 
 static int send_picture(struct reader *r, const struct pat_json *j)
@@ -163,7 +178,8 @@ void feed_open(struct feed *f, struct pat_httpd_req *http, const struct feed_kin
     const char *last = pat_httpd_header(http, "last-event-id");
     struct reader *r = f->n < READERS_MAX ? calloc(1, sizeof *r) : NULL;
 
-    if (!r) {
+    if (!r || pat_timer_init(&r->expiry, f->s->d->loop, watch_expiry, r)) {
+        free(r);
         (void)pat_httpd_set_header(http, "Retry-After", "10");
         pat_httpd_reply_error(http, PAT_EAGAIN, NULL, "too many are watching");
         return;
@@ -181,6 +197,7 @@ void feed_open(struct feed *f, struct pat_httpd_req *http, const struct feed_kin
     f->readers = r;
     f->n++;
     look(r);
+    watch_expiry(r); /* may free it */
 }
 
 int feed_new(struct feed **out, struct switcher *s)

@@ -28,7 +28,7 @@ int page_read(struct page *out, const char *limit, const char *before, const cha
     if (limit && query_limit(&n, limit, QUERY_LIMIT_MAX))
         return PAT_EINVAL;
     *field = "before";
-    *what = "must be what next was, a UUID in lower case";
+    *what = "must be what next was, a UUID";
     if (before && !pat_id_valid(before))
         return PAT_EINVAL;
     snprintf(p.limit, sizeof p.limit, "%d", n);

@@ -183,9 +183,7 @@ static const char *yes_no(const struct pat_json *v)
 
 static const char *id(const struct pat_json *v)
 {
-    const char *s = pat_json_value_str(v);
-
-    return s && pat_id_valid(s) ? NULL : "must be a UUID in lower case";
+    return pat_json_lower_id(v) ? NULL : "must be a UUID";
 }
 
 static const char *minutes(const struct pat_json *v)

@@ -78,8 +78,8 @@ static bool read_list(struct reading *r, const struct pat_json *ids)
         pat_json_size(ids) > ROLLOUT_USERS_MAX)
         return wrong(r, "cohort.user_ids", "must be a list of 1 to 10000 ids");
     PAT_JSON_EACH(id, ids)
-    if (!pat_json_value_str(id) || !pat_id_valid(pat_json_value_str(id)))
-        return wrong(r, "cohort.user_ids", "must be UUIDs in lower case");
+    if (!pat_json_lower_id(id))
+        return wrong(r, "cohort.user_ids", "must be UUIDs");
     return true;
 }
 

@@ -129,11 +129,14 @@ static void test_rollout_read__takes_a_list(void **state)
 
     (void)state;
     assert_int_equal(reads(&p,
-                           "{\"to_stack\": \"retell\", \"cohort\": {\"user_ids\": [\"" ID "\"]}, "
+                           "{\"to_stack\": \"retell\", \"cohort\": {\"user_ids\": [\"" ID
+                           "\", \"0189AAAA-0000-7000-8000-00000000000F\"]}, "
                            "\"retire\": \"delete\", \"hold\": true}",
                            &field),
                      PAT_OK);
-    assert_int_equal(pat_json_size(pat_json_at(p, "cohort.user_ids")), 1);
+    assert_int_equal(pat_json_size(pat_json_at(p, "cohort.user_ids")), 2);
+    assert_string_equal(pat_json_str_or(p, "cohort.user_ids[1]", ""),
+                        "0189aaaa-0000-7000-8000-00000000000f");
     assert_int_equal(pat_json_int_or(p, "keep_ms", 1), 0);
     assert_true(pat_json_bool_or(p, "hold", false));
 }

@@ -125,8 +125,8 @@ static const char *wrong_field(const struct pat_json *body, const char **what)
     *what = "must be \"retell\" or \"livekit\"";
     if (!is_stack(pat_json_str_or(body, "stack", "")))
         return "stack";
-    *what = "must be a UUID in lower case";
-    if (config && !pat_id_valid(config))
+    *what = "must be a UUID";
+    if (config && !pat_json_lower_id(pat_json_at(body, "agent_config_id")))
         return "agent_config_id";
     *what = "must be \"keep\" or \"delete\"";
     if (strcmp(retire, "keep") != 0 && strcmp(retire, "delete") != 0)
@@ -198,8 +198,8 @@ static void on_spec(struct pat_httpd_req *http, void *arg)
     if (door_who(&who, arg, http) || !(body = door_body(http)))
         return;
     user = pat_json_str_or(body, "userId", "");
-    if (!pat_id_valid(user)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, "userId", "must be a UUID in lower case");
+    if (!pat_json_lower_id(pat_json_at(body, "userId"))) {
+        pat_httpd_reply_error(http, PAT_EINVAL, "userId", "must be a UUID");
     } else if (!is_stack(pat_json_str_or(body, "newStack", ""))) {
         pat_httpd_reply_error(http, PAT_EINVAL, "newStack", "must be \"retell\" or \"livekit\"");
     } else {

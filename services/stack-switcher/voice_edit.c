@@ -135,7 +135,7 @@ static void on_read(struct pat_httpd_req *http, void *arg)
         return;
     notice = pat_httpd_param(http, "notice");
     if (!pat_id_valid(notice)) {
-        pat_httpd_reply_error(http, PAT_EINVAL, "notice", "must be a UUID in lower case");
+        pat_httpd_reply_error(http, PAT_EINVAL, "notice", "must be a UUID");
         return;
     }
     ask(arg, http, &who,

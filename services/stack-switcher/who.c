@@ -1,6 +1,7 @@
 /* who.c - who asks: see who.h. */
 #include "who.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Clocks differ a little between Supabase and us. */
@@ -25,11 +26,19 @@ static bool is_for_us(const struct pat_json *claims)
     return false;
 }
 
+/* exp may have a fraction (RFC 7519, 4.1.4), or be beyond all time. */
+static int64_t end_of(const struct pat_json *claims)
+{
+    double exp = pat_json_num_or(claims, "exp", 0);
+
+    return exp < 1e15 ? (int64_t)ceil(exp) + LEEWAY_S : INT64_MAX;
+}
+
 static int read_claims(struct who *out, const struct pat_json *claims, const char **why)
 {
     const char *role = pat_json_str_or(claims, "role", "");
     const char *sub = pat_json_str_or(claims, "sub", "");
-    struct who w = { 0 };
+    struct who w = { .until_s = end_of(claims) };
 
     if (!strcmp(role, "service_role")) {
         w.admin = true;
@@ -37,9 +46,9 @@ static int read_claims(struct who *out, const struct pat_json *claims, const cha
         return PAT_OK;
     }
     *why = "the token is not a signed-in user's";
-    if (strcmp(role, "authenticated") || !is_for_us(claims) || !pat_id_valid(sub))
+    if (strcmp(role, "authenticated") || !is_for_us(claims) ||
+        !pat_strcpy(w.user, sizeof w.user, sub) || !pat_id_lower(w.user))
         return PAT_EAUTH;
-    (void)pat_strcpy(w.user, sizeof w.user, sub);
     w.admin = !strcmp(pat_json_str_or(claims, "app_metadata.role", ""), "admin");
     *out = w;
     return PAT_OK;

@@ -14,6 +14,7 @@ struct who {
     char user[PAT_ID_LEN + 1]; /* "" for a service */
     /* By the token: app_metadata.role, or a service. Postgres may know more (patchbay.admins). */
     bool admin;
+    int64_t until_s; /* unix time: from then on the token is refused */
 };
 
 /* What tokens are checked with; either may be NULL. */

@@ -46,6 +46,9 @@ static void test_who__follows_the_table(void **state)
         { "{\"role\":\"authenticated\",\"aud\":\"authenticated\",\"sub\":\"" USER
           "\",\"exp\":1764000100,\"user_metadata\":{\"role\":\"admin\"}}",
           PAT_OK, USER, false },
+        { "{\"role\":\"authenticated\",\"aud\":\"authenticated\",\"sub\":"
+          "\"A1B2C3D4-0000-4000-8000-0000000000FF\",\"exp\":1764000100}",
+          PAT_OK, "a1b2c3d4-0000-4000-8000-0000000000ff", false },
         { "{\"role\":\"service_role\",\"iss\":\"supabase\",\"exp\":1764000100}", PAT_OK, "", true },
         { "{\"role\":\"anon\",\"aud\":\"authenticated\",\"sub\":\"" USER "\",\"exp\":1764000100}",
           PAT_EAUTH, NULL, false },
@@ -73,6 +76,7 @@ static void test_who__follows_the_table(void **state)
         assert_int_equal(ask(&w, table[i].claims, SECRET, &why), table[i].err);
         assert_string_equal(w.user, table[i].err ? "untouched" : table[i].user);
         assert_int_equal(w.admin, table[i].admin);
+        assert_int_equal(w.until_s, table[i].err ? 0 : 1764000130); /* and half a minute */
         assert_non_null(why);
     }
 }

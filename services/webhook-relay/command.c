@@ -81,8 +81,9 @@ static const char *read_arguments(struct command *c, int argc, char **argv)
         if (!pat_strcpy(field, cap, argv[i]))
             return argv[i];
     }
-    if (*c->user && !pat_id_valid(c->user))
+    if (*c->user && !pat_id_lower(c->user))
         return c->user;
+    (void)pat_id_lower(c->which.id); /* one that is none is replay_check's matter */
     if (!c->rebuild && replay_check(&c->which, &why))
         return why;
     return NULL;

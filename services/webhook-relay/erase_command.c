@@ -52,7 +52,7 @@ bool erase_command(int argc, char **argv, const struct pat_daemon_spec *daemon, 
 
     if (argc < 2 || (strcmp(argv[1], "--erase-user") != 0 && strcmp(argv[1], "--erasure") != 0))
         return false;
-    if (argc != 3 || !pat_id_valid(argv[2])) {
+    if (argc != 3 || !pat_id_lower(argv[2])) {
         (void)fprintf(stderr, "%s takes an id\n\n%s", argv[1], erase_usage);
         *status = 2;
         return true;

@@ -47,7 +47,7 @@ static void on_hook(struct pat_httpd_req *http, void *arg)
         return;
     }
     /* Half a character, where a transcript was cut: refused, the whole call would be lost. */
-    mended = pat_json_mended(q.body, q.len);
+    mended = pat_json_mended(q.body, &q.len);
     if (mended)
         q.body = mended;
     err = vendor_read(v, &h, &j, &q, &why);
@@ -56,7 +56,7 @@ static void on_hook(struct pat_httpd_req *http, void *arg)
         refuse(r, http, err, *why.path ? why.path : "body", why.what);
         return;
     }
-    err = inbox_take(r->inbox, http, &h, mended);
+    err = inbox_take(r->inbox, http, &h, mended, q.len);
     if (err)
         refuse(r, http, PAT_EUNAVAIL, NULL, "not stored, send it again");
 }

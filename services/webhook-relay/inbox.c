@@ -24,7 +24,7 @@
 struct entry {
     TAILQ_ENTRY(entry) link;
     struct pat_httpd_req *http;
-    const char *body; /* the request's, or mended: as long */
+    const char *body; /* the request's, or mended */
     size_t len;
     char *mended;
     const char *source; /* the vendor's name */
@@ -269,7 +269,7 @@ static void store(void *arg)
         return;
     ib->began_us = pat_now_us();
     pat_buf_init(&b.meta, META_MAX);
-    /* One body is as large as the door lets it in. */
+    /* One body is as large as the door lets it in, or as it became by mending. */
     pat_buf_init(&b.bodies, BATCH_BYTES + TAILQ_FIRST(&ib->waiting)->len);
     batch_fill(&b, ib);
     ib->n_flying = b.n;
@@ -290,7 +290,7 @@ static void store(void *arg)
 }
 
 int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h,
-               char *mended_take)
+               char *mended_take, size_t len)
 {
     struct entry *e = calloc(1, sizeof *e);
     int err;
@@ -300,10 +300,9 @@ int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *
         return PAT_ENOMEM;
     }
     e->http = http;
-    e->body = pat_httpd_body(http, &e->len);
     e->mended = mended_take;
-    if (e->mended)
-        e->body = e->mended;
+    e->body = e->mended ? e->mended : pat_httpd_body(http, NULL);
+    e->len = len;
     e->source = h->source;
     e->id = pat_id_new();
     e->taken_us = pat_now_us();

@@ -16,8 +16,8 @@ void inbox_free(struct inbox *ib); /* NULL is fine */
 
 /* Replies when it is stored (200, a repeat as well), cannot be (400), or not in time (503). h is
  * borrowed; the request's body stays its own. mended_take: what is stored in its place, or NULL;
- * taken also on an error. On an error nothing has been replied. */
+ * taken also on an error. len: of what is stored. On an error nothing has been replied. */
 int inbox_take(struct inbox *ib, struct pat_httpd_req *http, const struct hook *h,
-               char *mended_take) PAT_MUST_CHECK;
+               char *mended_take, size_t len) PAT_MUST_CHECK;
 
 #endif

@@ -37,17 +37,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     PAT_AUTO_STR second = NULL;
     PAT_AUTO_STR mended = NULL;
     PAT_AUTO_STR unwanted = NULL;
-    size_t path_len;
+    size_t path_len, len;
 
     if (!text)
         return 0;
     path_len = (size_t)(text - (const char *)data);
     path = strndup((const char *)data, path_len);
     text++;
-    mended = pat_json_mended(text, size - path_len - 1);
+    len = size - path_len - 1;
+    mended = pat_json_mended(text, &len);
     if (mended && !pat_json_parse(&j, text, size - path_len - 1, NULL))
         abort(); /* it was sound */
-    if (mended && (unwanted = pat_json_mended(mended, size - path_len - 1)))
+    if (mended && (!pat_utf8_valid(mended, len) || (unwanted = pat_json_mended(mended, &len))))
         abort();
     if (pat_json_parse(&j, text, size - path_len - 1, NULL))
         return 0;

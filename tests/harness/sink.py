@@ -5,7 +5,8 @@
         sink.of("/a")[0].headers["webhook-id"]
         sink.plan("/b", HANG)                                    # until sink.release()
 
-An answer: a status; (status, headers) or (status, headers, body); HANG; CLOSE (the connection breaks).
+An answer: a status; (status, headers) or (status, headers, body); HANG; CLOSE (the connection breaks);
+BABBLE (what answers is no HTTP).
 """
 
 import socket
@@ -17,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness.process import free_port
 
-HANG, CLOSE = "hang", "close"
+HANG, CLOSE, BABBLE = "hang", "close", "babble"
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ class Sink:
         path = handler.path.partition("?")[0]
         self.requests.append(Request(path, {k.lower(): v for k, v in handler.headers.items()}, body))
         answer = self._next(path)
-        if answer == CLOSE:
+        if answer in (CLOSE, BABBLE):
             handler.close_connection = True
+            if answer == BABBLE:
+                handler.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
         if answer == HANG:

@@ -287,6 +287,29 @@ def test_a_change_needs_the_version_it_was_made_on(stack, tokens):
     assert float(stack.setting(LEO, "temperature")) == 0.5
 
 
+@pytest.mark.parametrize("user,token_of,known,unknown", [
+    (LEO, "leo", ["openai-Nova", "alloy", "'alloy'", "Sarah", "EXAVITQu4vr4xnSDxMaL", "11labs-Kate", "kate", "9BWtsMINqrJLrRacOk9x"],
+     ["nobody at all", "11labs-Nobody", "openai-Kate", "11labs-", "../../v1/user?x=", "abcdefghij1234", "openai-abcdefghij12345678"]),
+    (RITA, "rita", ["11labs-Adrian", "adrian", "openai-nova", "EXAVITQu4vr4xnSDxMaL"],
+     ["nobody at all", "11labs-Nobody", "openai-Kate", "9BWtsMINqrJLrRacOk9x"])])
+def test_a_voice_the_stack_does_not_know_is_refused(stack, tokens, user, token_of, known, unknown):
+    path, mine = f"/v1/users/{user.id}/agent", tokens[token_of]
+    before = stack.setting(user, "voice_id")
+    try:
+        for voice in known:
+            assert call(stack, "PATCH", path, mine, {"voice_id": voice})[0] == 200, voice
+        for voice in unknown:
+            status, answer = call(stack, "PATCH", path, mine, {"voice_id": voice, "temperature": 0.9})
+            assert (status, answer["error"]["field"]) == (400, "voice_id"), voice
+            assert user.stack in answer["error"]["message"]
+        assert stack.setting(user, "voice_id") == known[-1]
+        # One he has, and nobody knows any more, is in nobody's way.
+        stack.sql("update public.agent_configs set voice_id = 'Bygone' where user_id = %s", user.id)
+        assert call(stack, "PATCH", path, mine, {"voice_id": "Bygone", "agent_name": "Pat"})[0] == 200
+    finally:
+        stack.sql("update public.agent_configs set voice_id = %s where user_id = %s", before, user.id)
+
+
 def test_nobody_speaks_with_somebody_elses_clone(stack, tokens):
     clone = "Zz" + uuid.uuid4().hex[:18]
     stack.sql("insert into public.voices (user_id, voice_id, voice_name, is_cloned) values (%s, %s, 'Rita''s', true)", RITA.id, clone)

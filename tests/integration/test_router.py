@@ -439,6 +439,25 @@ def test_a_failed_leg_goes_to_the_other_stack_then_to_voicemail(stack, carrier, 
     assert watch.wait_for("call.voicemail", first.call)["data"]["recording_url"] == "https://files.example/r.wav"
 
 
+@pytest.mark.parametrize("address", ["https://files.example/" + "r" * 5000, "https://files.example/r.wav?sig=" + "s" * 5000,
+                                     "https://files.example/" + "\x01" * 5000, "https://files.example/" + "\N{PILE OF POO}" * 3000])
+def test_a_message_with_an_odd_address_is_kept(stack, carrier, watch, address):
+    """As are its words, however many."""
+    form = carrier.form(LEO.number)
+    first = carrier.post(VOICE, form).dial()
+    record = carrier.dial_result(first, form, "failed").record()
+    told = {"RecordingUrl": address, "RecordingDuration": "7"}
+    assert carrier.post(record["recordingStatusCallback"], form | told | {"RecordingStatus": "completed"}).status == 204
+    assert carrier.post(record["action"], form | told).verbs() == ["Hangup"]
+    words = "The garden fence is down. " * 800
+    said = {"RecordingUrl": address, "TranscriptionStatus": "completed", "TranscriptionText": words}
+    assert carrier.post(record["transcribeCallback"], form | said).status == 204
+    assert call_row(stack, first.call, "ended")["outcome"] == "voicemail"
+    wait(lambda: stored_events(stack, first.call).count("voicemail") == 2, 10, "the message, and its words")
+    message = stack.row("select * from patchbay.voicemails where call_id = %s", first.call)
+    assert message["transcript"] == words and message["user_id"] == LEO.id
+
+
 def test_the_carrier_walks_the_whole_chain(stack, carrier, watch):
     """Nobody plays LiveKit here, and Leo has no other stack: the double itself comes to the tone."""
     sid = stack.place_call(LEO.number)

@@ -128,6 +128,27 @@ def test_other_peoples_data_is_not_there(stack, path):
     assert (status, body["error"]["code"]) == (404, "not_found")
 
 
+def test_an_id_is_read_in_either_case_and_written_in_lower(stack):
+    """RFC 9562, section 4."""
+    mine, leo = token(stack, LEO.id), str(LEO.id)
+    for path in (f"/v1/calls/{call_id(1)}", f"/v1/calls/{call_id(1)}/events", f"/v1/users/{leo}/stack", f"/v1/users/{leo}/agent",
+                 f"/v1/calls?user_id={leo}", f"/v1/calls?before={call_id(3)}"):
+        before, name, value = path.partition("=") if "=" in path else (path, "", "")
+        upper = before + name + value.upper() if name else "/".join(p.upper() if p.count("-") == 4 else p for p in path.split("/"))
+        assert upper != path
+        status, body = get(stack, upper, mine)
+        assert (status, body) == get(stack, path, mine) and status == 200, upper
+    assert get(stack, f"/v1/calls/{call_id(1)}", token(stack, leo.upper()))[0] == 200
+    admin = token(stack, ADMIN, app_metadata={"role": "admin"})
+    config = get(stack, f"/v1/users/{leo}/agent", mine)[1]["agent_config_id"]
+    status, _, plan = send(stack, "POST", f"/v1/users/{leo.upper()}/switch?dry_run=1", admin,
+                           json.dumps({"stack": "retell", "agent_config_id": config.upper()}).encode(), Content_Type="application/json")
+    assert (status, plan["user_id"], plan["agent_config_id"]) == (200, leo, config)
+    status, _, wrong = send(stack, "POST", "/v1/switch-voice-stack", admin, json.dumps({"userId": leo.upper(), "newStack": "x"}).encode(),
+                            Content_Type="application/json")
+    assert (status, wrong["field"]) == (400, "newStack")
+
+
 def test_other_peoples_calls_are_not_listed(stack):
     assert get(stack, f"/v1/calls?user_id={RITA.id}", token(stack, LEO.id))[1] == {"calls": [], "next": None}
     # Nor does somebody else's call work as a place to start from.

@@ -757,6 +757,24 @@ def test_a_switch_is_watched_as_it_goes(stack, others, ada):
     assert e.value.code == 404
 
 
+def test_watching_ends_with_the_token(stack, others, ada):
+    w = until(stack, begin(ada, "retell", hold=True), lambda x: x["state"] == "verified", "verified")
+    # Good for some seconds more, by what clocks may differ.
+    request = urllib.request.Request(f"{stack.daemons['stack-switcher'].url}/v1/switches/{w['id']}/events", headers={
+        "Authorization": f"Bearer {token(stack, ADMIN, app_metadata={'role': 'admin'}, exp=int(time.time()) - 26)}"})
+    begun, pictures = time.monotonic(), 0
+    with urllib.request.urlopen(request, timeout=30) as r:
+        for line in r:
+            pictures += line.startswith(b"data: ")
+            assert time.monotonic() - begun < 12, "it goes on without end"
+    assert pictures == 1
+    with pytest.raises(urllib.error.HTTPError) as e:
+        urllib.request.urlopen(request, timeout=10)
+    assert e.value.code == 401
+    api(stack, "POST", f"/v1/switches/{w['id']}/abort")
+    finished(stack, w, "aborted")
+
+
 def test_by_rpc(stack, others, ada):
     def ask(method, **params):
         return rpc_to(stack, f"pat.rpc.v1.switch.{method}", params)

@@ -152,12 +152,14 @@ def test_news_about_no_call_is_kept_and_parked(stack, watch):
     assert told[0]["data"]["kind"] == "chat_ended"
 
 
-@pytest.mark.parametrize("cut", ["\\ud83d", "\\ude00", "\\u0000", "\\ud83d\\ud83d", "\\uD83D\\u0041"])
+@pytest.mark.parametrize("cut", [rb"\ud83d", rb"\ude00", rb"\u0000", rb"\ud83d\ud83d", rb"\uD83D\u0041",
+                                 b"\xf0\x9f\x98", b"\xff", b"\xed\xa0\xbd", b"\xfc" * 40_000])
 def test_half_a_character_costs_no_call_its_record(stack, cut):
-    """Valid JSON, as JavaScript writes a text it has cut in the middle of an emoji, and nothing Postgres can hold."""
+    """Escapes: valid JSON, as JavaScript writes a text it has cut in the middle of an emoji, and nothing Postgres can hold.
+    Bytes: the same of who cuts bytes, and Latin-1."""
     hook = story(stack)[2]
     hook["call"]["transcript"] = "Agent: Hello HERE.\nUser: \\u0000 is no escape.\n"
-    body = json.dumps(hook).replace("HERE", cut).encode()
+    body = json.dumps(hook).encode().replace(b"HERE", cut)
     assert from_retell(stack, body) == (200, None)
     assert from_retell(stack, body) == (200, None)
     record, = wait(lambda: records(stack, ours(hook)), 20, "the call has its record")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from harness import events
 from harness.authority import Authority
 from harness.postgres import OWNER
-from harness.sink import CLOSE, HANG, Sink
+from harness.sink import BABBLE, CLOSE, HANG, Sink
 from harness.sip_leg import wait
 from harness.watch import Watch
 from harness.webhooks_out import SETTINGS, Endpoint, Relay, a_user, an_event, good, refused, rpc, tell, verified
@@ -182,6 +182,13 @@ def test_failures_are_tried_again_and_kept_apart(stack, watch, sink):
     wait(lambda: faults() == {"receiver": before["receiver"] + 2, "network": before["network"] + 1, "ours": before["ours"]},
          20, "the metrics say so")
     assert e.now()["failures"] == 0 and e.now()["last_success_at"]
+
+
+def test_what_answers_no_http_is_the_receivers_fault(watch, sink):
+    e = Endpoint(watch, sink.plan("/a", BABBLE, 200))
+    event, = tell(watch, an_event(e.user))
+    d = wait(lambda: (d := e.delivery(event)) and d["state"] == "delivered" and d, 30, "the next try is taken")
+    assert [(a.get("fault"), a.get("error")) for a in d["log"]] == [("receiver", "no_http"), (None, None)]
 
 
 def test_retry_after_is_respected_by_the_whole_endpoint(watch, sink):
