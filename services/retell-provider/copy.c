@@ -20,6 +20,7 @@
 struct job {
     char retell[130], call[PAT_ID_LEN + 1], user[PAT_ID_LEN + 1], name[32], object[200];
     char type[32];
+    const char *listen; /* which address that is; a literal */
     char *url;
     int64_t segment, attempts, began_ms, duration_ms;
     struct pat_json *settings;
@@ -32,7 +33,7 @@ struct job {
 
 struct copier {
     struct provider *p;
-    struct pat_store *store;
+    struct pat_store *store; /* NULL: none is set */
     struct pat_timer look;
     pat_db_id query;
     pat_http_id http;
@@ -81,15 +82,15 @@ static void on_noted(int err, const struct pat_db_result *const *results, size_t
 }
 
 static const char note_sql[] = "select patchbay.put_retell_recording($1, $2, $3, $4::bigint * "
-                               "interval '1 millisecond', $5)";
+                               "interval '1 millisecond', $5, $6)";
 
 static void note(struct copier *c, const char *state, int64_t wait_ms, const char *why)
 {
     char wait[24];
-    const char *params[] = { c->job->retell, c->p->instance, state, wait, why };
+    const char *params[] = { c->job->retell, c->p->instance, state, wait, why, c->job->listen };
 
     snprintf(wait, sizeof wait, "%lld", (long long)wait_ms);
-    if (pat_db_run1(c->p->d->db, "put_retell_recording", note_sql, params, 5, DB_TIMEOUT_MS,
+    if (pat_db_run1(c->p->d->db, "put_retell_recording", note_sql, params, 6, DB_TIMEOUT_MS,
                     on_noted, c, &c->query))
         next_job(c, LOOK_MS);
 }
@@ -123,10 +124,11 @@ static void tell(struct copier *c, const char *state, const char *url, const cha
     struct pat_json *data = pat_json_obj();
     PAT_AUTO_JSON row = row_of(j, state, url);
     PAT_AUTO_STR text = pat_json_print(row);
-    const char *facts[] = { text }, *leg[] = { j->retell, c->p->instance, state, "0", why };
+    const char *facts[] = { text };
+    const char *leg[] = { j->retell, c->p->instance, state, "0", why, j->listen };
     const struct pat_db_stmt stmts[] = {
         { "put_recording", "select patchbay.put_recording($1::jsonb)", 1, facts },
-        { "put_retell_recording", note_sql, 5, leg },
+        { "put_retell_recording", note_sql, 6, leg },
     };
     char once[48];
     struct pat_id id;
@@ -387,10 +389,11 @@ static bool choose(struct copier *c, const struct pat_json *urls)
                                             !strcmp(c->p->conf->recording_channels, "both"),
                                         .refused = j->refused,
                                         .agreed = j->agreed };
-    const char *why, *url = copy_choose(&choice, j->settings, urls, &why);
+    const char *why;
 
+    j->listen = copy_choose(&choice, j->settings, urls, &why);
     free(j->url);
-    j->url = url ? strdup(url) : NULL;
+    j->url = j->listen ? strdup(pat_json_str_or(urls, j->listen, "")) : NULL;
     if (j->url)
         return true;
     note(c, "unwanted", 0, why);
@@ -467,8 +470,12 @@ static void on_claimed(int err, const struct pat_db_result *const *results, size
         next_job(c, LOOK_MS);
         return;
     }
-    if (choose(c, urls))
+    if (!choose(c, urls))
+        return;
+    if (c->store)
         read_on(c);
+    else
+        note(c, "remote", 0, NULL);
 }
 
 static void look(void *arg)
@@ -477,11 +484,11 @@ static void look(void *arg)
         "select to_jsonb(x) || jsonb_build_object('began_ms', floor(extract(epoch from "
         "(x.leg).started_at) * 1000)::bigint, 'duration_ms', greatest(0, floor(extract(epoch from "
         "(x.leg).ended_at - (x.leg).started_at) * 1000))::bigint) "
-        "from patchbay.claim_retell_recording($1, 300) x";
+        "from patchbay.claim_retell_recording($1, 300, $2) x";
     struct copier *c = arg;
-    const char *params[] = { c->p->instance };
+    const char *params[] = { c->p->instance, c->store ? "true" : "false" };
 
-    if (pat_db_run1(c->p->d->db, "claim_retell_recording", sql, params, 1, DB_TIMEOUT_MS,
+    if (pat_db_run1(c->p->d->db, "claim_retell_recording", sql, params, 2, DB_TIMEOUT_MS,
                     on_claimed, c, &c->query))
         pat_timer_start(&c->look, LOOK_MS);
 }
@@ -503,9 +510,6 @@ int copier_new(struct copier **out, struct provider *p)
     struct copier *c;
     int err;
 
-    *out = NULL;
-    if (!*p->conf->store.url)
-        return PAT_OK;
     c = calloc(1, sizeof *c);
     if (!c)
         return PAT_ENOMEM;

@@ -7,18 +7,20 @@
  * the object is there it is told (call.recording, state stored) and noted in patchbay.recordings,
  * as our own agent's are; a replica that dies loses its claim after five minutes and another one
  * begins anew. Which are copied: PAT_RECORDING, the agent's settings, and the user's record_calls,
- * whose no always counts. Thread: the loop's.
+ * whose no always counts. The choice is kept with the leg: what could not be copied, or has no
+ * store to go to (state remote), is listened to at Retell, and nothing else is. Thread: the loop's.
  */
 #ifndef PROVIDER_COPY_H
 #define PROVIDER_COPY_H
 
 #include "provider.h"
 
-/* *out NULL and PAT_OK: no PAT_RECORDING_URL. */
+/* Without PAT_RECORDING_URL it only chooses. */
 int copier_new(struct copier **out, struct provider *p) PAT_MUST_CHECK;
 void copier_free(struct copier *c); /* NULL is fine */
 
-/* copy_choice.c, pure: which address to copy; NULL: none is wanted, why says why. */
+/* copy_choice.c, pure: the name of the address to copy, a literal; NULL: none is wanted, why says
+ * why. */
 struct copy_choice {
     const char *whose; /* "off", "wanted", "all" */
     bool both_sides;   /* the one with a channel for each, where there is one */

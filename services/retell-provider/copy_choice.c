@@ -1,4 +1,4 @@
-/* copy_choice.c - which of a call's recordings is copied, if any; see copy.h. Pure. */
+/* copy_choice.c - which of a call's recordings is kept, if any; see copy.h. Pure. */
 #include "copy.h"
 
 #include <string.h>
@@ -23,18 +23,18 @@ const char *copy_choose(const struct copy_choice *c, const struct pat_json *sett
     };
     const char *pii = pat_json_str_or(settings, "extra.pii_storage", "enabled");
     bool scrubbed = !strcmp(pii, "redacted");
-    const char *url = NULL;
+    const char *name = NULL;
 
     *why = NULL;
     if (!wanted(c, settings) || !strcmp(pii, "disabled")) {
         *why = "not wanted";
         return NULL;
     }
-    if (c->both_sides)
-        url = pat_json_str_or(urls, names[scrubbed][1], NULL);
-    if (!url)
-        url = pat_json_str_or(urls, names[scrubbed][0], NULL);
-    if (!url)
+    if (c->both_sides && pat_json_str_or(urls, names[scrubbed][1], NULL))
+        name = names[scrubbed][1];
+    else if (pat_json_str_or(urls, names[scrubbed][0], NULL))
+        name = names[scrubbed][0];
+    else
         *why = scrubbed ? "there is none without personal data" : "there is none";
-    return url;
+    return name;
 }

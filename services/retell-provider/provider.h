@@ -59,7 +59,7 @@ struct provider {
     struct sweep *sweep;
     struct probe *probe;
     struct standby *standby; /* NULL while closing */
-    struct copier *copier;   /* NULL: nothing is copied */
+    struct copier *copier;
     struct quota *quota;
     struct pat_consumer *webhooks;
     struct pat_sub *subs[12]; /* RPC */

@@ -42,7 +42,8 @@
         "jsonb_build_object('calls', coalesce(jsonb_agg(" CALL_JSON                                \
         " || jsonb_build_object('user_name', (select u.name from public.users u where u.id = "     \
         "c.user_id), 'recorded', exists (select from patchbay.recordings r where r.call_id = "     \
-        "c.id and r.name = 'recording' and r.state = 'stored')) order by c.offered_at desc, "      \
+        "c.id and r.name = 'recording' and r.state = 'stored') or exists (select from "            \
+        "patchbay.remote_recordings m where m.call_id = c.id)) order by c.offered_at desc, "       \
         "c.id desc), '[]'), 'next', case when count(*) = $3::integer then (array_agg(c.id order "  \
         "by c.offered_at, c.id))[1] end)") " from page c"
 #define MINE     "c.user_id = $6::uuid and " ASK_MAY_SEE("c.user_id")
@@ -116,10 +117,12 @@ static void on_call(struct pat_httpd_req *http, void *arg)
         " || jsonb_build_object('carrier_call_id', c.carrier_call_id, 'retell_call_id', "
         "c.retell_call_id, 'livekit_room', c.livekit_room, 'sip_target', split_part(c.sip_target, "
         "'?', 1), 'user_name', (select u.name from public.users u where u.id = c.user_id), "
-        "'recording', (select jsonb_build_object('state', r.state, 'began_at', r.began_at, "
-        "'duration_ms', r.duration_ms, 'filled_ms', r.filled_ms, 'bytes', r.bytes) from "
-        "patchbay.recordings r where r.call_id = c.id and r.name = 'recording' and r.state <> "
-        "'deleted'), 'legs', coalesce((select jsonb_agg(jsonb_build_object('kind', l.kind, "
+        "'recording', coalesce((select jsonb_build_object('state', 'remote', 'began_at', "
+        "m.began_at, 'duration_ms', m.duration_ms, 'filled_ms', null, 'bytes', null) from "
+        "patchbay.remote_recordings m where m.call_id = c.id), (select "
+        "jsonb_build_object('state', r.state, 'began_at', r.began_at, 'duration_ms', "
+        "r.duration_ms, 'filled_ms', r.filled_ms, 'bytes', r.bytes) from patchbay.recordings r "
+        "where r.call_id = c.id and r.name = 'recording' and r.state <> 'deleted')), 'legs', coalesce((select jsonb_agg(jsonb_build_object('kind', l.kind, "
         "'stack', l.stack, 'state', l.state, 'began_at', l.began_at, 'answered_at', "
         "l.answered_at, 'ended_at', l.ended_at, 'end_reason', l.end_reason, 'sip_code', "
         "l.sip_code) order by l.began_at) from patchbay.call_legs l where l.call_id = c.id), "

@@ -7,6 +7,7 @@
 #include "policies.h"
 #include "rates.h"
 #include "recordings.h"
+#include "remote.h"
 #include "switcher.h"
 #include "talk.h"
 #include "usage.h"
@@ -77,6 +78,9 @@ static const struct pat_conf_row rows[] = {
     ROW("PAT_RETELL_API_KEY", PAT_CONF_SECRET, retell_key, "", "asks what Retell billed"),
     ROW("PAT_RETELL_API_URL", PAT_CONF_URL, retell_url, "https://api.retellai.com", "Retell's API",
         .arg = "http,https"),
+    ROW("PAT_RETELL_RECORDING_FROM", PAT_CONF_LIST, recording_from,
+        "https://dxc03zgurdly9.cloudfront.net,https://retellai.s3.us-west-2.amazonaws.com",
+        "where Retell's recordings may be fetched from for who listens, as origins"),
     ROW("PAT_RETELL_WEB_URL", PAT_CONF_URL, talk.retell_url,
         "wss://retell-ai-4ihahnq7.livekit.cloud", "where Retell's calls from a browser are",
         .arg = "ws,wss,http,https"),
@@ -175,6 +179,9 @@ static int check(const void *conf, struct pat_buf *errors)
         return PAT_EINVAL;
     }
     pat_store_conf_check(&c->recording, errors);
+    if (remote_fault(c->recording_from))
+        (void)pat_buf_addf(errors, "PAT_RETELL_RECORDING_FROM: no origin: %s\n",
+                           remote_fault(c->recording_from));
     if (errors->len)
         return PAT_EINVAL;
     if (!c->demo_logins || !*c->demo_logins ||

@@ -9,6 +9,7 @@
 
 struct planning {
     struct switches *s;
+    int64_t keep_ms;        /* as the request has it, or the daemon */
     struct pat_json *reply; /* {"facts"} */
     switch_reply_fn *fn;
     void *arg;
@@ -22,6 +23,8 @@ static void finish(struct planning *p, int err, const struct plan_probe *probe)
     free(p);
     if (!err)
         err = plan_make(&plan, pat_json_at(gone.reply, "facts"), probe);
+    if (!err)
+        pat_json_set_int(plan, "keep_ms", gone.keep_ms);
     gone.fn(err, plan, gone.arg);
     pat_json_free(gone.reply);
 }
@@ -76,6 +79,7 @@ int plan_ask(struct switches *s, const struct pat_json *params, bool admin, swit
     if (!p)
         return PAT_ENOMEM;
     p->s = s;
+    p->keep_ms = pat_json_int_or(params, "keep_ms", switches_conf(s)->window_ms);
     p->fn = fn;
     p->arg = arg;
     err = switch_request(switches_daemon(s)->db, "facts", params, admin, on_facts, p);

@@ -24,7 +24,8 @@ struct listener {
     struct recordings *r;
     struct pat_httpd_req *http;
     struct listener *next, **prev;
-    char *object;
+    char *at_text;
+    struct sound sound; /* there */
     struct range range;
     uint64_t at, to; /* the next byte, the last one */
     bool begun, asking;
@@ -34,6 +35,21 @@ struct listener {
 
 static void piece(struct listener *l);
 
+/* ------------------------------------------------------------------ where it is */
+
+int sound_get_range(struct recordings *r, struct sound what, uint64_t from, size_t len,
+                    int64_t timeout_ms, pat_store_fn *fn, void *arg)
+{
+    return what.remote ? remote_get_range(r->remote, what.at, from, len, timeout_ms, fn, arg)
+                       : pat_store_get_range(r->store, what.at, from, len, timeout_ms, fn, arg);
+}
+
+void sound_forget(struct recordings *r, const void *arg)
+{
+    pat_store_forget(r->store, arg);
+    remote_forget(r->remote, arg);
+}
+
 /* ------------------------------------------------------------------ leaving */
 
 static void let_go(struct listener *l)
@@ -42,9 +58,9 @@ static void let_go(struct listener *l)
     if (l->next)
         l->next->prev = l->prev;
     l->r->n--;
-    pat_store_forget(l->r->store, l);
+    sound_forget(l->r, l);
     pat_timer_fini(&l->look);
-    free(l->object);
+    free(l->at_text);
     free(l);
 }
 
@@ -54,34 +70,42 @@ static void done(struct listener *l)
     let_go(l);
 }
 
+/* An address at the vendor's may be its own key: it stays out of the log. */
 static void fail(struct listener *l, int err)
 {
-    pat_log(PAT_WARN, "recording.not_read", PAT_S("object", l->object), PAT_ERR(err));
+    pat_log(PAT_WARN, "recording.not_read",
+            PAT_S("object", l->sound.remote ? "at the vendor" : l->sound.at), PAT_ERR(err));
     if (l->begun)
         pat_httpd_stream_end(l->http); /* breaks off: the length was promised */
     else
         pat_httpd_reply_error(l->http, err == PAT_ENOENT ? err : PAT_EUNAVAIL, NULL,
-                              err == PAT_ENOENT ? "the recording is not in the store"
-                                                : "the object store did not answer, try again");
+                              err == PAT_ENOENT ? "the recording is not there any more"
+                                                : "it could not be read, try again");
     let_go(l);
 }
 
 /* ------------------------------------------------------------------ sending */
 
-static const char *type_of(const char *object)
+struct kind {
+    const char *ending, *type;
+};
+
+/* By its name's ending, not by what a vendor calls it: a browser gets no page from here. */
+static const struct kind *kind_of(const char *at)
 {
-    static const char *const types[][2] = {
+    static const struct kind kinds[] = {
         { ".ogg", "audio/ogg" },
         { ".wav", "audio/wav" },
         { ".mp3", "audio/mpeg" },
         { ".m4a", "audio/mp4" },
     };
-    const char *ending = strrchr(object, '.');
+    static const struct kind other = { "", "application/octet-stream" };
+    size_t len = strcspn(at, "?#");
 
-    for (size_t i = 0; ending && i < sizeof types / sizeof types[0]; i++)
-        if (!strcmp(types[i][0], ending))
-            return types[i][1];
-    return "application/octet-stream";
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (len > 4 && !strncmp(at + len - 4, kinds[i].ending, 4))
+            return &kinds[i];
+    return &other;
 }
 
 static void refuse_range(struct listener *l, uint64_t total)
@@ -96,14 +120,14 @@ static void refuse_range(struct listener *l, uint64_t total)
 
 static int begin(struct listener *l, uint64_t total)
 {
+    const struct kind *kind = kind_of(l->sound.at);
     char text[96];
 
     l->begun = true;
     (void)pat_httpd_set_header(l->http, "Accept-Ranges", "bytes");
     (void)pat_httpd_set_header(l->http, "X-Content-Type-Options", "nosniff");
     if (pat_httpd_query_param(l->http, "download")) {
-        snprintf(text, sizeof text, "attachment; filename=\"call%s\"",
-                 strrchr(l->object, '.') ? strrchr(l->object, '.') : "");
+        snprintf(text, sizeof text, "attachment; filename=\"call%s\"", kind->ending);
         (void)pat_httpd_set_header(l->http, "Content-Disposition", text);
     }
     if (l->range.any) {
@@ -111,7 +135,7 @@ static int begin(struct listener *l, uint64_t total)
                  (unsigned long long)l->to, (unsigned long long)total);
         (void)pat_httpd_set_header(l->http, "Content-Range", text);
     }
-    return pat_httpd_stream_begin_len(l->http, l->range.any ? 206 : 200, type_of(l->object),
+    return pat_httpd_stream_begin_len(l->http, l->range.any ? 206 : 200, kind->type,
                                       l->to - l->at + 1);
 }
 
@@ -183,18 +207,18 @@ static void piece(struct listener *l)
         return;
     }
     l->asking = true;
-    err = pat_store_get_range(l->r->store, l->object, l->at, left < PIECE ? (size_t)left : PIECE,
-                              STORE_MS, on_piece, l);
+    err = sound_get_range(l->r, l->sound, l->at, left < PIECE ? (size_t)left : PIECE, STORE_MS,
+                          on_piece, l);
     if (err)
         fail(l, err);
 }
 
-static void listen_to(struct recordings *r, struct pat_httpd_req *http, const char *object)
+static void listen_to(struct recordings *r, struct pat_httpd_req *http, struct sound what)
 {
     struct listener *l = r->n < LISTENERS_MAX ? calloc(1, sizeof *l) : NULL;
     int err = l ? pat_timer_init(&l->look, r->s->d->loop, on_look, l) : PAT_EAGAIN;
 
-    if (err || !(l->object = strdup(object))) {
+    if (err || !(l->at_text = strdup(what.at))) {
         if (l)
             pat_timer_fini(&l->look);
         free(l);
@@ -203,6 +227,7 @@ static void listen_to(struct recordings *r, struct pat_httpd_req *http, const ch
     }
     l->r = r;
     l->http = http;
+    l->sound = (struct sound){ l->at_text, what.remote };
     l->range = range_read(pat_httpd_header(http, "range"));
     l->moved_ms = pat_now_ms();
     l->next = r->listeners;
@@ -212,12 +237,12 @@ static void listen_to(struct recordings *r, struct pat_httpd_req *http, const ch
     r->listeners = l;
     r->n++;
     l->asking = true;
-    err = pat_store_get_range(r->store, object, 0, 1, STORE_MS, on_length, l);
+    err = sound_get_range(r, l->sound, 0, 1, STORE_MS, on_length, l);
     if (err)
         fail(l, err);
 }
 
-/* ------------------------------------------------------------------ which object */
+/* ------------------------------------------------------------------ which recording */
 
 struct visit {
     struct recordings *r;
@@ -228,19 +253,21 @@ struct visit {
 static void serve(struct visit *v, const struct pat_json *row)
 {
     const char *object = pat_json_str_or(row, "object", NULL);
+    const char *url = pat_json_str_or(row, "url", NULL);
+    struct sound what = { object ? object : url, !object };
     PAT_AUTO_STR peaks =
         pat_json_at(row, "peaks") ? pat_json_print(pat_json_at(row, "peaks")) : NULL;
 
-    if (!object)
+    if (!what.at)
         pat_httpd_reply_error(v->http, PAT_ENOENT, NULL, "there is no recording of this call");
     else if (v->waveform && peaks && strcmp(peaks, "null") != 0)
         pat_httpd_reply(v->http, 200, "application/json", peaks, strlen(peaks));
-    else if (!v->r->store)
+    else if (!what.remote && !v->r->store)
         pat_httpd_reply_error(v->http, PAT_EUNAVAIL, NULL, "no object store is set here");
     else if (v->waveform)
-        waveforms_ask(v->r->waveforms, v->http, pat_json_str_or(row, "call_id", ""), object);
+        waveforms_ask(v->r->waveforms, v->http, pat_json_str_or(row, "call_id", ""), what);
     else
-        listen_to(v->r, v->http, object);
+        listen_to(v->r, v->http, what);
 }
 
 static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
@@ -268,9 +295,11 @@ static void look_up(struct recordings *r, struct pat_httpd_req *http, const stru
                     const char *call, bool waveform)
 {
     static const char sql[] =
-        "select jsonb_build_object('call_id', r.call_id, 'object', r.object, 'peaks', r.peaks) from "
-        "patchbay.recordings r join patchbay.calls c on c.id = r.call_id where r.call_id = "
-        "$3::uuid and r.name = 'recording' and r.state = 'stored' and " ASK_MAY_SEE("c.user_id");
+        "select jsonb_build_object('call_id', c.id, 'object', r.object, 'url', m.url, 'peaks', "
+        "coalesce(r.peaks, m.peaks)) from patchbay.calls c left join patchbay.recordings r on "
+        "r.call_id = c.id and r.name = 'recording' and r.state = 'stored' left join "
+        "patchbay.remote_recordings m on m.call_id = c.id where c.id = $3::uuid "
+        "and " ASK_MAY_SEE("c.user_id");
     const char *params[] = { *who->user ? who->user : NULL, who->admin ? "true" : "false", call };
     struct visit *v = malloc(sizeof *v);
     int err = PAT_ENOMEM;
@@ -328,6 +357,8 @@ int recordings_new(struct recordings **out, struct switcher *s)
     r->s = s;
     err = pat_store_open(&r->store, s->d->http, &s->conf->recording);
     if (!err)
+        err = remote_new(&r->remote, s->d, s->conf->recording_from);
+    if (!err)
         err = waveforms_new(&r->waveforms, r);
     if (err) {
         recordings_free(r);
@@ -354,5 +385,6 @@ void recordings_free(struct recordings *r)
     recordings_close(r);
     waveforms_free(r->waveforms);
     pat_store_free(r->store);
+    remote_free(r->remote);
     free(r);
 }

@@ -53,6 +53,7 @@ struct switcher_conf {
     int64_t writes_per_min;
     int64_t judge_ms;                /* a rollout's gates are measured this often */
     struct pat_store_conf recording; /* where recordings are (recordings.h) */
+    char *recording_from;            /* and those that are at Retell alone (remote.h) */
     struct switch_conf saga;
     struct talk_conf talk;
 };

@@ -16,7 +16,8 @@ struct job {
     struct job *next;
     struct waveforms *w; /* NULL: gone while a thread was at it */
     char call[PAT_ID_LEN + 1];
-    char *object;
+    char *at_text;
+    struct sound sound; /* there */
     struct pat_httpd_req *askers[ASKERS_MAX];
     int n_askers;
     struct loud *loud;
@@ -38,7 +39,7 @@ static void job_free(struct job *j)
 {
     loud_free(j->loud);
     free(j->piece);
-    free(j->object);
+    free(j->at_text);
     free(j);
 }
 
@@ -55,12 +56,14 @@ static void on_kept(int err, const struct pat_db_result *const *results, size_t 
 
 static void keep(struct job *j, const char *peaks)
 {
+    static const char ours[] = "update patchbay.recordings set peaks = $2::jsonb where call_id = "
+                               "$1::uuid and name = 'recording' and state = 'stored'";
+    static const char theirs[] = "update patchbay.retell_legs set peaks = $2::jsonb where call_id "
+                                 "= $1::uuid and segment = 1";
     const char *params[] = { j->call, peaks };
 
-    if (pat_db_run1(j->w->r->s->d->db, "keep_peaks",
-                    "update patchbay.recordings set peaks = $2::jsonb where call_id = $1::uuid and "
-                    "name = 'recording' and state = 'stored'",
-                    params, 2, DB_MS, on_kept, NULL, NULL))
+    if (pat_db_run1(j->w->r->s->d->db, j->sound.remote ? "keep_remote_peaks" : "keep_peaks",
+                    j->sound.remote ? theirs : ours, params, 2, DB_MS, on_kept, NULL, NULL))
         pat_log(PAT_WARN, "waveform.not_kept");
 }
 
@@ -71,7 +74,7 @@ static void answer(struct job *j, int err, const char *peaks)
             pat_httpd_reply(j->askers[i], 200, "application/json", peaks, strlen(peaks));
         else
             pat_httpd_reply_error(j->askers[i], err == PAT_ENOENT ? err : PAT_EUNAVAIL, NULL,
-                                  err == PAT_ENOENT ? "the recording is not in the store"
+                                  err == PAT_ENOENT ? "the recording is not there any more"
                                                     : "it could not be read, try again");
     }
     j->n_askers = 0;
@@ -147,7 +150,7 @@ static void on_piece(int err, const struct pat_store_res *res, void *arg)
 
 static void next_piece(struct job *j)
 {
-    int err = pat_store_get_range(j->w->r->store, j->object, j->at, PIECE, STORE_MS, on_piece, j);
+    int err = sound_get_range(j->w->r, j->sound, j->at, PIECE, STORE_MS, on_piece, j);
 
     if (err)
         finish(j, err);
@@ -176,7 +179,7 @@ static void busy(struct pat_httpd_req *http)
 }
 
 void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const char *call,
-                   const char *object)
+                   struct sound what)
 {
     struct job *j, **last = &w->jobs;
 
@@ -186,8 +189,9 @@ void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const char *
     if (!j && w->n < JOBS_MAX && (j = calloc(1, sizeof *j))) {
         j->w = w;
         (void)pat_strcpy(j->call, sizeof j->call, call);
-        j->object = strdup(object);
-        if (!j->object) {
+        j->at_text = strdup(what.at);
+        j->sound = (struct sound){ j->at_text, what.remote };
+        if (!j->at_text) {
             free(j);
             busy(http);
             return;
@@ -223,7 +227,7 @@ void waveforms_free(struct waveforms *w)
     for (struct job *j = w->jobs; j; j = next) {
         next = j->next;
         answer(j, PAT_ECANCELED, NULL);
-        pat_store_forget(w->r->store, j);
+        sound_forget(w->r, j);
         j->w = NULL;
         if (!j->piece) /* else its thread has it: on_decoded */
             job_free(j);

@@ -6,7 +6,7 @@
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
  * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
- * no_ranges, web_key, web_secret (retell_web.c).
+ * recording_wav, no_ranges, web_key, web_secret (retell_web.c).
  */
 #include "retell.h"
 
@@ -555,6 +555,8 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         rt->recording_ms = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_bytes"))
         rt->recording_bytes = (size_t)pat_json_value_num(value);
+    else if (!strcmp(key, "recording_wav"))
+        rt->recording_wav = dbl_flag(value);
     else if (!strcmp(key, "no_ranges"))
         rt->no_ranges = dbl_flag(value);
     else
@@ -569,7 +571,7 @@ static void reset(struct dbl *d)
     rt->webhook_url[0] = rt->webhook_key[0] = rt->gone_voice[0] = 0;
     rt->web_key[0] = rt->web_secret[0] = 0;
     rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
-    rt->mute_webhooks = rt->no_ranges = false;
+    rt->mute_webhooks = rt->no_ranges = rt->recording_wav = false;
     rt->concurrency = 100000;
     rt->recording_ms = 600000;
     rt->recording_bytes = 100000;

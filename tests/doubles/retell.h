@@ -45,6 +45,7 @@ struct retell {
     int64_t concurrency;   /* how many calls at once; 100,000 */
     int64_t recording_ms;  /* a recording's address is good for; 0: there is none */
     size_t recording_bytes;
+    bool recording_wav;                /* it can be heard */
     bool no_ranges;                    /* a recording only comes whole */
     char web_key[64], web_secret[128]; /* of the LiveKit server its web calls are on */
     struct media_desk *voice;

@@ -16,6 +16,8 @@
 #define PAUSE_S 0.8
 #define GAP_MS  800 /* PAUSE_S: what answers take */
 
+enum { WAV_HEAD = 44 };
+
 static struct pat_json *dup_or_arr(const struct retell_call *c, const char *key)
 {
     const struct pat_json *have = pat_json_at(c->body, key);
@@ -171,6 +173,34 @@ static void fill(unsigned char *out, size_t from, size_t len)
         out[i] = (unsigned char)(((from + i) * 2654435761u) >> 13);
 }
 
+static unsigned char wav_head(size_t at, uint32_t total)
+{
+    /* RIFF, WAVE, fmt: PCM, two sides of 16 bits at 16 kHz; data. */
+    unsigned char head[] =
+        "RIFF____WAVEfmt \x10\0\0\0\1\0\2\0\x80\x3e\0\0\0\xfa\0\0\4\0\x10\0data____";
+
+    for (int i = 0; i < 4; i++) {
+        head[4 + i] = (unsigned char)((total - 8) >> 8 * i);
+        head[40 + i] = (unsigned char)((total - WAV_HEAD) >> 8 * i);
+    }
+    return head[at];
+}
+
+/* Something to hear: the caller a high tone in the second half, the agent a low one in the first.
+ */
+static void fill_wav(unsigned char *out, size_t from, size_t len, size_t total)
+{
+    for (size_t i = 0; i < len; i++) {
+        size_t at = from + i, frame = at < WAV_HEAD ? 0 : (at - WAV_HEAD) / 4;
+        bool agent = (at - WAV_HEAD) / 2 % 2;
+        bool loud = agent == (frame < (total - WAV_HEAD) / 8);
+        int level = !loud ? 0 : frame / (agent ? 40 : 20) % 2 ? 8000 : -8000;
+
+        out[i] = at < WAV_HEAD ? wav_head(at, (uint32_t)total)
+                               : (unsigned char)((uint16_t)level >> (at % 2 ? 8 : 0));
+    }
+}
+
 static void on_recording(struct pat_httpd_req *r, void *arg)
 {
     struct retell *rt = arg;
@@ -204,7 +234,10 @@ static void on_recording(struct pat_httpd_req *r, void *arg)
         retell_error(r, 416, "no such range");
         return;
     }
-    fill(data, from, to - from + 1);
+    if (rt->recording_wav)
+        fill_wav(data, from, to - from + 1, rt->recording_bytes);
+    else
+        fill(data, from, to - from + 1);
     snprintf(line, sizeof line, "bytes %llu-%llu/%zu", from, to, rt->recording_bytes);
     if (part)
         (void)pat_httpd_set_header(r, "Content-Range", line);

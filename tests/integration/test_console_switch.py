@@ -40,6 +40,29 @@ def test_the_plan_is_shown_and_changes_nothing(stack, others, ada, browser):  # 
     assert stack_of(ada) == "livekit" and not stack.sql("select 1 from patchbay.switches where user_id = %s", ada.id)
 
 
+@pytest.fixture
+def window(stack):  # noqa: F811
+    switcher = stack.daemons["stack-switcher"]
+
+    def set_to(value: str) -> None:
+        switcher.env["PAT_SWITCH_WINDOW"] = value
+        switcher.restart()
+    yield set_to
+    set_to("24h")
+
+
+@pytest.mark.parametrize("value,shown", [("24h", "24 hours"), ("72h", "3 days"), ("90m", "90 minutes"), ("0", None)])
+def test_how_long_the_old_agent_is_kept_is_as_it_is_set(stack, others, ada, browser, window, value, shown):  # noqa: F811
+    window(value)
+    with opened(stack, browser, ada) as page:
+        page.get_by_role("button", name="Switch to Retell…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Delete once its calls are over").wait_for()
+        keep = dialog.get_by_label("to be able to go back")
+        assert (keep.locator("xpath=..").inner_text().strip() == f"Keep for {shown}, to be able to go back") if shown else keep.count() == 0
+        assert dialog.locator("input[name=retire]:checked").get_attribute("value") == ("keep" if shown else "delete")
+
+
 def test_an_admin_switches_watches_and_goes_back(stack, others, ada, browser):  # noqa: F811
     with opened(stack, browser, ada) as page:
         page.get_by_text("Using LiveKit").first.wait_for()

@@ -67,7 +67,7 @@ export interface Call {
 }
 
 export interface Recording {
-  state: "recording" | "joining" | "fetching" | "stored" | "failed";
+  state: "recording" | "joining" | "fetching" | "stored" | "remote" | "failed";
   began_at: string;
   duration_ms: number | null;
   filled_ms: number | null;

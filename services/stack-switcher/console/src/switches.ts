@@ -21,6 +21,7 @@ export interface Plan {
   from: Stack;
   to: Stack;
   creates_agent: boolean;
+  keep_ms: number;
   open_switch?: string | null;
   grades: Record<Grade, number>;
   fields: PlanField[];

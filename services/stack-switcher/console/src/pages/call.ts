@@ -24,6 +24,9 @@ interface Turn {
   from: number | null;
 }
 
+/** In our store, or still where it was made. */
+const audible = (r: Recording): boolean => r.state === "stored" || r.state === "remote";
+
 @customElement("pb-call")
 export class CallPage extends Page {
   @property({ attribute: false }) params!: { id: string };
@@ -80,7 +83,7 @@ export class CallPage extends Page {
 
   /** An event is told when its turn is over. */
   private turns(r: Recording | null): Turn[] {
-    const began = r?.state === "stored" ? Date.parse(r.began_at) : null;
+    const began = r && audible(r) ? Date.parse(r.began_at) : null;
 
     return this.events.filter((e) => ["turn.user", "turn.agent"].includes(nameOf(e))).map((e) => {
       const d = e.data as { heard?: string; text?: string; started_ms?: number; ended_ms?: number };
@@ -130,7 +133,7 @@ export class CallPage extends Page {
 
     if (!c.recording) return nothing;
     return html`<section class="card" aria-labelledby="sound-title"><h2 id="sound-title">Recording</h2>
-      ${c.recording.state === "stored"
+      ${audible(c.recording)
         ? html`<pb-recording .call=${c.id} .ms=${c.recording.duration_ms} @moved=${(e: CustomEvent<number>) => this.follow(e.detail)}></pb-recording>
             ${c.recording.filled_ms ? html`<p class="help">${duration(c.recording.filled_ms)} of it were lost and are silence.</p>` : nothing}`
         : html`<p class="muted">${states[c.recording.state]}</p>`}

@@ -26,6 +26,14 @@ export function duration(ms: number | null): string {
   return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
 }
 
+/** A time that was set: in the largest unit it is a whole number of, and a day is 24 hours. */
+export function span(ms: number): string {
+  const units: [string, number][] = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]];
+  const [unit, length] = units.find(([, u]) => ms % u === 0 && ms > u) ?? units[3];
+
+  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 }).format(ms / length);
+}
+
 export const phone = (number: string | null): string => number ?? "withheld";
 /** Who calls. Only a talk in a browser has no number that was called. */
 export const caller = (c: { from: string | null; to: string | null }): string => (c.to ? phone(c.from) : "a browser");

@@ -5,7 +5,7 @@ import { get, post, query, type Stack } from "../api";
 import { follow, type Plan, type PlanField, type Price, type Switch, type Wish } from "../switches";
 import "./badge";
 import { confirm } from "./confirm";
-import { ago, dateTime, timeOfDay, words } from "./format";
+import { ago, dateTime, span, timeOfDay, words } from "./format";
 import { Page, waiting } from "./page";
 
 const names: Record<Stack, string> = { retell: "Retell", livekit: "LiveKit" };
@@ -168,8 +168,8 @@ export class SwitchPanel extends Page {
     return html`
       <fieldset class="field">
         <legend>The old agent</legend>
-        <label><input type="radio" name="retire" value="keep" checked> Keep for 24 hours, to be able to go back</label>
-        <label><input type="radio" name="retire" value="delete"> Delete once its calls are over</label>
+        ${plan.keep_ms ? html`<label><input type="radio" name="retire" value="keep" checked> Keep for ${span(plan.keep_ms)}, to be able to go back</label>` : nothing}
+        <label><input type="radio" name="retire" value="delete" ?checked=${!plan.keep_ms}> Delete once its calls are over</label>
       </fieldset>
       <label class="check"><input type="checkbox" name="hold"> Stop before the cut-over until I say go on</label>
       ${plan.blockers.length ? html`<label class="check"><input type="checkbox" name="force" required> Begin in spite of that</label>` : nothing}
