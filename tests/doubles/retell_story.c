@@ -194,10 +194,10 @@ static void fill_wav(unsigned char *out, size_t from, size_t len, size_t total)
         size_t at = from + i, frame = at < WAV_HEAD ? 0 : (at - WAV_HEAD) / 4;
         bool agent = (at - WAV_HEAD) / 2 % 2;
         bool loud = agent == (frame < (total - WAV_HEAD) / 8);
-        int level = !loud ? 0 : frame / (agent ? 40 : 20) % 2 ? 8000 : -8000;
+        unsigned level = !loud ? 0 : frame / (agent ? 40 : 20) % 2 ? 8000 : 65536 - 8000;
 
         out[i] = at < WAV_HEAD ? wav_head(at, (uint32_t)total)
-                               : (unsigned char)((uint16_t)level >> (at % 2 ? 8 : 0));
+                               : (unsigned char)((at % 2 ? level >> 8 : level) & 0xff);
     }
 }
 
