@@ -178,7 +178,7 @@ int cmd_explain(struct ctl *c, const struct args *a)
 
 /* ------------------------------------------------------------------ usage */
 
-enum { BY_MAX = 3, TRIES = 5 };
+enum { TRIES = 5 };
 #define PAGE_ROWS "1000"
 
 /* A column for each thing it is grouped by, then the figures. */

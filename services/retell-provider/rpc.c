@@ -156,8 +156,8 @@ static const struct {
     { "retell", "register_call", on_register }, { "retell", "provision", on_provision },
     { "retell", "verify", on_verify },          { "retell", "retire", on_retire },
     { "retell", "voices", on_voices },          { "retell", "look_call", on_look },
-    { "retell", "voices", on_voices },          { "retell", "forget", forget_user },
-    { "retell", "web_call", web_call },         { "retell", "stop_call", web_call_stop },
+    { "retell", "forget", forget_user },        { "retell", "web_call", web_call },
+    { "retell", "stop_call", web_call_stop },
 };
 
 int rpc_serve(struct provider *p)
