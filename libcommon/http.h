@@ -67,6 +67,11 @@ void pat_http_cancel(struct pat_http *h, pat_http_id id);
 /* Case-insensitive; the value is copied into out, cut at cap. NULL when absent. */
 const char *pat_http_header(const struct pat_http_res *res, const char *name, char *out,
                             size_t cap);
+/* How long the whole is of which bytes from this one on were asked for: Content-Range's (RFC 9110,
+ * section 14.4), or the answer's of a server that knows no ranges and has sent it all (200).
+ * PAT_EPROTO: other bytes than those, or not as many as it says. */
+int pat_http_range_total(const struct pat_http_res *res, uint64_t from,
+                         uint64_t *total) PAT_MUST_CHECK;
 
 /* %XX for everything but unreserved characters (RFC 3986 section 2.3). */
 struct pat_buf;

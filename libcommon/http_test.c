@@ -357,6 +357,39 @@ static void test_http__an_answer_that_is_no_http_is_the_peers_fault(void **state
     }
 }
 
+static void test_http__a_range_tells_the_whole_or_is_refused(void **state)
+{
+    static const struct {
+        int status;
+        const char *headers;
+        uint64_t from, total; /* 0: refused */
+    } rows[] = {
+        { 206, "Content-Range: bytes 0-3/10\r\n", 0, 10 },
+        { 206, "content-range: bytes 6-9/10\r\n", 6, 10 },
+        { 206, "Content-Range: bytes 6-9/10\r\n", 5, 0 },
+        { 206, "Content-Range: bytes 0-4/10\r\n", 0, 0 },
+        { 206, "Content-Range: bytes 7-10/10\r\n", 7, 0 },
+        { 206, "Content-Range: bytes 7-6/10\r\n", 7, 0 },
+        { 206, "Content-Range: bytes 0-3/*\r\n", 0, 0 },
+        { 206, "", 0, 0 },
+        { 200, "", 0, 4 },
+        { 200, "", 4, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct pat_http_res res = {
+            .status = rows[i].status, .headers = rows[i].headers, .body = "abcd", .len = 4
+        };
+        uint64_t total = 0;
+        int err = pat_http_range_total(&res, rows[i].from, &total);
+
+        assert_int_equal(err, rows[i].total ? PAT_OK : PAT_EPROTO);
+        if (!err)
+            assert_int_equal(total, rows[i].total);
+    }
+}
+
 static void test_http__a_silent_peer_times_out(void **state)
 {
     struct outcome o = { 0 };
@@ -541,6 +574,7 @@ int main(void)
         T(test_http__a_private_address_is_not_connected_to),
         T(test_http__a_peer_that_hangs_up_is_told),
         T(test_http__an_answer_that_is_no_http_is_the_peers_fault),
+        T(test_http__a_range_tells_the_whole_or_is_refused),
         T(test_http__a_silent_peer_times_out),
         T(test_http__an_answer_over_the_limit_is_cut_off),
         T(test_http__canceled_does_not_call_back),

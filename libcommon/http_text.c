@@ -2,6 +2,7 @@
 #include "buf.h"
 #include "http.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,6 +44,23 @@ const char *pat_http_header(const struct pat_http_res *res, const char *name, ch
         line += strspn(line, "\r\n");
     }
     return NULL;
+}
+
+/* "bytes 0-5242879/146515" */
+int pat_http_range_total(const struct pat_http_res *res, uint64_t from, uint64_t *total)
+{
+    char line[96];
+    unsigned long long first, last, whole;
+
+    *total = res->len;
+    if (res->status == 200)
+        return from ? PAT_EPROTO : PAT_OK;
+    if (!pat_http_header(res, "Content-Range", line, sizeof line) ||
+        sscanf(line, "bytes %llu-%llu/%llu", &first, &last, &whole) != 3 || first != from ||
+        last < first || last - first + 1 != res->len || last >= whole)
+        return PAT_EPROTO;
+    *total = whole;
+    return PAT_OK;
 }
 
 static bool is_unreserved(char c)

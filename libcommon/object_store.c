@@ -184,23 +184,6 @@ int object_status_error(int status)
     }
 }
 
-/* "bytes 0-5242879/146515" */
-static int read_range(const struct object_op *op, const struct pat_http_res *res, uint64_t *total)
-{
-    char line[96];
-    unsigned long long from, to, whole;
-
-    *total = res->len;
-    if (res->status == 200)
-        return op->from ? PAT_EPROTO : PAT_OK;
-    if (!pat_http_header(res, "Content-Range", line, sizeof line) ||
-        sscanf(line, "bytes %llu-%llu/%llu", &from, &to, &whole) != 3 || from != op->from ||
-        to < from || to - from + 1 != res->len || to >= whole)
-        return PAT_EPROTO;
-    *total = whole;
-    return PAT_OK;
-}
-
 static void on_done(int err, const struct pat_http_res *res, void *arg)
 {
     struct object_op *op = arg;
@@ -219,7 +202,7 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
     if (!err && op->verb == OBJECT_GET && res->len > op->max)
         err = PAT_E2BIG;
     if (!err && op->ranged)
-        err = read_range(op, res, &out.total);
+        err = pat_http_range_total(res, op->from, &out.total);
     if (!err && op->verb == OBJECT_LIST) {
         names = calloc(1, sizeof *names);
         err = names ? read_names(op, res, names) : PAT_ENOMEM;

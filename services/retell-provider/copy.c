@@ -276,15 +276,14 @@ static void write_out(struct copier *c)
 
 /* ------------------------------------------------------------------ reading */
 
-/* "bytes 0-5242879/146515" */
 static int take_range(struct job *j, const struct pat_http_res *res)
 {
-    char line[96];
-    unsigned long long from, to, total;
+    uint64_t total;
+    int err = pat_http_range_total(res, j->at, &total);
 
-    if (!pat_http_header(res, "Content-Range", line, sizeof line) ||
-        sscanf(line, "bytes %llu-%llu/%llu", &from, &to, &total) != 3 || from != j->at ||
-        to - from + 1 != res->len || (j->total && j->total != total))
+    if (err)
+        return err;
+    if (j->total && j->total != total)
         return PAT_EPROTO;
     j->total = total;
     return PAT_OK;

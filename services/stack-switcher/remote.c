@@ -94,23 +94,6 @@ static int meaning(int status)
     }
 }
 
-/* "bytes 0-5242879/146515" */
-static int read_range(const struct remote_op *op, const struct pat_http_res *res, uint64_t *total)
-{
-    char line[96];
-    unsigned long long from, to, whole;
-
-    *total = res->len;
-    if (res->status == 200)
-        return op->from ? PAT_EPROTO : PAT_OK;
-    if (!pat_http_header(res, "Content-Range", line, sizeof line) ||
-        sscanf(line, "bytes %llu-%llu/%llu", &from, &to, &whole) != 3 || from != op->from ||
-        to < from || to - from + 1 != res->len || to >= whole)
-        return PAT_EPROTO;
-    *total = whole;
-    return whole > REMOTE_BYTES_MAX ? PAT_E2BIG : PAT_OK;
-}
-
 static void on_done(int err, const struct pat_http_res *res, void *arg)
 {
     struct remote_op *op = arg;
@@ -121,7 +104,9 @@ static void on_done(int err, const struct pat_http_res *res, void *arg)
     if (!err)
         err = meaning(res->status);
     if (!err)
-        err = read_range(op, res, &out.total);
+        err = pat_http_range_total(res, op->from, &out.total);
+    if (!err && out.total > REMOTE_BYTES_MAX)
+        err = PAT_E2BIG;
     if (!err) {
         out.data = res->body;
         out.len = res->len;
