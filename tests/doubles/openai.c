@@ -62,8 +62,9 @@ static bool refuse_scripted(struct openai *o, struct pat_httpd_req *r)
     return true;
 }
 
-/* NULL: refused and answered. The request is logged in any case. */
-static struct pat_json *body_of(struct openai *o, struct pat_httpd_req *r)
+/* NULL: refused and answered. The request is logged in any case, as what it asks for: "chat" or
+ * "speech". */
+static struct pat_json *body_of(struct openai *o, struct pat_httpd_req *r, const char *kind)
 {
     size_t len;
     const char *text = pat_httpd_body(r, &len);
@@ -74,7 +75,7 @@ static struct pat_json *body_of(struct openai *o, struct pat_httpd_req *r)
 
     if (!err)
         pat_json_set_take(entry, "body", pat_json_dup(body));
-    dbl_log(o->d, "request", entry);
+    dbl_log(o->d, kind, entry);
     if (!refuse_key(o, r) && !refuse_scripted(o, r)) {
         if (!err && pat_json_kind(body) == PAT_JSON_OBJ)
             return body;
@@ -87,7 +88,7 @@ static struct pat_json *body_of(struct openai *o, struct pat_httpd_req *r)
 static void on_chat(struct pat_httpd_req *r, void *arg)
 {
     struct openai *o = arg;
-    PAT_AUTO_JSON body = body_of(o, r);
+    PAT_AUTO_JSON body = body_of(o, r, "chat");
     struct openai_refusal why;
 
     if (!body)
@@ -283,7 +284,7 @@ static bool refuse_speech(struct openai *o, struct pat_httpd_req *r, const struc
 static void on_speech(struct pat_httpd_req *r, void *arg)
 {
     struct openai *o = arg;
-    PAT_AUTO_JSON body = body_of(o, r);
+    PAT_AUTO_JSON body = body_of(o, r, "speech");
     struct speech *s;
     struct synth_job *job;
     struct synth_voice v;

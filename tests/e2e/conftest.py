@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.fresh import pytest_runtest_teardown  # noqa: F401
 from harness.stack import ROOT, Stack
 from harness.watch import Watch
 
@@ -37,8 +38,9 @@ def watch(stack):
 def pytest_runtest_makereport(item):
     """A failure shows what the daemons logged."""
     report = (yield).get_result()
+    item.call_failed = report.when == "call" and report.failed
     stack = item.funcargs.get("stack") if hasattr(item, "funcargs") else None
-    if report.when == "call" and report.failed and stack:
+    if item.call_failed and stack:
         for d in stack.daemons.values():
             if d.process:
                 report.sections.append((f"log of {d.name}", d.process.tail(60)))

@@ -62,24 +62,16 @@ def newer(stack, vendor: str, kind: str, seq: dict) -> list[dict]:
     return [e for e in stack.double_log(vendor, kind) if e["seq"] > seq[vendor]]
 
 
-def config_version(stack) -> int:
-    return stack.sql("select coalesce(max(version), 0) from patchbay.config_versions where user_id = %s", LEO.id)[0][0]
-
-
 def run_call(stack, watch, **change) -> Seen:
     """change: table -> column -> value. Makes it, makes a call, and puts everything back."""
     seen, seq = Seen(), {v: max((e["seq"] for e in stack.double_log(v)), default=-1)
                          for v in ("elevenlabs", "deepgram", "openai")}
-    agent, router = stack.daemons["livekit-agent"], stack.daemons["router"]
-    known = len(router.logged("routes.changed", user=str(LEO.id)))
+    agent = stack.daemons["livekit-agent"]
     for table, columns in change.items():
         sets = ", ".join(f"{c} = %s" for c in columns)
         stack.sql(f"update public.{table} set {sets} where user_id = %s", *columns.values(), LEO.id)
     if change:
-        version = config_version(stack)
-        wait(lambda: len(router.logged("routes.changed", user=str(LEO.id))) > known, 20, "the router hears of the change")
-        wait(lambda: config_version(stack) == version, 5, "no more changes come")
-        time.sleep(0.3)  # both tables' changes: the second may still be on its way to the router
+        stack.wait_routed()
     sid = stack.place_call(LEO.number)
     leg = stack.leg(sid)
     leg.wait_active()
@@ -108,7 +100,7 @@ def run_call(stack, watch, **change) -> Seen:
     query = newer(stack, "deepgram", "upgrade", seq)[0]["query"]
     seen.deepgram = dict(urllib.parse.parse_qsl(query)) | {"all": urllib.parse.parse_qsl(query)}
     seen.opus_kinds = tuple(closed[-1]["opus_kinds"])
-    seen.request = newer(stack, "openai", "request", seq)[-1]["body"]
+    seen.request = newer(stack, "openai", "chat", seq)[-1]["body"]
     seen.unsupported = {e["setting"] for e in agent.logged("call.setting_unsupported", call=leg.call)}
     lines = [json.loads(x) for x in (stack.turn_logs / f"{leg.call}.jsonl").read_text().splitlines()]
     seen.paused = any(x.get("state") == "interrupted" for x in lines)

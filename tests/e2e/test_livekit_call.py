@@ -148,7 +148,7 @@ def test_several_calls_at_once(stack, watch):
 def test_every_stored_voice_id_speaks(stack, watch, voice_id):
     stack.sql("update public.agent_configs set voice_id = %s where user_id = %s", voice_id, LEO.id)
     try:
-        wait(lambda: stack.daemons["router"].logged("routes.changed", user=str(LEO.id)), 10, "the router knows")
+        stack.wait_routed()
         sid = stack.place_call(LEO.number)
         leg = stack.leg(sid)
         leg.wait_active()

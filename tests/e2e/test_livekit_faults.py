@@ -139,7 +139,7 @@ def test_a_call_outlives_livekit_server(stack, watch):
     again.wait_speech(again.active_at, 30)
     again.wait_quiet()
     ask(stack, watch, again, after)
-    asked = [json.dumps(e["body"]["messages"]) for e in stack.double_log("openai", "request") if "messages" in e.get("body", {})]
+    asked = [json.dumps(e["body"]["messages"]) for e in stack.double_log("openai", "chat")]
     assert before in asked[-1].lower() and after in asked[-1].lower(), "the model knows what was said before"
 
     stack.hang_up(sid)

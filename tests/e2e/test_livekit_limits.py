@@ -50,12 +50,11 @@ def agent(stack):
 @pytest.fixture
 def language(stack):
     """Of Leo's agent; what it was comes back after."""
-    router, before = stack.daemons["router"], stack.sql("select language from public.agent_configs where user_id = %s", LEO.id)[0][0]
+    before = stack.sql("select language from public.agent_configs where user_id = %s", LEO.id)[0][0]
 
     def speak(code):
-        known = len(router.logged("routes.changed", user=str(LEO.id)))
         stack.sql("update public.agent_configs set language = %s where user_id = %s", code, LEO.id)
-        wait(lambda: len(router.logged("routes.changed", user=str(LEO.id))) > known, 20, "the router hears of the change")
+        stack.wait_routed()
     yield speak
     speak(before)
 
@@ -108,7 +107,7 @@ def test_and_what_is_kept_for_when_no_voice_is_left(stack, watch, agent, languag
     language("es-ES")
     sid, leg = begin(stack)
     greeted(leg)
-    wait(lambda: SPANISH["sorry"] in [e.get("body", {}).get("input") for e in stack.double_log("openai", "request")], 30,
+    wait(lambda: SPANISH["sorry"] in [e["body"]["input"] for e in stack.double_log("openai", "speech")], 30,
          "it is made beside the call, by the fallback voice")
     stack.control("elevenlabs", fail={"status": 500, "times": -1})
     stack.control("elevenlabs", cut={"times": -1, "after": 0, "code": 1011})

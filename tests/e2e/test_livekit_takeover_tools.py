@@ -46,7 +46,7 @@ class SlowShop(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shop():
     with SlowShop() as s:
         yield s
@@ -54,14 +54,14 @@ def shop():
         s.shutdown()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def stack(shop):
     with Team(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")), PAT_AGENT_TOOL_PRIVATE_NETS="true") as s:
         s.sql("insert into patchbay.user_tools (user_id, name, description, url, secret, parameters, timeout_ms) "
               "values (%s, 'book_table', 'Books a table.', %s, %s, %s, 30000)", LEO.id,
               f"http://127.0.0.1:{shop.server_port}/book", "whsec_" + base64.b64encode(os.urandom(24)).decode(),
               json.dumps({"type": "object", "required": ["day"], "properties": {"day": {"type": "string"}}}))
-        wait(lambda: len(s.daemons["router"].logged("routes.changed", user=str(LEO.id))) >= 1, 20, "the router knows")
+        s.wait_routed()
         s.settle()
         yield s
 
@@ -88,7 +88,7 @@ def test_killed_while_a_tool_runs_it_is_done_once_and_told(stack, shop, watch):
     assert (told["outcome"], told["tool_call_id"]) == ("ok", first)
     # The model hears the result, and the caller the model.
     wait(lambda: any(m["role"] == "tool" and "booked" in m["content"]
-                     for m in stack.double_log("openai", "request")[-1]["body"]["messages"]), 30, "the model knows")
+                     for m in stack.double_log("openai", "chat")[-1]["body"]["messages"]), 30, "the model knows")
     wait(lambda: len(watch.of("turn.agent", leg.call)) >= 2, 30, "the caller is answered")
     assert len(watch.of("turn.tool", leg.call)) == 1 and len(watch.of("turn.user", leg.call)) == 1
     assert len(shop.asked) == 2 and leg.reason is None

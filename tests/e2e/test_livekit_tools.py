@@ -76,7 +76,7 @@ def stack(shop):
               "values (%s, 'order_status', 'Looks an order up.', %s, %s, %s)", LEO.id,
               f"http://127.0.0.1:{shop.server_port}/orders", "whsec_" + base64.b64encode(KEY).decode(),
               json.dumps({"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}))
-        wait(lambda: len(s.daemons["router"].logged("routes.changed", user=str(LEO.id))) >= 1, 20, "the router knows")
+        s.wait_routed()
         yield s
         ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
@@ -136,7 +136,7 @@ def test_a_message_is_left_after_the_word(stack, watch):
     sid, leg = begin(stack)
     ask(stack, leg, SENTENCE, [{"name": "take_message", "arguments": {"caller_name": "Ada"}}])
     assert tools(watch, leg.call, 1)["take_message"]["outcome"] == "ok"
-    asked = len(stack.double_log("openai", "request"))
+    asked = len(stack.double_log("openai", "chat"))
     leg.say(voice.trim(voice.speak(message)))
     clips = boto3.client("s3", endpoint_url=stack.double("storage"), aws_access_key_id="AKIDOUBLE",
                          aws_secret_access_key="the-secret-of-the-double", region_name="us-east-1",
@@ -150,7 +150,7 @@ def test_a_message_is_left_after_the_word(stack, watch):
     assert str(row["user_id"]) == str(LEO.id) and row["caller_name"] == "Ada" and row["from_number"]
     leg.wait_speech(leg.last_voiced_sent_at)
     leg.wait_quiet()
-    assert len(stack.double_log("openai", "request")) == asked, "a model was asked about the message"
+    assert len(stack.double_log("openai", "chat")) == asked, "a model was asked about the message"
     # The caller's voice is an object of its own, and in the row once it is there.
     clip = wait(lambda: [e["data"] for e in watch.of("call.recording", leg.call) if e["data"].get("message_id") == str(row["id"])
                          and e["data"]["state"] == "stored"], 30, "the clip is stored")[0]
@@ -180,7 +180,7 @@ def test_a_callback_a_tool_of_the_users_and_a_passcode(stack, watch, shop):
     assert head["webhook-signature"] == "v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
     assert json.loads(body)["data"]["arguments"] == {"order": 7} and json.loads(body)["data"]["call_id"] == leg.call
     # What it answered went to the model as a tool's word, and nowhere else.
-    last = stack.double_log("openai", "request")[-1]["body"]["messages"]
+    last = stack.double_log("openai", "chat")[-1]["body"]["messages"]
     assert [m["role"] for m in last if "666666" in json.dumps(m)] == ["tool"]
 
     row = wait(lambda: stack.row("select * from patchbay.callbacks where call_id = %s", leg.call), 20, "it is stored")
@@ -218,7 +218,7 @@ def test_a_callback_a_tool_of_the_users_and_a_passcode(stack, watch, shop):
         log = daemon.process.log.read_text()
         assert not shows_code(log) and "42-17" not in log and "whsec_" not in log
     assert not shows_code(json.dumps(watch.events)), "on NATS"
-    assert not shows_code(json.dumps([e["body"] for e in stack.double_log("openai", "request")])), "in a prompt"
+    assert not shows_code(json.dumps([e["body"] for e in stack.double_log("openai", "chat")])), "in a prompt"
     assert not shows_code(json.dumps(kept(stack))), "in a checkpoint"
     for table in ("patchbay.call_events", "patchbay.tool_calls", "patchbay.outbox", "public.call_records"):
         assert not shows_code(json.dumps(stack.sql(f"select to_jsonb(x) from {table} x"), default=str)), table
@@ -239,7 +239,7 @@ def test_a_passcode_is_not_in_the_recording_and_the_rest_is_where_it_was(stack, 
         wait(lambda: any(answer in e["data"]["heard"] for e in watch.of("turn.agent", leg.call)[told:]), 40, "it is answered")
         leg.wait_quiet()
     assert other not in json.dumps([e for e in watch.events if "turn.v1.user" in e["type"]]), "while it was asked for"
-    assert "question about" in json.dumps(stack.double_log("openai", "request")[-1]["body"]["messages"])
+    assert "question about" in json.dumps(stack.double_log("openai", "chat")[-1]["body"]["messages"])
     ask(stack, leg, SENTENCE)
     last = leg.last_voiced_sent_at
     stack.hang_up(sid)
@@ -311,7 +311,7 @@ def test_who_asks_for_a_person_is_put_through_and_comes_back_when_nobody_is_ther
     wait(lambda: any("sales could not be reached" in e["data"]["heard"] for e in watch.of("turn.agent", call)), 20,
          "the caller is told")
     ask(stack, again, SENTENCE)
-    assert TRANSFER in json.dumps(stack.double_log("openai", "request")[-1]["body"]["messages"])
+    assert TRANSFER in json.dumps(stack.double_log("openai", "chat")[-1]["body"]["messages"])
     stack.hang_up(sid)
     stack.wait_row(sid, "ended")
     stack.control("signalwire", phones={})

@@ -85,21 +85,6 @@ def clone(stack, user, name: str, hz: float) -> str:
         return json.loads(r.read())["voice_id"]
 
 
-def known(stack, change) -> None:
-    """Makes a change and waits until the router has heard of it."""
-    router = stack.daemons["router"]
-    n = len(router.logged("routes.changed", user=str(LEO.id)))
-    change()
-    wait(lambda: len(router.logged("routes.changed", user=str(LEO.id))) > n, 30, "the router knows")
-
-
-def settled(stack) -> None:
-    """The router has Leo's settings as they are now."""
-    version = stack.sql("select max(version) from patchbay.routes where user_id = %s", LEO.id)[0][0]
-    wait(lambda: any(e.get("version", 0) >= version for e in stack.daemons["router"].logged("routes.changed", user=str(LEO.id))), 30,
-         "the router has the last change")
-
-
 def greeted(stack) -> tuple[np.ndarray, str]:
     """A call: what its caller hears at first, and its id."""
     sid = stack.place_call(LEO.number)
@@ -128,11 +113,11 @@ def last(stack) -> int:
 
 
 def test_a_clone_is_heard_in_the_next_call_as_it_was_set(stack):
-    known(stack, lambda: clone(stack, LEO, "Leo's Voice", 105))
+    clone(stack, LEO, "Leo's Voice", 105)
     made = stack.sql("select voice_id from public.agent_configs where user_id = %s", LEO.id)[0][0]
     mine = {"stability": 0.2, "similarity_boost": 0.9, "style": 0.4, "use_speaker_boost": False, "speed": 1.1}
-    known(stack, lambda: api(stack, "PATCH", f"/voices/{made}", LEO, {"settings": mine}))
-    settled(stack)
+    api(stack, "PATCH", f"/voices/{made}", LEO, {"settings": mine})
+    stack.wait_routed()
     since = last(stack)
     after, _ = greeted(stack)
     assert voice.hear(after, [GREETING, *voice.sentences()[:20]]) == GREETING
@@ -144,16 +129,13 @@ def test_a_clone_is_heard_in_the_next_call_as_it_was_set(stack):
 def test_another_tenants_clone_is_not_spoken_with_however_it_got_there(stack):
     stack.sql("update public.agent_configs set active_voice_stack = 'livekit' where user_id = %s", RITA.id)
     theirs = clone(stack, RITA, "Rita's Voice", 300)
-
-    def smuggle():
-        with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as db:
-            db.execute("alter table public.agent_configs disable trigger zz_patchbay_guard_voice")
-            try:
-                db.execute("update public.agent_configs set voice_id = %s where user_id = %s", (theirs, LEO.id))
-            finally:
-                db.execute("alter table public.agent_configs enable trigger zz_patchbay_guard_voice")
-    known(stack, smuggle)
-    settled(stack)
+    with psycopg.connect(stack.pg.url(OWNER, "patchbay"), autocommit=True) as db:
+        db.execute("alter table public.agent_configs disable trigger zz_patchbay_guard_voice")
+        try:
+            db.execute("update public.agent_configs set voice_id = %s where user_id = %s", (theirs, LEO.id))
+        finally:
+            db.execute("alter table public.agent_configs enable trigger zz_patchbay_guard_voice")
+    stack.wait_routed()
     since = last(stack)
     heard, call = greeted(stack)
     assert voice.hear(heard, [GREETING, *voice.sentences()[:20]]) == GREETING and pitch(heard) < 240
@@ -162,11 +144,9 @@ def test_another_tenants_clone_is_not_spoken_with_however_it_got_there(stack):
 
 
 def test_a_voice_that_is_gone_is_found_by_the_call_that_misses_it(stack):
-    def make():
-        stack.made = clone(stack, LEO, "Soon gone", 230)
-    known(stack, make)
-    settled(stack)
-    stack.control("elevenlabs", gone=[stack.made])
+    made = clone(stack, LEO, "Soon gone", 230)
+    stack.wait_routed()
+    stack.control("elevenlabs", gone=[made])
     try:
         heard, call = greeted(stack)
         assert voice.hear(heard, [GREETING, *voice.sentences()[:20]]) == GREETING  # by another voice, within the call

@@ -144,12 +144,10 @@ class PhoneStack(Serving, Stack):
 
     def change_leo(self, **columns: dict) -> None:
         """Columns of his agent's row that the product added later, and everybody knows."""
-        router = self.daemons["router"]
-        before = len(router.logged("routes.changed", user=str(LEO.id)))
         for name, value in columns.items():
             self.sql(f"alter table public.agent_configs add column if not exists {name} jsonb")
             self.sql(f"update public.agent_configs set {name} = %s where user_id = %s", json.dumps(value), LEO.id)
-        wait(lambda: len(router.logged("routes.changed", user=str(LEO.id))) > before, 20, "the router knows")
+        self.wait_routed()
 
     def close_room(self, call: str) -> None:
         """Whoever is in it is sent away: a telephone is hung up on."""

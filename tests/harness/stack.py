@@ -376,6 +376,13 @@ class Stack:
     def story(self, sid: str, what: str) -> list[dict]:
         return [e for e in self.look(sid)["story"] if e["what"] == what]
 
+    def wait_routed(self, user=LEO.id) -> None:
+        """Every router has the user's settings as they are in the database now."""
+        version = self.sql("select max(version) from patchbay.routes where user_id = %s", user)[0][0]
+        for router in (d for d in self.daemons.values() if d.program == "router"):
+            wait(lambda r=router: any(e["version"] >= version for e in r.logged("routes.changed", user=str(user))), 30,
+                 f"{router.name} knows the settings")
+
     def wait_story(self, sid: str, what: str, timeout_s: float = 20) -> dict:
         return wait(lambda: self.story(sid, what), timeout_s, f"the carrier's call has come to: {what}")[0]
 

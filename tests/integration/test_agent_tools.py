@@ -92,7 +92,7 @@ def control(world, vendor: str, **keys) -> None:
 
 def asked_models(world) -> list[dict]:
     entries = http_json("GET", f"http://127.0.0.1:{world.ports['control']}/control/openai/log")["entries"]
-    return [e["body"] for e in entries if e["kind"] == "request" and "messages" in e.get("body", {})]
+    return [e["body"] for e in entries if e["kind"] == "chat"]
 
 
 def begin(world, **settings):

@@ -133,7 +133,7 @@ def test_one_who_asks_back_and_takes_the_call(world, router):
     human.say(voice.trim(voice.speak(QUESTION)))
     human.wait_speech(human.last_voiced_sent_at, 30)
     log = http_json("GET", f"http://127.0.0.1:{world.ports['control']}/control/openai/log")["entries"][requests:]
-    briefed = json.dumps([e["body"] for e in log if e["kind"] == "request"])
+    briefed = json.dumps([e["body"] for e in log if e["kind"] == "chat"])
     assert "please transfer me to sales" in briefed and "tools" not in briefed
     human.wait_quiet()
     human.say(voice.trim(voice.speak("yes please")))

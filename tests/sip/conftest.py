@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness import sip_service
+from harness.fresh import pytest_runtest_teardown  # noqa: F401
 from harness.phone_stack import PhoneStack
 from harness.rtp import Rtp
 from harness.sip_leg import wait
@@ -66,8 +67,9 @@ def dial(stack, rtp, tmp_path):
 def pytest_runtest_makereport(item):
     """A failure shows what the daemons logged, and the SIP service."""
     report = (yield).get_result()
+    item.call_failed = report.when == "call" and report.failed
     stack = item.funcargs.get("stack") if hasattr(item, "funcargs") else None
-    if report.when == "call" and report.failed and stack:
+    if item.call_failed and stack:
         for d in stack.daemons.values():
             if d.process:
                 report.sections.append((f"log of {d.name}", d.process.tail(15)))

@@ -56,7 +56,7 @@ def stack(colleague):
     with PhoneStack(Path(os.environ.get("PAT_BUILD_DIR", ROOT / "build/dev")), daemons={"livekit-agent": by_refer}) as s:
         s.sql("insert into public.transfer_numbers (user_id, label, phone_number, is_default) values (%s, 'sales', %s, true)",
               LEO.id, SALES)
-        wait(lambda: s.daemons["router"].logged("routes.changed", user=str(LEO.id)), 20, "the router knows")
+        s.wait_routed()
         yield s
         ended_badly = [d.name for d in s.daemons.values() if not d.process.alive()]
         assert not ended_badly, "\n".join(s.daemons[n].process.tail() for n in ended_badly)
