@@ -68,15 +68,14 @@ static void add(struct pat_json *to, const struct pat_json *from)
 static void begin(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
                   const struct pat_json *body)
 {
-    const char *key = pat_httpd_header(http, "idempotency-key");
-    const char *dry = pat_httpd_query_param(http, "dry_run");
-    bool plan = dry && strcmp(dry, "0") != 0 && strcmp(dry, "false") != 0;
-    const char *field = "Idempotency-Key", *what = "must have 1 to 200 characters";
+    const char *key, *field, *what;
+    bool plan;
     struct pat_json *p = NULL;
     PAT_AUTO_JSON about = NULL;
 
-    if ((key && (!*key || strlen(key) > CHANGE_KEY_MAX)) ||
-        rollout_read(&p, body, s->conf->saga.window_ms, &field, &what)) {
+    if (!change_head(&key, &plan, http))
+        return;
+    if (rollout_read(&p, body, s->conf->saga.window_ms, &field, &what)) {
         pat_httpd_reply_error(http, PAT_EINVAL, field, what);
         return;
     }

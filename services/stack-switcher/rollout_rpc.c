@@ -4,34 +4,9 @@
 #include "change.h"
 #include "switcher.h"
 
-#include <string.h>
-
 static void on_reply(int err, const struct pat_json *reply, void *arg)
 {
-    struct pat_rpc_req *r = arg;
-    int refused = err && !reply ? err : switch_reply_err(reply);
-    const struct pat_json *w = pat_json_at(reply, "rollout");
-
-    if (refused)
-        pat_rpc_fail(r, refused, NULL, pat_json_str_or(reply, "message", pat_err_text(refused)));
-    else
-        pat_rpc_reply(r, pat_json_dup(w ? w : reply));
-}
-
-/* On failure it has replied. */
-static bool sign(struct pat_rpc_req *r, const struct pat_json *params, struct pat_json *p)
-{
-    const char *who;
-    struct pat_json_err why;
-    int err = pat_json_get_str(params, "who", &who, &why);
-
-    if (err) {
-        pat_rpc_fail(r, err, why.path, why.what);
-        return false;
-    }
-    pat_json_set_str(p, "actor", who);
-    change_set_why(p, pat_json_str_or(params, "why", NULL));
-    return true;
+    change_reply(arg, err, reply, "rollout");
 }
 
 static void begin(struct pat_rpc_req *r, const struct pat_json *params, struct switcher *s,
@@ -45,7 +20,7 @@ static void begin(struct pat_rpc_req *r, const struct pat_json *params, struct s
         pat_rpc_fail(r, err, field, what);
         return;
     }
-    if (!sign(r, params, p))
+    if (!change_sign(p, params, r))
         return;
     pat_json_set_str(p, "id", pat_id_new().s);
     pat_json_set_str(p, "key", pat_json_str_or(params, "idempotency_key", NULL));
@@ -66,27 +41,14 @@ static void on_plan(struct pat_rpc_req *r, const struct pat_json *params, void *
     begin(r, params, arg, true);
 }
 
-/* NULL: it has replied. */
-static const char *id_of(struct pat_rpc_req *r, const struct pat_json *params)
-{
-    const char *id;
-    struct pat_json_err why;
-    int err = pat_json_get_id(params, "rollout_id", &id, &why);
-
-    if (!err)
-        return id;
-    pat_rpc_fail(r, err, why.path, why.what);
-    return NULL;
-}
-
 static void wish(struct pat_rpc_req *r, const struct pat_json *params, struct switcher *s,
                  const char *what)
 {
-    const char *id = id_of(r, params);
+    const char *id = change_id("rollout_id", params, r);
     PAT_AUTO_JSON p = pat_json_obj();
     int err;
 
-    if (!id || !sign(r, params, p))
+    if (!id || !change_sign(p, params, r))
         return;
     pat_json_set_str(p, "id", id);
     pat_json_set_str(p, "wish", what);
@@ -123,7 +85,7 @@ static void on_rollback(struct pat_rpc_req *r, const struct pat_json *params, vo
 static void on_get(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
 {
     struct switcher *s = arg;
-    const char *id = id_of(r, params);
+    const char *id = change_id("rollout_id", params, r);
     int err;
 
     if (!id)

@@ -7,7 +7,6 @@
 #include "change.h"
 #include "door.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,16 +149,12 @@ static int64_t keep_ms(const struct switcher *s, const struct pat_json *body)
 static void begin(struct switcher *s, struct pat_httpd_req *http, const struct who *who,
                   const char *user, const struct pat_json *body, bool spec)
 {
-    const char *key = pat_httpd_header(http, "idempotency-key");
-    const char *dry = pat_httpd_query_param(http, "dry_run");
-    bool plan = dry && strcmp(dry, "0") != 0 && strcmp(dry, "false") != 0;
+    const char *key, *what, *wrong = wrong_field(body, &what);
+    bool plan;
     struct pat_json *p;
-    const char *what, *wrong = wrong_field(body, &what);
 
-    if (!wrong && key && (!*key || strlen(key) > CHANGE_KEY_MAX)) {
-        wrong = "Idempotency-Key";
-        what = "must have 1 to 200 characters";
-    }
+    if (!change_head(&key, &plan, http))
+        return;
     if (wrong) {
         pat_httpd_reply_error(http, PAT_EINVAL, wrong, what);
         return;

@@ -4,50 +4,19 @@
 #include "change.h"
 #include "switcher.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* On failure it has replied. */
-static struct pat_json *params_of(struct pat_rpc_req *r, const struct pat_json *params,
-                                  const char *id_field)
-{
-    const char *who, *id;
-    struct pat_json_err why;
-    struct pat_json *p;
-    int err = pat_json_get_str(params, "who", &who, &why);
-
-    if (!err)
-        err = pat_json_get_id(params, id_field, &id, &why);
-    if (err) {
-        pat_rpc_fail(r, err, why.path, why.what);
-        return NULL;
-    }
-    p = pat_json_obj();
-    pat_json_set_str(p, "actor", who);
-    change_set_why(p, pat_json_str_or(params, "why", NULL));
-    return p;
-}
 
 static void on_reply(int err, const struct pat_json *reply, void *arg)
 {
-    struct pat_rpc_req *r = arg;
-    int refused = err && !reply ? err : switch_reply_err(reply);
-    const struct pat_json *w = pat_json_at(reply, "switch");
-
-    if (refused)
-        pat_rpc_fail(r, refused, NULL, pat_json_str_or(reply, "message", pat_err_text(refused)));
-    else
-        pat_rpc_reply(r, pat_json_dup(w ? w : reply));
+    change_reply(arg, err, reply, "switch");
 }
 
-/* p is taken. */
-static void send(struct pat_rpc_req *r, struct switcher *s, const char *op, struct pat_json *p_take)
+static void send(struct pat_rpc_req *r, struct switcher *s, const char *op,
+                 const struct pat_json *p)
 {
-    int err = !strcmp(op, "facts") ? plan_ask(s->switches, p_take, true, on_reply, r)
-                                   : switch_request(s->d->db, op, p_take, true, on_reply, r);
+    int err = !strcmp(op, "facts") ? plan_ask(s->switches, p, true, on_reply, r)
+                                   : switch_request(s->d->db, op, p, true, on_reply, r);
 
-    pat_json_free(p_take);
     if (err)
         pat_rpc_fail(r, err, NULL, pat_err_text(err));
 }
@@ -57,20 +26,22 @@ static void start(struct pat_rpc_req *r, const struct pat_json *params, struct s
 {
     const char *stack = pat_json_str_or(params, "stack", "");
     const char *config = pat_json_str_or(params, "agent_config_id", NULL);
-    struct pat_json *p;
+    const char *user = change_id("user_id", params, r);
+    PAT_AUTO_JSON p = pat_json_obj();
 
-    if ((strcmp(stack, "retell") && strcmp(stack, "livekit")) ||
-        (config && !pat_id_valid(config))) {
-        pat_rpc_fail(r, PAT_EINVAL, config && !pat_id_valid(config) ? "agent_config_id" : "stack",
-                     "must be a stack, and an agent of the user");
+    if (!user || !change_sign(p, params, r))
+        return;
+    if (strcmp(stack, "retell") != 0 && strcmp(stack, "livekit") != 0) {
+        pat_rpc_fail(r, PAT_EINVAL, "stack", "must be \"retell\" or \"livekit\"");
         return;
     }
-    p = params_of(r, params, "user_id");
-    if (!p)
+    if (config && !pat_id_valid(config)) {
+        pat_rpc_fail(r, PAT_EINVAL, "agent_config_id", "must be a UUID");
         return;
+    }
     pat_json_set_str(p, "id", pat_id_new().s);
     pat_json_set_str(p, "key", pat_json_str_or(params, "idempotency_key", NULL));
-    pat_json_set_str(p, "user_id", pat_json_str_or(params, "user_id", ""));
+    pat_json_set_str(p, "user_id", user);
     pat_json_set_str(p, "agent_config_id", config);
     pat_json_set_str(p, "stack", stack);
     pat_json_set_int(p, "keep_ms",
@@ -94,11 +65,12 @@ static void on_plan(struct pat_rpc_req *r, const struct pat_json *params, void *
 static void wish(struct pat_rpc_req *r, const struct pat_json *params, struct switcher *s,
                  const char *what)
 {
-    struct pat_json *p = params_of(r, params, "switch_id");
+    const char *id = change_id("switch_id", params, r);
+    PAT_AUTO_JSON p = pat_json_obj();
 
-    if (!p)
+    if (!id || !change_sign(p, params, r))
         return;
-    pat_json_set_str(p, "id", pat_json_str_or(params, "switch_id", ""));
+    pat_json_set_str(p, "id", id);
     pat_json_set_str(p, "wish", what);
     send(r, s, "wish", p);
 }
@@ -121,14 +93,11 @@ static void on_promote(struct pat_rpc_req *r, const struct pat_json *params, voi
 static void on_get(struct pat_rpc_req *r, const struct pat_json *params, void *arg)
 {
     struct switcher *s = arg;
-    struct pat_json_err why;
-    const char *id;
-    int err = pat_json_get_id(params, "switch_id", &id, &why);
+    const char *id = change_id("switch_id", params, r);
+    int err;
 
-    if (err) {
-        pat_rpc_fail(r, err, why.path, why.what);
+    if (!id)
         return;
-    }
     err = switch_ask(s->d->db,
                      &(struct switch_query){
                          .name = "switch_get",
