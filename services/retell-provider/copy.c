@@ -3,6 +3,7 @@
 #include "copy.h"
 
 #include "api.h"
+#include "renew.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,9 +405,12 @@ static void on_renewed(const struct api_answer *a, void *arg)
     struct copier *c = arg;
 
     c->api = 0;
-    if (a->err)
+    if (a->err) {
         fail(c, "get-call", a->err);
-    else if (choose(c, a->body))
+        return;
+    }
+    renew_keep(c->p, c->job->retell, a->body);
+    if (choose(c, a->body))
         read_on(c);
 }
 

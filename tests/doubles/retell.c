@@ -5,8 +5,9 @@
  * A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
- * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
- * recording_wav, no_ranges, web_key, web_secret (retell_web.c).
+ * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, expire_recordings,
+ * recording_bytes, recording_wav, no_ranges, web_key, web_secret
+ * (retell_web.c).
  */
 #include "retell.h"
 
@@ -342,6 +343,7 @@ static void on_get_call(struct pat_httpd_req *r, void *arg)
     if (!retell_admit(rt, r))
         return;
     c = retell_call(rt, pat_httpd_param(r, "id"));
+    dbl_log(rt->d, "got_call", dbl_obj("call_id", pat_httpd_param(r, "id")));
     if (c && c->ended && c->ongoing)
         retell_add_recording(c);
     if (c)
@@ -553,6 +555,8 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         rt->concurrency = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_ms"))
         rt->recording_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "expire_recordings"))
+        rt->expired++;
     else if (!strcmp(key, "recording_bytes"))
         rt->recording_bytes = (size_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_wav"))

@@ -106,9 +106,11 @@ def test_an_address_that_has_expired_is_asked_for_anew(stack, watch, retell):
     call = Call(stack)
     stack.hang_up(call.sid)
     projected(call, 3)
+    expired = stack.row("select urls from patchbay.retell_legs where call_id = %s", call.id)["urls"]
     retell(recording_ms=600000)
-    leg(stack, call, "stored")
+    row = leg(stack, call, "stored")
     assert stored(stack, call) == sound(100000)
+    assert row["urls"].keys() == expired.keys() and not set(row["urls"].values()) & set(expired.values()), "and kept, for who listens"
 
 
 @pytest.mark.parametrize("vendor", ["retell", "storage"])
