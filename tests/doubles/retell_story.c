@@ -144,11 +144,14 @@ void retell_add_recording(struct retell_call *c)
     static const char *const kinds[][2] = {
         { "recording_url", "mono.wav" },
         { "recording_multi_channel_url", "stereo.wav" },
+        { "scrubbed_recording_url", "scrubbed-mono.wav" },
+        { "scrubbed_recording_multi_channel_url", "scrubbed-stereo.wav" },
     };
     const struct retell *rt = c->rt;
+    size_t n = rt->scrubbed && pat_json_at(c->body, "call_analysis") ? 4 : 2;
     char url[256];
 
-    for (size_t i = 0; rt->recording_ms && i < 2; i++) {
+    for (size_t i = 0; rt->recording_ms && i < n; i++) {
         snprintf(url, sizeof url, "http://127.0.0.1:%d/recordings/%s/%s?until=%lld&n=%lld",
                  rt->d->port, c->id, kinds[i][1], (long long)(pat_unix_ms() + rt->recording_ms),
                  (long long)rt->expired);

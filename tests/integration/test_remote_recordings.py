@@ -48,7 +48,8 @@ def stack():
 @pytest.fixture
 def retell(stack):
     yield lambda **keys: stack.control("retell", **keys)
-    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, recording_wav=False, no_ranges=False)
+    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, recording_wav=False, no_ranges=False,
+                  scrubbed=False)
 
 
 def judged(stack, call, *states: str) -> dict:
@@ -122,10 +123,25 @@ def configure(stack, call, **settings) -> None:
         stack.sql(f"update public.agent_configs set {name} = %s where user_id = %s", value, call.user)
 
 
-@pytest.mark.parametrize("column,settings", [("record_calls", None), (None, {"recording_enabled": False}), (None, {"pii_storage": "disabled"}),
-                                             (None, {"pii_storage": "redacted"})])
+def test_one_who_keeps_no_personal_data_hears_the_scrubbed_one_or_none(stack, retell):
+    call = Call(stack)
+    configure(stack, call, pii_storage="redacted")
+    before = asked(stack)
+    stack.hang_up(call.sid)
+    wait(lambda: stack.row("select * from patchbay.retell_legs where call_id = %s and error is not null", call.id), 30, "it is looked for")
+    assert judged(stack, call, "offered")["error"] == "there is none without personal data"
+    assert hear(stack, call)[0] == 404 and hear(stack, call, what="waveform")[0] == 404
+    assert listed(stack, call) == (None, False) and asked(stack) == before
+    retell(scrubbed=True)
+    stack.sql("update patchbay.retell_legs set attempts = 6, next_at = now() where call_id = %s", call.id)
+    judged(stack, call, "remote")
+    wait(lambda: stack.sql("select 1 from patchbay.remote_recordings where call_id = %s", call.id), 10, "what Retell gave is kept")
+    assert hear(stack, call)[0] == 200 and stack.double_log("retell", "recording")[-1]["name"] == "scrubbed-stereo.wav"
+
+
+@pytest.mark.parametrize("column,settings", [("record_calls", None), (None, {"recording_enabled": False}), (None, {"pii_storage": "disabled"})])
 def test_what_nobody_wanted_recorded_is_not_heard(stack, column, settings):
-    """The same rule as for copies; one who keeps no personal data has the scrubbed one or none."""
+    """The same rule as for copies."""
     call = Call(stack)
     if column:
         stack.sql("update public.users set record_calls = false where id = %s", call.user)
@@ -208,6 +224,13 @@ def test_how_loud_it_is_is_reckoned_from_the_new_address(stack, retell):
     call = expired(stack, retell, SIZE, recording_wav=True)
     status, _, body = hear(stack, call, what="waveform")
     assert status == 200 and b'"duration_ms":12000' in body and looks(stack, call) == 1
+
+
+def test_a_long_calls_address_is_renewed_too(stack, retell):
+    """Every word of it is in what Retell answers, twice, with its times."""
+    call = expired(stack, retell)
+    say(call, "user: " + "word " * 15000)
+    assert hear(stack, call)[0] == 200 and looks(stack, call) == 1
 
 
 def test_an_address_that_expires_while_it_plays_is_renewed_where_it_stopped(stack, retell):
