@@ -3,6 +3,7 @@
 #include "copy.h"
 
 #include "api.h"
+#include "renew.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,10 +161,18 @@ static void tell(struct copier *c, const char *state, const char *url, const cha
         pat_log(PAT_WARN, "copy.not_told", PAT_S("call", j->call), PAT_ERR(err));
 }
 
+static void try_again(struct copier *c, const char *why)
+{
+    int64_t wait = 2000;
+
+    for (int64_t i = 1; i < c->job->attempts && wait < 600000; i++)
+        wait *= 3;
+    note(c, "offered", wait, why);
+}
+
 static void fail(struct copier *c, const char *at, int err)
 {
     struct job *j = c->job;
-    int64_t wait = 2000;
     char why[80];
 
     snprintf(why, sizeof why, "%s: %s", at, pat_err_name(err));
@@ -176,9 +185,7 @@ static void fail(struct copier *c, const char *at, int err)
         return;
     }
     pat_counter_add(c->again, 1);
-    for (int64_t i = 1; i < j->attempts && wait < 600000; i++)
-        wait *= 3;
-    note(c, "offered", wait, why);
+    try_again(c, why);
 }
 
 static void stored(struct copier *c)
@@ -380,7 +387,29 @@ static void read_on(struct copier *c)
 
 /* ------------------------------------------------------------------ from where */
 
-static bool choose(struct copier *c, const struct pat_json *urls)
+static void copy(struct copier *c)
+{
+    if (c->store)
+        read_on(c);
+    else
+        note(c, "remote", 0, NULL);
+}
+
+/* One that may still come is waited for. The webhook that brings it may have been lost: the last
+ * try but one asks. */
+static void wait_for_it(struct copier *c, const char *why)
+{
+    struct job *j = c->job;
+
+    if (j->attempts >= TRIES)
+        note(c, "unwanted", 0, why);
+    else if (j->attempts == TRIES - 1 && !j->renewed)
+        renew(c);
+    else
+        try_again(c, why);
+}
+
+static void choose(struct copier *c, const struct pat_json *urls)
 {
     struct job *j = c->job;
     const struct copy_choice choice = { .whose = c->p->conf->recording,
@@ -389,14 +418,17 @@ static bool choose(struct copier *c, const struct pat_json *urls)
                                         .refused = j->refused,
                                         .agreed = j->agreed };
     const char *why;
+    bool later;
 
-    j->listen = copy_choose(&choice, j->settings, urls, &why);
+    j->listen = copy_choose(&choice, j->settings, urls, &why, &later);
     free(j->url);
     j->url = j->listen ? strdup(pat_json_str_or(urls, j->listen, "")) : NULL;
     if (j->url)
-        return true;
-    note(c, "unwanted", 0, why);
-    return false;
+        copy(c);
+    else if (later || j->listen)
+        wait_for_it(c, why);
+    else
+        note(c, "unwanted", 0, why);
 }
 
 static void on_renewed(const struct api_answer *a, void *arg)
@@ -404,10 +436,12 @@ static void on_renewed(const struct api_answer *a, void *arg)
     struct copier *c = arg;
 
     c->api = 0;
-    if (a->err)
+    if (a->err) {
         fail(c, "get-call", a->err);
-    else if (choose(c, a->body))
-        read_on(c);
+        return;
+    }
+    renew_keep(c->p, c->job->retell, a->body);
+    choose(c, a->body);
 }
 
 /* Its address has expired: Retell gives another. Begun anew: it may name another object. */
@@ -469,12 +503,7 @@ static void on_claimed(int err, const struct pat_db_result *const *results, size
         next_job(c, LOOK_MS);
         return;
     }
-    if (!choose(c, urls))
-        return;
-    if (c->store)
-        read_on(c);
-    else
-        note(c, "remote", 0, NULL);
+    choose(c, urls);
 }
 
 static void look(void *arg)

@@ -15,7 +15,7 @@ static bool wanted(const struct copy_choice *c, const struct pat_json *settings)
 }
 
 const char *copy_choose(const struct copy_choice *c, const struct pat_json *settings,
-                        const struct pat_json *urls, const char **why)
+                        const struct pat_json *urls, const char **why, bool *later)
 {
     static const char *const names[2][2] = {
         { "recording_url", "recording_multi_channel_url" },
@@ -26,6 +26,7 @@ const char *copy_choose(const struct copy_choice *c, const struct pat_json *sett
     const char *name = NULL;
 
     *why = NULL;
+    *later = false;
     if (!wanted(c, settings) || !strcmp(pii, "disabled")) {
         *why = "not wanted";
         return NULL;
@@ -34,7 +35,8 @@ const char *copy_choose(const struct copy_choice *c, const struct pat_json *sett
         name = names[scrubbed][1];
     else if (pat_json_str_or(urls, names[scrubbed][0], NULL))
         name = names[scrubbed][0];
-    else
+    if (!name)
         *why = scrubbed ? "there is none without personal data" : "there is none";
+    *later = !name;
     return name;
 }

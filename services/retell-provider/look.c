@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_MAX ((size_t)8 << 20) /* every word of hours, twice */
+
 struct asking {
     look_fn *fn;
     void *arg;
@@ -14,7 +16,9 @@ struct asking {
 
 static int meaning(int err, const struct pat_http_res *res, struct pat_json **body)
 {
-    bool bad = !err && pat_json_parse(body, res->body, res->len, NULL);
+    size_t len = res->len;
+    PAT_AUTO_STR mended = !err ? pat_json_mended(res->body, &len) : NULL; /* transcripts */
+    bool bad = !err && pat_json_parse(body, mended ? mended : res->body, len, NULL);
 
     if (!err && res->status / 100 != 2)
         err = api_status_err(res->status);
@@ -61,7 +65,8 @@ int look_call(struct provider *p, const char *retell_call, int64_t left_ms, look
                              &(struct pat_http_req){ .method = "GET",
                                                      .url = url.data,
                                                      .headers = headers,
-                                                     .timeout_ms = left_ms > 0 ? left_ms : 1 },
+                                                     .timeout_ms = left_ms > 0 ? left_ms : 1,
+                                                     .max_body = ANSWER_MAX },
                              NULL, on_answer, a, &id);
     if (err)
         free(a);

@@ -4,6 +4,7 @@
 #include "agent.h"
 #include "look.h"
 #include "register.h"
+#include "renew.h"
 #include "sync.h"
 #include "web_call.h"
 
@@ -157,7 +158,7 @@ static const struct {
     { "retell", "verify", on_verify },          { "retell", "retire", on_retire },
     { "retell", "voices", on_voices },          { "retell", "look_call", on_look },
     { "retell", "forget", forget_user },        { "retell", "web_call", web_call },
-    { "retell", "stop_call", web_call_stop },
+    { "retell", "stop_call", web_call_stop },   { "retell", "renew_urls", renew_urls },
 };
 
 int rpc_serve(struct provider *p)

@@ -14,7 +14,6 @@ enum {
     PIECE = 256 << 10,
     UNSENT_MAX = 256 << 10, /* then the reader comes first */
     LISTENERS_MAX = 128,
-    STORE_MS = 15000,
     LOOK_MS = 50,      /* has he read on? */
     STUCK_MS = 120000, /* he has not, for so long */
     DB_MS = 5000,
@@ -24,8 +23,7 @@ struct listener {
     struct recordings *r;
     struct pat_httpd_req *http;
     struct listener *next, **prev;
-    char *at_text;
-    struct sound sound; /* there */
+    struct sound sound;
     struct range range;
     uint64_t at, to; /* the next byte, the last one */
     bool begun, asking;
@@ -35,21 +33,6 @@ struct listener {
 
 static void piece(struct listener *l);
 
-/* ------------------------------------------------------------------ where it is */
-
-int sound_get_range(struct recordings *r, struct sound what, uint64_t from, size_t len,
-                    int64_t timeout_ms, pat_store_fn *fn, void *arg)
-{
-    return what.remote ? remote_get_range(r->remote, what.at, from, len, timeout_ms, fn, arg)
-                       : pat_store_get_range(r->store, what.at, from, len, timeout_ms, fn, arg);
-}
-
-void sound_forget(struct recordings *r, const void *arg)
-{
-    pat_store_forget(r->store, arg);
-    remote_forget(r->remote, arg);
-}
-
 /* ------------------------------------------------------------------ leaving */
 
 static void let_go(struct listener *l)
@@ -58,9 +41,9 @@ static void let_go(struct listener *l)
     if (l->next)
         l->next->prev = l->prev;
     l->r->n--;
-    sound_forget(l->r, l);
+    sound_forget(l->r->sounds, l);
+    sound_fini(&l->sound);
     pat_timer_fini(&l->look);
-    free(l->at_text);
     free(l);
 }
 
@@ -79,8 +62,7 @@ static void fail(struct listener *l, int err)
         pat_httpd_stream_end(l->http); /* breaks off: the length was promised */
     else
         pat_httpd_reply_error(l->http, err == PAT_ENOENT ? err : PAT_EUNAVAIL, NULL,
-                              err == PAT_ENOENT ? "the recording is not there any more"
-                                                : "it could not be read, try again");
+                              sound_problem(&l->sound, err));
     let_go(l);
 }
 
@@ -207,27 +189,28 @@ static void piece(struct listener *l)
         return;
     }
     l->asking = true;
-    err = sound_get_range(l->r, l->sound, l->at, left < PIECE ? (size_t)left : PIECE, STORE_MS,
+    err = sound_get_range(l->r->sounds, &l->sound, l->at, left < PIECE ? (size_t)left : PIECE,
                           on_piece, l);
     if (err)
         fail(l, err);
 }
 
-static void listen_to(struct recordings *r, struct pat_httpd_req *http, struct sound what)
+static void listen_to(struct recordings *r, struct pat_httpd_req *http, const struct pat_json *row)
 {
     struct listener *l = r->n < LISTENERS_MAX ? calloc(1, sizeof *l) : NULL;
-    int err = l ? pat_timer_init(&l->look, r->s->d->loop, on_look, l) : PAT_EAGAIN;
+    int err = l ? sound_init(&l->sound, row) : PAT_EAGAIN;
 
-    if (err || !(l->at_text = strdup(what.at))) {
+    if (!err)
+        err = pat_timer_init(&l->look, r->s->d->loop, on_look, l);
+    if (err) {
         if (l)
-            pat_timer_fini(&l->look);
+            sound_fini(&l->sound);
         free(l);
         pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too many are listening, try again");
         return;
     }
     l->r = r;
     l->http = http;
-    l->sound = (struct sound){ l->at_text, what.remote };
     l->range = range_read(pat_httpd_header(http, "range"));
     l->moved_ms = pat_now_ms();
     l->next = r->listeners;
@@ -237,7 +220,7 @@ static void listen_to(struct recordings *r, struct pat_httpd_req *http, struct s
     r->listeners = l;
     r->n++;
     l->asking = true;
-    err = sound_get_range(r, l->sound, 0, 1, STORE_MS, on_length, l);
+    err = sound_get_range(r->sounds, &l->sound, 0, 1, on_length, l);
     if (err)
         fail(l, err);
 }
@@ -252,22 +235,20 @@ struct visit {
 
 static void serve(struct visit *v, const struct pat_json *row)
 {
-    const char *object = pat_json_str_or(row, "object", NULL);
-    const char *url = pat_json_str_or(row, "url", NULL);
-    struct sound what = { object ? object : url, !object };
+    bool ours = pat_json_str_or(row, "object", NULL);
     PAT_AUTO_STR peaks =
         pat_json_at(row, "peaks") ? pat_json_print(pat_json_at(row, "peaks")) : NULL;
 
-    if (!what.at)
+    if (!ours && !pat_json_str_or(row, "url", NULL))
         pat_httpd_reply_error(v->http, PAT_ENOENT, NULL, "there is no recording of this call");
     else if (v->waveform && peaks && strcmp(peaks, "null") != 0)
         pat_httpd_reply(v->http, 200, "application/json", peaks, strlen(peaks));
-    else if (!what.remote && !v->r->store)
+    else if (ours && !sounds_stored(v->r->sounds))
         pat_httpd_reply_error(v->http, PAT_EUNAVAIL, NULL, "no object store is set here");
     else if (v->waveform)
-        waveforms_ask(v->r->waveforms, v->http, pat_json_str_or(row, "call_id", ""), what);
+        waveforms_ask(v->r->waveforms, v->http, row);
     else
-        listen_to(v->r, v->http, what);
+        listen_to(v->r, v->http, row);
 }
 
 static void on_row(int err, const struct pat_db_result *const *results, size_t n, void *arg)
@@ -295,7 +276,7 @@ static void look_up(struct recordings *r, struct pat_httpd_req *http, const stru
                     const char *call, bool waveform)
 {
     static const char sql[] =
-        "select jsonb_build_object('call_id', c.id, 'object', r.object, 'url', m.url, 'peaks', "
+        "select jsonb_build_object('call_id', c.id, 'user_id', c.user_id, 'object', r.object, 'url', m.url, 'peaks', "
         "coalesce(r.peaks, m.peaks)) from patchbay.calls c left join patchbay.recordings r on "
         "r.call_id = c.id and r.name = 'recording' and r.state = 'stored' left join "
         "patchbay.remote_recordings m on m.call_id = c.id where c.id = $3::uuid "
@@ -355,9 +336,7 @@ int recordings_new(struct recordings **out, struct switcher *s)
     if (!r)
         return PAT_ENOMEM;
     r->s = s;
-    err = pat_store_open(&r->store, s->d->http, &s->conf->recording);
-    if (!err)
-        err = remote_new(&r->remote, s->d, s->conf->recording_from);
+    err = sounds_new(&r->sounds, s);
     if (!err)
         err = waveforms_new(&r->waveforms, r);
     if (err) {
@@ -384,7 +363,6 @@ void recordings_free(struct recordings *r)
         return;
     recordings_close(r);
     waveforms_free(r->waveforms);
-    pat_store_free(r->store);
-    remote_free(r->remote);
+    sounds_free(r->sounds);
     free(r);
 }

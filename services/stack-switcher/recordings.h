@@ -3,7 +3,7 @@
  * The owner's and admins'. The sound comes out of the object store in pieces, as fast as its
  * listener takes it, whole or the part a Range names: never more than a piece of it is in memory.
  * What Retell recorded and nobody has copied (patchbay.remote_recordings) comes from there in the
- * same way (remote.h): who listens never learns its address.
+ * same way (sound.h): who listens never learns its address.
  * How loud it is over time (loud.h) is reckoned once, on a pool thread, and kept with the
  * recording's row. A player cannot send a header, so the sound is also given to who has the token
  * in cookie pb_listen, and nothing else is. Life: recordings_new -> routes -> recordings_close (who

@@ -3,28 +3,18 @@
 #define SWITCHER_RECORDINGS_INT_H
 
 #include "recordings.h"
-#include "remote.h"
+#include "sound.h"
 
 struct listener;
 struct waveforms;
 
 struct recordings {
     struct switcher *s;
-    struct pat_store *store; /* NULL: none is set */
-    struct remote *remote;
+    struct sounds *sounds;
     struct listener *listeners;
     int n;
     struct waveforms *waveforms;
 };
-
-/* Where a recording is: an object in our store, or an address at the vendor's. */
-struct sound {
-    const char *at;
-    bool remote;
-};
-int sound_get_range(struct recordings *r, struct sound what, uint64_t from, size_t len,
-                    int64_t timeout_ms, pat_store_fn *fn, void *arg) PAT_MUST_CHECK;
-void sound_forget(struct recordings *r, const void *arg);
 
 /* range.c, pure: "bytes=0-499", "bytes=500-", "bytes=-500" (RFC 9110, 14.1.2). */
 struct range {
@@ -40,8 +30,7 @@ int range_of(const struct range *r, uint64_t total, uint64_t *from, uint64_t *to
 
 int waveforms_new(struct waveforms **out, struct recordings *r) PAT_MUST_CHECK;
 void waveforms_free(struct waveforms *w);
-/* Answers with the waveform of this recording, of this call, once it is reckoned. */
-void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const char *call,
-                   struct sound what);
+/* Answers with the waveform of this recording (row: as of sound_init), once it is reckoned. */
+void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const struct pat_json *row);
 
 #endif

@@ -10,14 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 512 << 10, STORE_MS = 30000, DB_MS = 5000, JOBS_MAX = 32, ASKERS_MAX = 8 };
+enum { PIECE = 512 << 10, DB_MS = 5000, JOBS_MAX = 32, ASKERS_MAX = 8 };
 
 struct job {
     struct job *next;
     struct waveforms *w; /* NULL: gone while a thread was at it */
-    char call[PAT_ID_LEN + 1];
-    char *at_text;
-    struct sound sound; /* there */
+    struct sound sound;
     struct pat_httpd_req *askers[ASKERS_MAX];
     int n_askers;
     struct loud *loud;
@@ -39,7 +37,7 @@ static void job_free(struct job *j)
 {
     loud_free(j->loud);
     free(j->piece);
-    free(j->at_text);
+    sound_fini(&j->sound);
     free(j);
 }
 
@@ -60,7 +58,7 @@ static void keep(struct job *j, const char *peaks)
                                "$1::uuid and name = 'recording' and state = 'stored'";
     static const char theirs[] = "update patchbay.retell_legs set peaks = $2::jsonb where call_id "
                                  "= $1::uuid and segment = 1";
-    const char *params[] = { j->call, peaks };
+    const char *params[] = { j->sound.call, peaks };
 
     if (pat_db_run1(j->w->r->s->d->db, j->sound.remote ? "keep_remote_peaks" : "keep_peaks",
                     j->sound.remote ? theirs : ours, params, 2, DB_MS, on_kept, NULL, NULL))
@@ -74,8 +72,7 @@ static void answer(struct job *j, int err, const char *peaks)
             pat_httpd_reply(j->askers[i], 200, "application/json", peaks, strlen(peaks));
         else
             pat_httpd_reply_error(j->askers[i], err == PAT_ENOENT ? err : PAT_EUNAVAIL, NULL,
-                                  err == PAT_ENOENT ? "the recording is not there any more"
-                                                    : "it could not be read, try again");
+                                  sound_problem(&j->sound, err));
     }
     j->n_askers = 0;
 }
@@ -88,14 +85,14 @@ static void finish(struct job *j, int err)
     pat_buf_init(&text, 64 << 10);
     if (!err)
         err = loud_print(j->loud, &text);
-    if (err == PAT_EPROTO || (err == PAT_ENOENT && j->at)) {
+    if (err == PAT_EPROTO || (err == PAT_ENOENT && j->at && j->at >= j->total)) {
         pat_buf_reset(&text);
         err = pat_buf_adds(&text, "{\"duration_ms\":null,\"peaks\":[]}");
     }
     if (!err)
         keep(j, text.data);
     else
-        pat_log(PAT_WARN, "waveform.failed", PAT_S("call", j->call), PAT_ERR(err));
+        pat_log(PAT_WARN, "waveform.failed", PAT_S("call", j->sound.call), PAT_ERR(err));
     answer(j, err, err ? NULL : text.data);
     pat_buf_fini(&text);
     w->jobs = j->next;
@@ -150,7 +147,7 @@ static void on_piece(int err, const struct pat_store_res *res, void *arg)
 
 static void next_piece(struct job *j)
 {
-    int err = sound_get_range(j->w->r, j->sound, j->at, PIECE, STORE_MS, on_piece, j);
+    int err = sound_get_range(j->w->r->sounds, &j->sound, j->at, PIECE, on_piece, j);
 
     if (err)
         finish(j, err);
@@ -178,20 +175,17 @@ static void busy(struct pat_httpd_req *http)
     pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "too much to do, try again");
 }
 
-void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const char *call,
-                   struct sound what)
+void waveforms_ask(struct waveforms *w, struct pat_httpd_req *http, const struct pat_json *row)
 {
+    const char *call = pat_json_str_or(row, "call_id", "");
     struct job *j, **last = &w->jobs;
 
     for (j = w->jobs; j; last = &j->next, j = j->next)
-        if (!strcmp(j->call, call))
+        if (!strcmp(j->sound.call, call))
             break;
     if (!j && w->n < JOBS_MAX && (j = calloc(1, sizeof *j))) {
         j->w = w;
-        (void)pat_strcpy(j->call, sizeof j->call, call);
-        j->at_text = strdup(what.at);
-        j->sound = (struct sound){ j->at_text, what.remote };
-        if (!j->at_text) {
+        if (sound_init(&j->sound, row)) {
             free(j);
             busy(http);
             return;
@@ -227,7 +221,7 @@ void waveforms_free(struct waveforms *w)
     for (struct job *j = w->jobs; j; j = next) {
         next = j->next;
         answer(j, PAT_ECANCELED, NULL);
-        sound_forget(w->r, j);
+        sound_forget(w->r->sounds, j);
         j->w = NULL;
         if (!j->piece) /* else its thread has it: on_decoded */
             job_free(j);

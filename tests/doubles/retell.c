@@ -5,8 +5,9 @@
  * A registration nobody dials ends as registered_call_timeout. Webhooks: signed,
  * 10 s, three repetitions, as the vendor's pages say. Own control keys: webhook_url, webhook_key,
  * any_agent, register_ms, call_ms, answer_ms, sip_status, break_calls, repeat_webhooks,
- * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, recording_bytes,
- * recording_wav, no_ranges, web_key, web_secret (retell_web.c).
+ * shuffle_webhooks, gone_voice, mute_webhooks, concurrency, recording_ms, expire_recordings,
+ * scrubbed, analyzed_ms, recording_bytes, recording_wav, no_ranges, web_key, web_secret
+ * (retell_web.c).
  */
 #include "retell.h"
 
@@ -209,7 +210,9 @@ void retell_end(struct retell_call *c, const char *reason)
         retell_finish(c, (now - start + 999) / 1000);
     retell_webhook(c, "call_ended", NULL, shuffle ? 0 : 20);
     add_analysis(c);
-    retell_webhook(c, "call_analyzed", NULL, shuffle ? 0 : 40);
+    if (c->ongoing)
+        retell_add_recording(c);
+    retell_webhook(c, "call_analyzed", NULL, shuffle ? 0 : 40 + c->rt->analyzed_ms);
     tell_carrier(c);
 }
 
@@ -342,6 +345,7 @@ static void on_get_call(struct pat_httpd_req *r, void *arg)
     if (!retell_admit(rt, r))
         return;
     c = retell_call(rt, pat_httpd_param(r, "id"));
+    dbl_log(rt->d, "got_call", dbl_obj("call_id", pat_httpd_param(r, "id")));
     if (c && c->ended && c->ongoing)
         retell_add_recording(c);
     if (c)
@@ -553,6 +557,12 @@ static bool control(struct dbl *d, const char *key, const struct pat_json *value
         rt->concurrency = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_ms"))
         rt->recording_ms = (int64_t)pat_json_value_num(value);
+    else if (!strcmp(key, "expire_recordings"))
+        rt->expired++;
+    else if (!strcmp(key, "scrubbed"))
+        rt->scrubbed = dbl_flag(value);
+    else if (!strcmp(key, "analyzed_ms"))
+        rt->analyzed_ms = (int64_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_bytes"))
         rt->recording_bytes = (size_t)pat_json_value_num(value);
     else if (!strcmp(key, "recording_wav"))
@@ -571,7 +581,8 @@ static void reset(struct dbl *d)
     rt->webhook_url[0] = rt->webhook_key[0] = rt->gone_voice[0] = 0;
     rt->web_key[0] = rt->web_secret[0] = 0;
     rt->any_agent = rt->repeat_webhooks = rt->shuffle_webhooks = false;
-    rt->mute_webhooks = rt->no_ranges = rt->recording_wav = false;
+    rt->mute_webhooks = rt->no_ranges = rt->recording_wav = rt->scrubbed = false;
+    rt->analyzed_ms = 0;
     rt->concurrency = 100000;
     rt->recording_ms = 600000;
     rt->recording_bytes = 100000;

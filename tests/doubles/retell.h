@@ -44,6 +44,9 @@ struct retell {
     bool mute_webhooks;    /* none leaves */
     int64_t concurrency;   /* how many calls at once; 100,000 */
     int64_t recording_ms;  /* a recording's address is good for; 0: there is none */
+    int64_t expired;       /* how often all that were handed out have been made to expire */
+    bool scrubbed;         /* and one without personal data, when the call is analysed */
+    int64_t analyzed_ms;   /* call_analyzed comes so much later */
     size_t recording_bytes;
     bool recording_wav;                /* it can be heard */
     bool no_ranges;                    /* a recording only comes whole */

@@ -1,10 +1,10 @@
 /* retell_story.c - what a call at the Retell double leaves behind: words, costs, latencies, a
- * recording whose address expires; and what a test lets happen in it.
+ * recording whose addresses expire; and what a test lets happen in it.
  *
  * POST /play/{call}/say {"role","content"}     somebody says something ("dtmf": content is a digit)
  * POST /play/{call}/event {"event", ...}       any webhook, with these fields beside the call
  * POST /play/{call}/end {"reason"}             it ends, for that reason
- * GET  /recordings/{call}/{name}?until=<unix ms>  the sound, by ranges; 403 afterwards
+ * GET  /recordings/{call}/{name}?until=<unix ms>&n=<expired>  the sound, by ranges; 403 afterwards
  */
 #include "retell.h"
 
@@ -141,14 +141,20 @@ static void add_latency(struct retell_call *c)
 
 void retell_add_recording(struct retell_call *c)
 {
-    static const char *const kinds[][2] = { { "recording_url", "mono.wav" },
-                                            { "recording_multi_channel_url", "stereo.wav" } };
+    static const char *const kinds[][2] = {
+        { "recording_url", "mono.wav" },
+        { "recording_multi_channel_url", "stereo.wav" },
+        { "scrubbed_recording_url", "scrubbed-mono.wav" },
+        { "scrubbed_recording_multi_channel_url", "scrubbed-stereo.wav" },
+    };
     const struct retell *rt = c->rt;
+    size_t n = rt->scrubbed && pat_json_at(c->body, "call_analysis") ? 4 : 2;
     char url[256];
 
-    for (size_t i = 0; rt->recording_ms && i < 2; i++) {
-        snprintf(url, sizeof url, "http://127.0.0.1:%d/recordings/%s/%s?until=%lld", rt->d->port,
-                 c->id, kinds[i][1], (long long)(pat_unix_ms() + rt->recording_ms));
+    for (size_t i = 0; rt->recording_ms && i < n; i++) {
+        snprintf(url, sizeof url, "http://127.0.0.1:%d/recordings/%s/%s?until=%lld&n=%lld",
+                 rt->d->port, c->id, kinds[i][1], (long long)(pat_unix_ms() + rt->recording_ms),
+                 (long long)rt->expired);
         pat_json_set_str(c->body, kinds[i][0], url);
     }
 }
@@ -205,6 +211,7 @@ static void on_recording(struct pat_httpd_req *r, void *arg)
 {
     struct retell *rt = arg;
     const char *range = pat_httpd_header(r, "range"), *until = pat_httpd_query_param(r, "until");
+    const char *given = pat_httpd_query_param(r, "n");
     unsigned long long from = 0, to = rt->recording_bytes - 1;
     char line[96];
     struct pat_json *entry = dbl_obj("range", range ? range : "");
@@ -218,7 +225,8 @@ static void on_recording(struct pat_httpd_req *r, void *arg)
         retell_error(r, f.status > 0 ? f.status : 500, f.message);
         return;
     }
-    if (!until || strtoll(until, NULL, 10) < pat_unix_ms()) {
+    if (!until || strtoll(until, NULL, 10) < pat_unix_ms() || !given ||
+        strtoll(given, NULL, 10) < rt->expired) {
         retell_error(r, 403, "Request has expired");
         return;
     }

@@ -1,8 +1,11 @@
 """Recordings that are at Retell alone: heard through the stack-switcher, seen and heard on the console's page of the call."""
 
 import os
+import socket
 import struct
+import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,7 +13,8 @@ from harness.browser import Browser, violations
 from harness.sip_leg import wait
 from harness.stack import ADMIN, LEO, RITA, Stack, http_json
 from test_calls_api import fetch, memory
-from test_retell_events import deliver, projected, say
+from test_retell_events import projected, say
+from test_retell_provider import rpc_to
 from test_retell_recordings import sound
 from test_retell_tools import Call
 
@@ -44,7 +48,8 @@ def stack():
 @pytest.fixture
 def retell(stack):
     yield lambda **keys: stack.control("retell", **keys)
-    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, recording_wav=False, no_ranges=False)
+    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, recording_wav=False, no_ranges=False,
+                  scrubbed=False)
 
 
 def judged(stack, call, *states: str) -> dict:
@@ -112,17 +117,36 @@ def test_only_its_owner_and_admins_hear_it(stack):
     assert fetch(stack, f"/v1/calls/{call.id}/recording", Cookie=f"pb_listen={stack.token(call.user)}")[0] == 200
 
 
-@pytest.mark.parametrize("column,settings", [("record_calls", None), (None, {"recording_enabled": False}), (None, {"pii_storage": "disabled"}),
-                                             (None, {"pii_storage": "redacted"})])
+def configure(stack, call, **settings) -> None:
+    for name, value in settings.items():
+        stack.sql(f"alter table public.agent_configs add column if not exists {name} {'boolean' if value is False else 'text'}")
+        stack.sql(f"update public.agent_configs set {name} = %s where user_id = %s", value, call.user)
+
+
+def test_one_who_keeps_no_personal_data_hears_the_scrubbed_one_or_none(stack, retell):
+    call = Call(stack)
+    configure(stack, call, pii_storage="redacted")
+    before = asked(stack)
+    stack.hang_up(call.sid)
+    wait(lambda: stack.row("select * from patchbay.retell_legs where call_id = %s and error is not null", call.id), 30, "it is looked for")
+    assert judged(stack, call, "offered")["error"] == "there is none without personal data"
+    assert hear(stack, call)[0] == 404 and hear(stack, call, what="waveform")[0] == 404
+    assert listed(stack, call) == (None, False) and asked(stack) == before
+    retell(scrubbed=True)
+    stack.sql("update patchbay.retell_legs set attempts = 6, next_at = now() where call_id = %s", call.id)
+    judged(stack, call, "remote")
+    wait(lambda: stack.sql("select 1 from patchbay.remote_recordings where call_id = %s", call.id), 10, "what Retell gave is kept")
+    assert hear(stack, call)[0] == 200 and stack.double_log("retell", "recording")[-1]["name"] == "scrubbed-stereo.wav"
+
+
+@pytest.mark.parametrize("column,settings", [("record_calls", None), (None, {"recording_enabled": False}), (None, {"pii_storage": "disabled"})])
 def test_what_nobody_wanted_recorded_is_not_heard(stack, column, settings):
-    """The same rule as for copies; one who keeps no personal data has the scrubbed one or none."""
+    """The same rule as for copies."""
     call = Call(stack)
     if column:
         stack.sql("update public.users set record_calls = false where id = %s", call.user)
     else:
-        for name, value in settings.items():
-            stack.sql(f"alter table public.agent_configs add column if not exists {name} {'boolean' if value is False else 'text'}")
-            stack.sql(f"update public.agent_configs set {name} = %s where user_id = %s", value, call.user)
+        configure(stack, call, **settings)
     before = asked(stack)
     stack.hang_up(call.sid)
     projected(call, 3)
@@ -164,12 +188,133 @@ def test_an_address_elsewhere_is_not_followed(stack):
     assert "meta-data" not in stack.daemons["stack-switcher"].process.log.read_text()
 
 
-def test_one_whose_address_has_expired_says_so(stack, retell):
-    retell(recording_ms=1)
+def expired(stack, retell, size: int = 900_000, **keys) -> Call:
+    """A call whose recording's address was good, and is not any more."""
+    retell(recording_bytes=size, **keys)
     call = over(stack)
+    retell(expire_recordings=True)
+    return call
+
+
+def looks(stack, call) -> int:
+    """How often Retell was asked for this call."""
+    return sum(e["call_id"] == call.retell for e in stack.double_log("retell", "got_call"))
+
+
+def address(stack, call) -> str:
+    return stack.row("select url from patchbay.remote_recordings where call_id = %s", call.id)["url"]
+
+
+def renewal(stack, call, user=None, refused: str | None = None) -> dict:
+    return rpc_to(stack, "pat.rpc.v1.retell.renew_urls", {"call_id": call.id, "user_id": str(user or call.user),
+                                                          "refused": refused or address(stack, call)})
+
+
+def test_one_whose_address_has_expired_plays_all_the_same(stack, retell):
+    call = expired(stack, retell)
+    old = address(stack, call)
+    status, headers, body = hear(stack, call, Range="bytes=300000-600000")
+    assert status == 206 and body == sound(900_000)[300000:600001] and "location" not in headers
+    wait(lambda: address(stack, call) != old, 10, "the new one is kept")
+    assert hear(stack, call)[2] == sound(900_000)
+    assert looks(stack, call) == 1, "the next listener is given the new one"
+
+
+def test_how_loud_it_is_is_reckoned_from_the_new_address(stack, retell):
+    call = expired(stack, retell, SIZE, recording_wav=True)
+    status, _, body = hear(stack, call, what="waveform")
+    assert status == 200 and b'"duration_ms":12000' in body and looks(stack, call) == 1
+
+
+def test_a_long_calls_address_is_renewed_too(stack, retell):
+    """Every word of it is in what Retell answers, twice, with its times."""
+    call = expired(stack, retell)
+    say(call, "user: " + "word " * 15000)
+    assert hear(stack, call)[0] == 200 and looks(stack, call) == 1
+
+
+def test_an_address_that_expires_while_it_plays_is_renewed_where_it_stopped(stack, retell):
+    retell(recording_bytes=16 << 20)
+    call = over(stack)
+    request = urllib.request.Request(f"{stack.url}/v1/calls/{call.id}/recording", headers={"Authorization": f"Bearer {stack.token(call.user)}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        begun = answer.read(1)
+        retell(expire_recordings=True)
+        assert begun + answer.read() == sound(16 << 20)
+    assert looks(stack, call) == 1
+
+
+def test_many_who_listen_ask_for_it_once(stack, retell):
+    """At one replica they wait for the same answer; several replicas do, because the row of the leg is claimed."""
+    call = expired(stack, retell)
+    refused = address(stack, call)
+    with ThreadPoolExecutor(12) as pool:
+        ears = [pool.submit(hear, stack, call, **h) for h in ({}, {"what": "waveform"}, *({"Range": f"bytes={n}-"} for n in range(6)))]
+        answers = [a for a in pool.map(lambda _: renewal(stack, call, refused=refused), range(4))]
+        assert [e.result()[0] for e in ears] == [200, 200] + 6 * [206]
+    assert looks(stack, call) == 1
+    for a in answers:
+        assert a.get("result", {}).get("url", refused) != refused or a["error"]["code"] == "busy", a
+    assert renewal(stack, call, refused=refused)["result"]["url"] == address(stack, call)
+
+
+def test_another_replicas_claim_is_waited_for(stack, retell):
+    call = expired(stack, retell)
+    stack.sql("update patchbay.retell_legs set renewing_until = now() + interval '1 second' where call_id = %s", call.id)
+    assert hear(stack, call)[0] == 200 and looks(stack, call) == 1
+    stack.control("retell", expire_recordings=True)
+    stack.sql("update patchbay.retell_legs set renewing_until = now() + interval '1 minute', renewed_at = null where call_id = %s", call.id)
     status, _, body = hear(stack, call)
-    assert status == 404 and b"not there any more" in body
-    assert hear(stack, call, what="waveform")[0] == 404
+    assert status == 503 and b"could not be had now" in body and looks(stack, call) == 1
+
+
+def test_one_that_is_refused_under_its_new_address_too_says_so(stack, retell):
+    retell(recording_ms=-1000)
+    call = over(stack)
+    for what in ("recording", "waveform", "recording"):
+        status, _, body = hear(stack, call, what=what)
+        assert status == 404 and b"another one is not to be had" in body
+    assert looks(stack, call) == 1, "Retell is not asked for each listener"
+
+
+@pytest.mark.parametrize("gone", ["call", "address"])
+def test_one_that_retell_does_not_have_any_more_says_so(stack, retell, gone):
+    call = expired(stack, retell)
+    if gone == "call":
+        urllib.request.urlopen(urllib.request.Request(f"{stack.double('retell')}/v2/delete-call/{call.retell}", method="DELETE",
+                                                      headers={"Authorization": f"Bearer {stack.retell_key}"}))
+    else:
+        stack.sql("update patchbay.retell_legs set listen = 'kept', urls = jsonb_build_object('kept', urls ->> listen) where call_id = %s",
+                  call.id)
+    status, _, body = hear(stack, call)
+    assert status == 404 and b"another one is not to be had" in body
+
+
+@pytest.mark.parametrize("away", ["provider", "retell", "busy"])
+def test_while_nobody_can_renew_it_one_may_try_again(stack, retell, away):
+    call = expired(stack, retell)
+    provider = stack.daemons["retell-provider"]
+    if away == "provider":
+        provider.kill()
+    else:
+        retell(fail={"status": 503 if away == "retell" else 429, "times": -1, "path": "/v2/get-call/"})
+    for what in ("recording", "waveform"):
+        status, _, body = hear(stack, call, what=what)
+        assert status == 503 and b"has expired" in body and b"could not be had now" in body
+    if away == "provider":
+        provider.start()
+    retell(fail=None)
+    assert wait(lambda: hear(stack, call)[0] == 200, 30, "it plays")
+
+
+def test_only_the_users_own_call_is_asked_for(stack, retell):
+    call, of_leo = expired(stack, retell), stack.row("select * from public.users where id = %s", LEO.id)
+    assert renewal(stack, call, of_leo["id"])["error"]["code"] == "not_found"
+    assert hear(stack, call, LEO.id)[0] == 404
+    stack.sql("update patchbay.retell_legs set recording = 'unwanted' where call_id = %s", call.id)
+    assert renewal(stack, call, refused="x")["error"]["code"] == "not_found"
+    assert rpc_to(stack, "pat.rpc.v1.retell.renew_urls", {"call_id": call.id, "user_id": "x", "refused": "x"})["error"]["field"] == "user_id"
+    assert looks(stack, call) == 0
 
 
 @pytest.mark.parametrize("fault", [{"fail": {"status": 503, "times": 1, "path": "/recordings/"}}, {"no_ranges": True}])
@@ -182,7 +327,6 @@ def test_faults_at_the_vendors_are_ours_to_explain(stack, retell, fault):
 
 
 def test_who_does_not_read_does_not_fill_our_memory(stack, retell):
-    import socket
     retell(recording_bytes=64 << 20)
     call, before, readers = over(stack), memory(stack), []
     for _ in range(8):

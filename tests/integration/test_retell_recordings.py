@@ -49,7 +49,8 @@ def watch(stack):
 @pytest.fixture
 def retell(stack):
     yield lambda **keys: stack.control("retell", **keys)
-    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, no_ranges=False, concurrency=100000)
+    stack.control("retell", fail=None, recording_bytes=100000, recording_ms=600000, no_ranges=False, concurrency=100000, scrubbed=False,
+                  analyzed_ms=0)
     stack.control("storage", fail=None)
 
 
@@ -106,9 +107,55 @@ def test_an_address_that_has_expired_is_asked_for_anew(stack, watch, retell):
     call = Call(stack)
     stack.hang_up(call.sid)
     projected(call, 3)
+    expired = stack.row("select urls from patchbay.retell_legs where call_id = %s", call.id)["urls"]
     retell(recording_ms=600000)
-    leg(stack, call, "stored")
+    row = leg(stack, call, "stored")
     assert stored(stack, call) == sound(100000)
+    assert row["urls"].keys() == expired.keys() and not set(row["urls"].values()) & set(expired.values()), "and kept, for who listens"
+
+
+def redacted(stack) -> Call:
+    """A call of a user who keeps no personal data, judged before there is a recording without any."""
+    call = Call(stack)
+    stack.sql("alter table public.agent_configs add column if not exists pii_storage text")
+    stack.sql("update public.agent_configs set pii_storage = 'redacted' where user_id = %s", call.user)
+    stack.hang_up(call.sid)
+    wait(lambda: stack.row("select * from patchbay.retell_legs where call_id = %s and error is not null", call.id), 30, "it is judged")
+    assert leg(stack, call, "offered")["error"] == "there is none without personal data"
+    return call
+
+
+def look_again(stack, call, attempts: int) -> None:
+    stack.sql("update patchbay.retell_legs set attempts = %s, next_at = now() where call_id = %s", attempts, call.id)
+
+
+def test_one_without_personal_data_comes_late(stack, retell):
+    """Retell scrubs it when the call is over: call_ended has the address of the other one only."""
+    retell(scrubbed=True, analyzed_ms=4000)
+    call = redacted(stack)
+    assert leg(stack, call, "stored")["urls"].keys() > {"scrubbed_recording_url"}
+    assert stored(stack, call) == sound(100000)
+    assert {e["name"] for e in stack.double_log("retell", "recording")[-1:]} == {"scrubbed-stereo.wav"}
+
+
+def test_one_without_personal_data_is_asked_for_when_nobody_tells_of_it(stack, retell):
+    call = redacted(stack)
+    retell(scrubbed=True)  # and its webhook has been lost
+    look_again(stack, call, 6)
+    leg(stack, call, "stored")
+    assert stack.double_log("retell", "recording")[-1]["name"] == "scrubbed-stereo.wav"
+
+
+def test_one_without_personal_data_is_given_up_in_the_end(stack, retell):
+    before = len(stack.double_log("retell", "recording"))
+    call = redacted(stack)
+    look_again(stack, call, 6)
+    wait(lambda: stack.row("select 1 as a from patchbay.retell_legs where call_id = %s and attempts = 7 and claimed_by is null", call.id), 30,
+         "Retell was asked, and has none")
+    look_again(stack, call, 7)
+    assert leg(stack, call, "unwanted")["error"] == "there is none without personal data"
+    assert len(stack.double_log("retell", "recording")) == before and not stack.sql(
+        "select 1 from patchbay.recordings where call_id = %s", call.id)
 
 
 @pytest.mark.parametrize("vendor", ["retell", "storage"])
