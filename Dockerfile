@@ -20,7 +20,7 @@ RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
 FROM debian:bookworm-slim AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libnats3.4 libnice10 libogg0 \
-      libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libsrtp2-1 libssl3 libusrsctp2 libuv1 libwebrtc-audio-processing1 \
+      libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libssl3 libusrsctp2 libuv1 \
       libwebsockets17 libwebsockets-evlib-uv postgresql-client-15 tzdata zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 patchbay \
