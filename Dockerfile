@@ -11,8 +11,9 @@ COPY . .
 ARG PAT_BUILD_ID=unknown
 RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
  && cmake --build build/release --target daemons patchbay-doubles -j "$(nproc)" \
- && mkdir -p /out/daemons /out/doubles \
+ && mkdir -p /out/daemons /out/doubles /out/lib \
  && install -s build/release/bin/* /out/daemons/ \
+ && install -s build/release/lib/patchbay/* /out/lib/ \
  && cp -r build/release/share /out/share \
  && mv /out/daemons/patchbay-doubles /out/doubles/
 
@@ -20,7 +21,7 @@ RUN cmake --preset release -DPAT_BUILD_ID="$PAT_BUILD_ID" \
 FROM debian:bookworm-slim AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libnats3.4 libnice10 libogg0 \
-      libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libsrtp2-1 libssl3 libusrsctp2 libuv1 libwebrtc-audio-processing1 \
+      libopus0 libpq5 libprotobuf-c1 libspeexdsp1 libssl3 libusrsctp2 libuv1 \
       libwebsockets17 libwebsockets-evlib-uv postgresql-client-15 tzdata zlib1g \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 patchbay \
@@ -34,6 +35,7 @@ WORKDIR /var/lib/patchbay
 
 FROM base AS runtime
 COPY --from=build /out/daemons/ /usr/local/bin/
+COPY --from=build /out/lib/ /usr/local/lib/patchbay/
 COPY --from=build /out/share/ /usr/local/share/
 # A library that is missing here shows when the image is made, not when a call comes in.
 RUN for f in /usr/local/bin/patchbay*; do ldd "$f" 2>/dev/null; done >/tmp/libraries; ! grep 'not found' /tmp/libraries

@@ -14,7 +14,6 @@ foreach(
   OPUS=opus
   OGG=ogg
   NICE=nice
-  SRTP=libsrtp2
   USRSCTP=usrsctp
   PROTOBUF_C=libprotobuf-c
   SPEEXDSP=speexdsp
@@ -26,4 +25,8 @@ foreach(
   list(GET pair 1 module)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
+# The archive: the shared library would bring NSS into the process (services/livekit-agent/rtc/srtp_crypto.h).
+find_library(SRTP_ARCHIVE libsrtp2.a REQUIRED)
+add_library(SRTP::Archive STATIC IMPORTED)
+set_target_properties(SRTP::Archive PROPERTIES IMPORTED_LOCATION ${SRTP_ARCHIVE})
 find_program(PROTOC_C protoc-c REQUIRED)

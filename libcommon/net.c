@@ -105,6 +105,7 @@ static void on_close_step(void *arg)
     if (n->context)
         lws_context_destroy(n->context);
     pat_timer_fini(&n->close_timer);
+    ca_bundle_free(n->ca_bundle);
     free(n->ca_file);
     free(n);
     if (closed)
@@ -128,15 +129,21 @@ void pat_net_close(struct pat_net *n, pat_loop_fn *closed, void *arg)
 
 /* ---- birth ---- */
 
+int net_trust(struct pat_net *n, SSL_CTX *ctx)
+{
+    return ca_use_default(ctx, n->ca_bundle);
+}
+
 static int create_vhosts(struct pat_net *n, struct lws_context_creation_info *info)
 {
     info->protocols = ws_protocols;
     info->vhost_name = "client";
     info->port = CONTEXT_PORT_NO_LISTEN;
     info->client_ssl_ca_filepath = n->ca_file;
-    info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    info->options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS; /* net_trust instead */
     n->client = lws_create_vhost(n->context, info);
     info->client_ssl_ca_filepath = NULL;
+    info->options &= ~(uint64_t)LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT; /* httpd's TLS is not lws' */
     info->vhost_name = "server";
     info->port = CONTEXT_PORT_NO_LISTEN_SERVER;
     n->server = n->client ? lws_create_vhost(n->context, info) : NULL;
@@ -182,6 +189,9 @@ int pat_net_new(struct pat_net **out, struct pat_loop *l, const char *ca_file)
     n->ca_file = ca_file ? strdup(ca_file) : NULL;
     if (ca_file && !n->ca_file)
         goto fail;
+    err = ca_bundle_new(&n->ca_bundle);
+    if (err)
+        goto fail;
     err = pat_timer_init(&n->close_timer, l, on_close_step, n);
     if (err)
         goto fail;
@@ -198,6 +208,7 @@ int pat_net_new(struct pat_net **out, struct pat_loop *l, const char *ca_file)
 fail_timer:
     pat_timer_fini(&n->close_timer);
 fail:
+    ca_bundle_free(n->ca_bundle);
     free(n->ca_file);
     free(n);
     return err;

@@ -2,6 +2,7 @@
 #ifndef PAT_NET_LWS_H
 #define PAT_NET_LWS_H
 
+#include "ca.h"
 #include "net_private.h"
 
 #include <libwebsockets.h>
@@ -15,6 +16,7 @@ struct pat_net {
     struct lws_vhost *client;
     struct lws_vhost *server;
     char *ca_file;
+    X509_LOOKUP_METHOD *ca_bundle;
     struct net_server *servers;
     struct pat_ws *sockets;
     struct pat_ws *adopting;    /* its first callbacks come before it can be attached */
@@ -32,5 +34,7 @@ struct pat_net {
 
 extern const struct lws_protocols ws_protocols[];
 void ws_close_all(struct pat_net *n);
+/* The context of the client's side, while it is made. */
+int net_trust(struct pat_net *n, SSL_CTX *ctx) PAT_MUST_CHECK;
 
 #endif

@@ -522,6 +522,8 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     struct pat_ws *ws = wsi ? lws_get_opaque_user_data(wsi) : NULL;
     int ret;
 
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_CLIENT_VERIFY_CERTS)
+        return net_trust(n, user);
     if (!ws && n && n->adopting && reason != LWS_CALLBACK_PROTOCOL_INIT) {
         ws = n->adopting;
         ws->wsi = wsi;

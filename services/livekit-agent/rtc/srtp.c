@@ -3,8 +3,6 @@
  * together. Retransmissions need nothing here: the caller sends the sealed bytes again. */
 #include "srtp.h"
 
-#include "srtp_gcm.h"
-
 #include <openssl/crypto.h>
 #include <srtp2/srtp.h>
 #include <stdlib.h>
@@ -41,12 +39,11 @@ static const struct profile *find_profile(unsigned id)
 
 int srtp_global_init(void)
 {
-    if (srtp_init() != srtp_err_status_ok)
-        return PAT_EINTERNAL;
-    int err = srtp_gcm_use();
-    if (err)
-        srtp_shutdown();
-    return err;
+    srtp_err_status_t st = srtp_init();
+
+    if (st == srtp_err_status_alloc_fail)
+        return PAT_ENOMEM;
+    return st == srtp_err_status_ok ? PAT_OK : PAT_EINTERNAL;
 }
 
 void srtp_global_fini(void)

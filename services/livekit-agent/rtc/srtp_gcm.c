@@ -1,12 +1,12 @@
-/* srtp_gcm.c - a libsrtp cipher type over an EVP context.
+/* srtp_gcm.c - AES-GCM (RFC 7714) for libsrtp2, over an EVP context.
  * How: the library asks in order for the nonce, the associated data (in pieces), the text, the tag.
- * It replays, orders and derives keys itself; nothing of a packet is kept here. */
-#include "srtp_gcm.h"
+ * Nothing of a packet is kept here. */
+#include "srtp_crypto.h"
 
 #include <limits.h>
 #include <openssl/evp.h>
-#include <srtp2/cipher.h>
 #include <srtp2/srtp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 enum { TAG_LEN = 16, SHORT_TAG_LEN = 8, SALT_LEN = 12, KEY_128 = 16, KEY_256 = 32 };
@@ -16,8 +16,6 @@ struct gcm {
     const EVP_CIPHER *kind;
     int tag_len;
 };
-
-static const srtp_cipher_type_t gcm_128, gcm_256;
 
 /* key_len is with the salt, which the library mixes into the nonce itself. */
 static srtp_err_status_t gcm_alloc(srtp_cipher_t **out, int key_len, int tag_len)
@@ -39,7 +37,7 @@ static srtp_err_status_t gcm_alloc(srtp_cipher_t **out, int key_len, int tag_len
     *g = (struct gcm){ .ctx = ctx,
                        .kind = large ? EVP_aes_256_gcm() : EVP_aes_128_gcm(),
                        .tag_len = tag_len };
-    *c = (srtp_cipher_t){ .type = large ? &gcm_256 : &gcm_128,
+    *c = (srtp_cipher_t){ .type = large ? &srtp_aes_gcm_256 : &srtp_aes_gcm_128,
                           .state = g,
                           .key_len = key_len,
                           .algorithm = large ? SRTP_AES_GCM_256 : SRTP_AES_GCM_128 };
@@ -181,23 +179,9 @@ static const srtp_cipher_test_case_t known_256 = KNOWN(KEY_256 + SALT_LEN, seale
         .encrypt = gcm_encrypt, .decrypt = gcm_decrypt, .set_iv = gcm_set_iv,                      \
         .get_tag = gcm_get_tag, .description = (name), .test_data = &(known), .id = (number),      \
     }
-static const srtp_cipher_type_t gcm_128 =
+const srtp_cipher_type_t srtp_aes_gcm_128 =
     TYPE("AES-128 GCM, libcrypto", known_128, SRTP_AES_GCM_128);
-static const srtp_cipher_type_t gcm_256 =
+const srtp_cipher_type_t srtp_aes_gcm_256 =
     TYPE("AES-256 GCM, libcrypto", known_256, SRTP_AES_GCM_256);
 
-static int use(const srtp_cipher_type_t *kind)
-{
-    srtp_err_status_t st = srtp_replace_cipher_type(kind, kind->id);
-
-    if (st == srtp_err_status_alloc_fail)
-        return PAT_ENOMEM;
-    return st == srtp_err_status_ok ? PAT_OK : PAT_EINTERNAL;
-}
-
-int srtp_gcm_use(void)
-{
-    int err = use(&gcm_128);
-
-    return err ? err : use(&gcm_256);
-}
+struct srtp_module srtp_mod_aes_gcm = { 0, "aes gcm" };
