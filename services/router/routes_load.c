@@ -16,7 +16,8 @@
 #define FETCH_TIMEOUT_MS 30000
 #define RETRY_MS         500
 #define REFRESH_MS       60000
-/* Without Postgres at the start: how long to wait before yesterday's snapshot will do. */
+/* Without Postgres at the start: how long callers wait for it before yesterday's snapshot will do.
+ * Of the carrier's five seconds three may be Retell's (ask_retell.h). */
 #define SNAPSHOT_PATIENCE_MS 1500
 #define WAITING_MAX          20000
 #define BATCH_USERS          500
@@ -52,6 +53,7 @@ struct routes {
     bool fetching;
     bool loaded;
     bool from_snapshot;
+    bool settled;     /* loaded, or not waited for any longer */
     bool reading_all; /* from after_number on */
     char after_number[NUMBER_MAX];
     int64_t all_begun_ms;
@@ -65,6 +67,8 @@ struct routes {
     struct pat_gauge *count;
     routes_applied_fn *applied;
     void *applied_arg;
+    pat_loop_fn *on_settled;
+    void *settled_arg;
 };
 
 static void fetch_next(struct routes *r);
@@ -75,6 +79,15 @@ static void set_ready(struct routes *r, const char *from)
 {
     pat_gauge_set(r->count, (double)routes_table_count(r->table));
     pat_health_set(r->d->health, "routes", true, from);
+}
+
+static void settle(struct routes *r)
+{
+    if (r->settled)
+        return;
+    r->settled = true;
+    if (r->on_settled)
+        r->on_settled(r->settled_arg);
 }
 
 static void put_row(struct routes *r, const char *text)
@@ -148,6 +161,7 @@ static void apply(struct routes *r, const struct pat_db_result *res)
         all_read(r);
     if (r->loaded) {
         set_ready(r, "postgres");
+        settle(r);
         snapshot_due(r->snapshot);
     }
 }
@@ -336,10 +350,14 @@ static void on_patience_over(void *arg)
 {
     struct routes *r = arg;
 
-    if (r->loaded || !r->from_snapshot)
+    if (r->loaded)
         return;
-    pat_log(PAT_WARN, "routes.serving_snapshot", PAT_I("numbers", routes_table_count(r->table)));
-    set_ready(r, "snapshot");
+    if (r->from_snapshot) {
+        pat_log(PAT_WARN, "routes.serving_snapshot",
+                PAT_I("numbers", routes_table_count(r->table)));
+        set_ready(r, "snapshot");
+    }
+    settle(r);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -406,6 +424,17 @@ void routes_free(struct routes *r)
     routes_table_free(r->table);
     pat_buf_fini(&r->batch);
     free(r);
+}
+
+bool routes_loaded(const struct routes *r)
+{
+    return r->loaded;
+}
+
+void routes_on_settled(struct routes *r, pat_loop_fn *fn, void *arg)
+{
+    r->on_settled = fn;
+    r->settled_arg = arg;
 }
 
 const struct route *routes_find(const struct routes *r, const char *number)
