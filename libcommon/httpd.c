@@ -267,8 +267,15 @@ static void on_accept_pause(void *arg)
 {
     struct pat_httpd *s = arg;
 
-    if (s->accept_poll)
+    if (s->accept_poll && !s->held)
         pat_poll_set(s->accept_poll, PAT_POLL_IN);
+}
+
+void pat_httpd_hold(struct pat_httpd *s, bool hold)
+{
+    s->held = hold;
+    if (s->accept_poll && !pat_timer_running(&s->accept_pause))
+        pat_poll_set(s->accept_poll, hold ? 0 : PAT_POLL_IN);
 }
 
 /* "address:port", "[v6]:port"; no address: all of them. */

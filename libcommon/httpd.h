@@ -56,6 +56,8 @@ int pat_httpd_routes(struct pat_httpd *s, const struct pat_httpd_route *table,
 int pat_httpd_route_ws(struct pat_httpd *s, const char *pattern, size_t max_message,
                        pat_httpd_ws_fn *fn, void *arg) PAT_MUST_CHECK;
 int pat_httpd_listen(struct pat_httpd *s) PAT_MUST_CHECK;
+/* Whoever connects while it is held waits in the kernel's queue, and is served once it is not. */
+void pat_httpd_hold(struct pat_httpd *s, bool hold);
 int pat_httpd_port(const struct pat_httpd *s); /* the real one, when 0 was asked for */
 /* Stops accepting; drained(arg) when no request is open or after timeout_ms. Who is connected and
  * silent is waited for a moment: his request may be on its way, and is answered with close. */

@@ -7,6 +7,57 @@
 
 #include <stdlib.h>
 
+/* ---- held ---- */
+
+static void count(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void let_in(void *arg)
+{
+    struct fixture *f = arg;
+
+    assert_null(held.req); /* nobody was served meanwhile */
+    held.calls = 100;
+    pat_httpd_hold(f->server, false);
+}
+
+static void test_httpd__who_connects_while_it_is_held_is_served_later(void **state)
+{
+    struct fixture *f = *state;
+    struct pat_timer timer;
+    struct raw raw;
+
+    pat_httpd_hold(f->server, true);
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(pat_timer_init(&timer, f->loop, let_in, f), PAT_OK);
+    pat_timer_start(&timer, 50);
+    loop_until(f->loop, held.req);
+    assert_int_equal(held.calls, 101);
+    pat_httpd_reply(held.req, 204, NULL, NULL, 0);
+    loop_until(f->loop, raw_pump(&raw) && strstr(raw.in.data, "204 No Content"));
+    raw_close(&raw);
+    pat_timer_fini(&timer);
+}
+
+static void test_httpd__who_was_held_is_served_before_it_drains(void **state)
+{
+    struct fixture *f = *state;
+    struct raw raw;
+    int drained = 0;
+
+    pat_httpd_hold(f->server, true);
+    raw_open(&raw, f);
+    raw_sends(&raw, "GET /hello/you HTTP/1.1\r\n" HOST "\r\n");
+    pat_httpd_drain(f->server, LOOP_UNTIL_MS, count, &drained);
+    raw_until_eof(&raw);
+    assert_non_null(strstr(raw.in.data, "GET you"));
+    raw_close(&raw);
+    loop_until(f->loop, drained);
+}
+
 /* ---- late replies ---- */
 
 static void test_httpd__a_late_reply_reaches_its_client(void **state)
@@ -182,11 +233,6 @@ static void test_httpd__a_stream_to_http_1_0_ends_with_the_connection(void **sta
 
 /* ---- draining ---- */
 
-static void count(void *arg)
-{
-    ++*(int *)arg;
-}
-
 static void test_httpd__drain_waits_for_the_open_request(void **state)
 {
     struct fixture *f = *state;
@@ -291,6 +337,8 @@ static void test_httpd__listens_where_it_can_and_says_when_not(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        T(test_httpd__who_connects_while_it_is_held_is_served_later),
+        T(test_httpd__who_was_held_is_served_before_it_drains),
         T(test_httpd__a_late_reply_reaches_its_client),
         T(test_httpd__a_request_outlives_its_peer),
         T(test_httpd__a_peer_that_only_stopped_sending_gets_its_answer),

@@ -112,6 +112,7 @@ struct pat_httpd {
     size_t n_open; /* requests a handler has and has not answered */
     bool problems; /* errors are told as RFC 9457 has it */
     bool draining;
+    bool held;
     struct pat_timer drain_timer;
     struct pat_timer grace; /* who is connected may still ask */
     struct pat_task drain_task;

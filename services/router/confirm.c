@@ -28,7 +28,8 @@ static void beat(struct confirm *c);
 
 bool confirm_fenced(const struct confirm *c)
 {
-    return !c->ever || pat_now_ms() - c->renewed_at_ms > c->lease_ms - c->lease_ms / 3;
+    return !c->ever || !routes_loaded(c->r->routes) ||
+           pat_now_ms() - c->renewed_at_ms > c->lease_ms - c->lease_ms / 3;
 }
 
 const char *confirm_id(const struct confirm *c)

@@ -2,9 +2,9 @@
  *
  * A lease in Postgres, renewed three times within its length; a switch of a user's stack waits for
  * each router with a lease (patchbay.router_confirms). Without Postgres for as long as the lease,
- * less a third, the router is fenced: it goes on serving from its cache, but no longer believes it
- * where it says that a user has no agent on LiveKit (decisions/0019). Life: confirm_new ->
- * confirm_leave -> confirm_free. Thread: the loop's.
+ * less a third, and until its numbers have come from there, the router is fenced: it goes on
+ * serving from its cache, but no longer believes it where it says that a user has no agent on
+ * LiveKit (decisions/0019). Life: confirm_new -> confirm_leave -> confirm_free. Thread: the loop's.
  */
 #ifndef ROUTER_CONFIRM_H
 #define ROUTER_CONFIRM_H

@@ -78,6 +78,10 @@ static void on_voice(struct pat_httpd_req *http, void *arg)
         goto out;
     }
     route = routes_find(r->routes, to);
+    if (!route && !routes_loaded(r->routes)) { /* another router may know: the fallback address */
+        pat_httpd_reply_error(http, PAT_EUNAVAIL, NULL, "numbers are not known yet");
+        goto out;
+    }
     if (!route || !route->active) {
         pat_log(PAT_WARN, route ? "call.number_inactive" : "call.number_unknown", PAT_S("to", to),
                 PAT_S("carrier_call", c.call_id));

@@ -152,11 +152,31 @@ static int routes(struct pat_httpd *s, void *arg)
     return err;
 }
 
+static void on_routes_settled(void *arg)
+{
+    struct router *r = arg;
+
+    pat_httpd_hold(r->httpd, false);
+}
+
+/* A call that comes a moment before the numbers do is answered a moment later, and not by what a
+ * snapshot has of it. */
+static int open_door(struct router *r)
+{
+    struct pat_httpd_opts door = { .listen = r->conf->listen, .idle_timeout_ms = 75000 };
+    int err = pat_daemon_open(r->d, &r->httpd, "http", &door, routes, r);
+
+    if (err)
+        return err;
+    pat_httpd_hold(r->httpd, true);
+    routes_on_settled(r->routes, on_routes_settled, r);
+    return PAT_OK;
+}
+
 static int start(struct pat_daemon *d, void *arg)
 {
     struct router *r = arg;
     const struct router_conf *conf = d->conf;
-    struct pat_httpd_opts door = { .listen = conf->listen, .idle_timeout_ms = 75000 };
     int err;
 
     r->d = d;
@@ -198,7 +218,7 @@ static int start(struct pat_daemon *d, void *arg)
         err = fetch_new(&r->fetch, r);
     if (!err)
         err = reconcile_new(&r->reconcile, r);
-    return err ? err : pat_daemon_open(d, &r->httpd, "http", &door, routes, r);
+    return err ? err : open_door(r);
 }
 
 static void drain(struct pat_daemon *d, void *arg)

@@ -1,12 +1,12 @@
 /* routes.h - who serves which number: a copy of patchbay.routes and the agents' settings, in
  * memory.
  *
- * Loaded before the router is ready; changed rows are fetched when Postgres (NOTIFY
- * patchbay_outbox) or NATS (pat.config.v1.changed.>) says so, whichever is first; after every
- * reconnect, and once a minute, everything is fetched again. Fetches run one after the other, so
- * what is applied is never older than what was known; a row with an older version is ignored all
- * the same (a lagging replica). The last state is written to a snapshot file, for a start without
- * Postgres.
+ * Loaded before the router is ready (or, with Postgres away, read from the snapshot file, which the
+ * last state is written to): until then requests wait. Changed rows are fetched when Postgres
+ * (NOTIFY patchbay_outbox) or NATS (pat.config.v1.changed.>) says so, whichever is first; after
+ * every reconnect, and once a minute, everything is fetched again. Fetches run one after the other,
+ * so what is applied is never older than what was known; a row with an older version is ignored all
+ * the same (a lagging replica).
  */
 #ifndef ROUTER_ROUTES_H
 #define ROUTER_ROUTES_H
@@ -35,6 +35,12 @@ struct route {
 
 int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_file) PAT_MUST_CHECK;
 void routes_free(struct routes *r);
+/* Postgres has told all of it, since the start. Before that a number that is not found may be
+ * somebody's, and what is found is the snapshot's word. */
+bool routes_loaded(const struct routes *r);
+/* fn runs once, on the loop: the numbers are loaded, or waiting for them longer is worse than what
+ * there is. */
+void routes_on_settled(struct routes *r, pat_loop_fn *fn, void *arg);
 /* NULL: nobody's number. */
 const struct route *routes_find(const struct routes *r, const char *number);
 /* Is it anybody's? Cheaper than finding it. */

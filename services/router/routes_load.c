@@ -5,32 +5,25 @@
  * by page, so that a change never waits for a million rows. Readiness is the health check "routes".
  */
 #include "routes.h"
+#include "snapshot.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <uthash.h>
 
-#define CHANNEL           "patchbay_outbox"
-#define SUBJECT           "pat.config.v1.changed."
-#define FETCH_TIMEOUT_MS  30000
-#define RETRY_MS          500
-#define REFRESH_MS        60000
-#define SNAPSHOT_AFTER_MS 2000
-/* Without Postgres at the start: how long to wait before yesterday's snapshot will do. */
+#define CHANNEL          "patchbay_outbox"
+#define SUBJECT          "pat.config.v1.changed."
+#define FETCH_TIMEOUT_MS 30000
+#define RETRY_MS         500
+#define REFRESH_MS       60000
+/* Without Postgres at the start: how long callers wait for it before yesterday's snapshot will do.
+ * Of the carrier's five seconds three may be Retell's (ask_retell.h). */
 #define SNAPSHOT_PATIENCE_MS 1500
 #define WAITING_MAX          20000
 #define BATCH_USERS          500
 #define PAGE_ROWS            "100" /* some milliseconds of Postgres, and of our loop */
 /* All of it is read again this much less often than reading it took. */
 #define REFRESH_SHARE 20
-/* Of the snapshot at once: on the loop, and in memory. */
-#define SNAPSHOT_ROWS 200
-#define SNAPSHOT_MAX  ((size_t)64 << 20)
 
 #define QUERY                                                                                                     \
     "select jsonb_build_object('number', r.number, 'user_id', r.user_id, 'agent_config_id', r.agent_config_id, "  \
@@ -52,8 +45,6 @@ struct waiting_user {
     UT_hash_handle hh;
 };
 
-struct snapshot_job;
-
 struct routes {
     struct pat_daemon *d;
     struct routes_table *table;
@@ -62,161 +53,25 @@ struct routes {
     bool fetching;
     bool loaded;
     bool from_snapshot;
+    bool settled;     /* loaded, or not waited for any longer */
     bool reading_all; /* from after_number on */
     char after_number[NUMBER_MAX];
     int64_t all_begun_ms;
     struct pat_buf batch; /* "{user,user}": being fetched; empty: a page of all */
-    char *snapshot_file;
-    struct snapshot_job *writing;
+    struct snapshot *snapshot;
     pat_db_id query;
     struct pat_sub *sub;
     struct pat_timer retry;
     struct pat_timer refresh;
-    struct pat_timer snapshot;
     struct pat_timer patience;
     struct pat_gauge *count;
     routes_applied_fn *applied;
     void *applied_arg;
+    pat_loop_fn *on_settled;
+    void *settled_arg;
 };
 
 static void fetch_next(struct routes *r);
-
-/* ------------------------------------------------------------------ snapshot */
-
-/* Written piece by piece: some rows are printed on the loop, the pool writes them, and so on.
- * Outlives routes_free: the pool thread may still be writing. */
-struct snapshot_job {
-    struct routes *r; /* NULL once the routes are gone */
-    struct pat_buf text;
-    char *tmp, *file;
-    size_t at;
-    int fd;
-    bool last;
-    int err;
-};
-
-static void write_work(void *arg)
-{
-    struct snapshot_job *job = arg;
-
-    if (job->fd < 0)
-        job->fd = open(job->tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (job->fd < 0) {
-        job->err = PAT_EIO;
-        return;
-    }
-    for (size_t at = 0; at < job->text.len;) {
-        ssize_t n = write(job->fd, job->text.data + at, job->text.len - at);
-
-        if (n < 0 && errno != EINTR) {
-            job->err = PAT_EIO;
-            return;
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    if (job->last && (fsync(job->fd) || rename(job->tmp, job->file)))
-        job->err = PAT_EIO;
-}
-
-static void job_free(struct snapshot_job *job)
-{
-    if (job->err)
-        pat_log(PAT_WARN, "routes.snapshot_not_written", PAT_S("file", job->file),
-                PAT_ERR(job->err));
-    if (job->r)
-        job->r->writing = NULL;
-    if (job->fd >= 0)
-        close(job->fd);
-    pat_buf_fini(&job->text);
-    free(job->tmp);
-    free(job->file);
-    free(job);
-}
-
-static void write_done(void *arg);
-
-static void write_some(struct snapshot_job *job)
-{
-    struct routes *r = job->r;
-
-    pat_buf_reset(&job->text);
-    job->err = routes_table_print(r->table, &job->at, SNAPSHOT_ROWS, &job->text);
-    job->last = routes_table_printed(r->table, job->at);
-    if (!job->err)
-        job->err = pat_loop_work(r->d->loop, write_work, write_done, job);
-    if (job->err)
-        job_free(job);
-}
-
-static void write_done(void *arg)
-{
-    struct snapshot_job *job = arg;
-
-    if (job->err || job->last || !job->r)
-        job_free(job);
-    else
-        write_some(job);
-}
-
-static void write_snapshot(void *arg)
-{
-    struct routes *r = arg;
-    struct snapshot_job *job;
-    size_t n = strlen(r->snapshot_file) + sizeof ".new";
-
-    if (r->writing || r->reading_all) {
-        pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
-        return;
-    }
-    job = calloc(1, sizeof *job);
-    if (!job)
-        return;
-    pat_buf_init(&job->text, SNAPSHOT_MAX);
-    job->fd = -1;
-    job->file = strdup(r->snapshot_file);
-    job->tmp = malloc(n);
-    if (!job->file || !job->tmp) {
-        job->err = PAT_ENOMEM;
-        job_free(job);
-        return;
-    }
-    snprintf(job->tmp, n, "%s.new", r->snapshot_file);
-    job->r = r;
-    r->writing = job;
-    write_some(job);
-}
-
-static void put_line(struct routes *r, const char *line, size_t len)
-{
-    struct pat_json *row;
-
-    if (!len)
-        return;
-    if (pat_json_parse(&row, line, len, NULL) || routes_table_put(r->table, row))
-        pat_log(PAT_WARN, "routes.snapshot_line_ignored", PAT_I("bytes", len));
-}
-
-/* Start-up only, before anything is served, so it may read synchronously. */
-static void read_snapshot(struct routes *r)
-{
-    FILE *f = fopen(r->snapshot_file, "re");
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
-
-    if (!f) {
-        if (errno != ENOENT)
-            pat_log(PAT_WARN, "routes.snapshot_unreadable", PAT_S("file", r->snapshot_file),
-                    PAT_S("why", strerror(errno)));
-        return;
-    }
-    while ((n = getline(&line, &cap, f)) > 0)
-        put_line(r, line, (size_t)n - (line[n - 1] == '\n'));
-    free(line);
-    fclose(f);
-    r->from_snapshot = routes_table_count(r->table);
-    pat_log(PAT_INFO, "routes.snapshot_read", PAT_I("numbers", routes_table_count(r->table)));
-}
 
 /* ------------------------------------------------------------------ fetching */
 
@@ -224,6 +79,15 @@ static void set_ready(struct routes *r, const char *from)
 {
     pat_gauge_set(r->count, (double)routes_table_count(r->table));
     pat_health_set(r->d->health, "routes", true, from);
+}
+
+static void settle(struct routes *r)
+{
+    if (r->settled)
+        return;
+    r->settled = true;
+    if (r->on_settled)
+        r->on_settled(r->settled_arg);
 }
 
 static void put_row(struct routes *r, const char *text)
@@ -271,6 +135,7 @@ static void all_read(struct routes *r)
     int64_t took = pat_now_ms() - r->all_begun_ms;
 
     r->reading_all = false;
+    snapshot_hold(r->snapshot, false);
     routes_table_drop_unseen(r->table, NULL);
     if (!r->loaded)
         pat_log(PAT_INFO, "routes.loaded", PAT_I("numbers", routes_table_count(r->table)),
@@ -294,10 +159,11 @@ static void apply(struct routes *r, const struct pat_db_result *res)
         (void)pat_strcpy(r->after_number, sizeof r->after_number, pat_db_value(res, n - 1, 1));
     if (!r->batch.len && n < strtoul(PAGE_ROWS, NULL, 10))
         all_read(r);
-    if (r->loaded)
+    if (r->loaded) {
         set_ready(r, "postgres");
-    if (*r->snapshot_file && r->loaded && !pat_timer_running(&r->snapshot))
-        pat_timer_start(&r->snapshot, SNAPSHOT_AFTER_MS);
+        settle(r);
+        snapshot_due(r->snapshot);
+    }
 }
 
 static void want_user(struct routes *r, const char *id, size_t len)
@@ -389,6 +255,7 @@ static void begin_all(struct routes *r)
 {
     r->all_waiting = false;
     r->reading_all = true;
+    snapshot_hold(r->snapshot, true);
     r->all_begun_ms = pat_now_ms();
     r->after_number[0] = 0;
     routes_table_unsee(r->table, NULL);
@@ -483,10 +350,14 @@ static void on_patience_over(void *arg)
 {
     struct routes *r = arg;
 
-    if (r->loaded || !r->from_snapshot)
+    if (r->loaded)
         return;
-    pat_log(PAT_WARN, "routes.serving_snapshot", PAT_I("numbers", routes_table_count(r->table)));
-    set_ready(r, "snapshot");
+    if (r->from_snapshot) {
+        pat_log(PAT_WARN, "routes.serving_snapshot",
+                PAT_I("numbers", routes_table_count(r->table)));
+        set_ready(r, "snapshot");
+    }
+    settle(r);
 }
 
 /* ------------------------------------------------------------------ life */
@@ -503,20 +374,19 @@ static int listen_everywhere(struct routes *r)
 int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_file)
 {
     struct routes *r = calloc(1, sizeof *r);
-    int err = PAT_ENOMEM;
+    int err;
 
     if (!r)
-        return err;
+        return PAT_ENOMEM;
     r->d = d;
-    r->snapshot_file = strdup(snapshot_file);
     pat_buf_init(&r->batch, (size_t)(BATCH_USERS + 1) * (PAT_ID_LEN + 1));
-    if (!r->snapshot_file || routes_table_new(&r->table))
-        goto fail;
-    err = pat_timer_init(&r->retry, d->loop, fetch_again, r);
+    err = routes_table_new(&r->table);
+    if (!err)
+        err = snapshot_new(&r->snapshot, d->loop, r->table, snapshot_file);
+    if (!err)
+        err = pat_timer_init(&r->retry, d->loop, fetch_again, r);
     if (!err)
         err = pat_timer_init(&r->refresh, d->loop, on_refresh, r);
-    if (!err)
-        err = pat_timer_init(&r->snapshot, d->loop, write_snapshot, r);
     if (!err)
         err = pat_timer_init(&r->patience, d->loop, on_patience_over, r);
     if (!err)
@@ -524,8 +394,8 @@ int routes_new(struct routes **out, struct pat_daemon *d, const char *snapshot_f
     if (err)
         goto fail;
     r->count = pat_gauge(d->metrics, "pat_router_numbers", "Phone numbers the router knows", NULL);
-    if (*r->snapshot_file)
-        read_snapshot(r);
+    snapshot_read(r->snapshot);
+    r->from_snapshot = routes_table_count(r->table);
     err = listen_everywhere(r);
     if (err)
         goto fail;
@@ -544,19 +414,27 @@ void routes_free(struct routes *r)
 {
     if (!r)
         return;
-    if (r->writing)
-        r->writing->r = NULL;
+    snapshot_free(r->snapshot);
     pat_db_cancel(r->d->db, r->query);
     pat_bus_unsubscribe(r->sub);
     pat_timer_fini(&r->retry);
     pat_timer_fini(&r->refresh);
-    pat_timer_fini(&r->snapshot);
     pat_timer_fini(&r->patience);
     forget_waiting(r);
     routes_table_free(r->table);
     pat_buf_fini(&r->batch);
-    free(r->snapshot_file);
     free(r);
+}
+
+bool routes_loaded(const struct routes *r)
+{
+    return r->loaded;
+}
+
+void routes_on_settled(struct routes *r, pat_loop_fn *fn, void *arg)
+{
+    r->on_settled = fn;
+    r->settled_arg = arg;
 }
 
 const struct route *routes_find(const struct routes *r, const char *number)

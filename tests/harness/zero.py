@@ -240,6 +240,18 @@ def stack_of(uri: str) -> str:
     return "retell" if RETELL_SIP_HOST in uri else "livekit" if LIVEKIT_SIP_HOST in uri else "phone"
 
 
+def may_serve(first: str, moves: list[tuple[float, float, str]], at: float) -> set[str]:
+    """Who was active then; both while a cut-over was on its way to the routers: until all had confirmed it, as the switch
+    itself waits for them."""
+    active, allowed = first, set()
+    for cut, known, to in moves:
+        if cut - CUT_WINDOW_S <= at <= max(known, cut + CUT_WINDOW_S):
+            allowed |= {active, to}
+        if cut <= at:
+            active = to
+    return allowed | {active}
+
+
 class Report:
     """What came of every call, by what its caller heard, what the carrier did, and what was written down."""
 
@@ -303,13 +315,15 @@ class Report:
         """By user: (from, until all routers knew, stack), in order."""
         rows = self.stack.sql(
             "select w.user_id::text, extract(epoch from w.cut_at)::float8, extract(epoch from o.ended_at)::float8, w.to_stack::text, "
-            "extract(epoch from w.uncut_at)::float8, w.from_stack::text from patchbay.switches w left join patchbay.switch_steps o "
-            "on o.switch_id = w.id and o.step = 'observe' and o.state = 'done' where w.cut_at is not null order by w.cut_at")
+            "extract(epoch from w.uncut_at)::float8, extract(epoch from b.ended_at)::float8, w.from_stack::text from patchbay.switches w "
+            "left join patchbay.switch_steps o on o.switch_id = w.id and o.step = 'observe' and o.state = 'done' "
+            "left join patchbay.switch_steps b on b.switch_id = w.id and b.step = 'observe_back' and b.state = 'done' "
+            "where w.cut_at is not null order by w.cut_at")
         out: dict[str, list[tuple[float, float, str]]] = {}
-        for user, cut, known, to, uncut, back in rows:
-            out.setdefault(user, []).append((cut, known or cut + 30, to))
+        for user, cut, known, to, uncut, known_back, back in rows:
+            out.setdefault(user, []).append((cut, known or uncut or self.ended, to))
             if uncut:
-                out[user].append((uncut, uncut + 30, back))
+                out[user].append((uncut, known_back or self.ended, back))
         return {user: sorted(moves) for user, moves in out.items()}
 
     def _switches(self) -> list[dict]:
@@ -331,14 +345,7 @@ class Report:
     # ------------------------------------------------------------------ judged
 
     def _may_serve(self, user: User, at: float) -> set[str]:
-        """Who was active then; both while a cut-over was on its way to the routers."""
-        active, allowed = user.stack, set()
-        for cut, _known, to in self.timeline.get(str(user.id), []):
-            if cut - CUT_WINDOW_S <= at <= cut + CUT_WINDOW_S:
-                allowed |= {active, to}
-            if cut <= at:
-                active = to
-        return allowed | {active}
+        return may_serve(user.stack, self.timeline.get(str(user.id), []), at)
 
     def _fault(self, kind: str, call: dict) -> None:
         self.faults.setdefault(kind, []).append(call["sid"])

@@ -19,7 +19,6 @@ import pytest
 
 from harness import events
 from harness.carrier import CALLER, Carrier, Phone, sign_form, sign_json
-from harness.process import free_port, http_status
 from harness.sip_leg import wait
 from harness.stack import LEO, LIVEKIT_SIP_HOST, RETELL_SIP_HOST, RITA, Stack
 from harness.watch import Watch, in_stream
@@ -728,23 +727,6 @@ def test_sigterm_drains(stack, carrier, retell):
     assert router.process.wait(15) == 0
     router.start()
     assert call_row(stack, d.call, "routed")["stack"] == "retell"
-
-
-def test_it_is_not_ready_before_it_knows_its_numbers(stack):
-    """A cold router without Postgres and snapshot answers nobody wrongly: it says that it is not ready."""
-    from harness.stack import Daemon
-    env = {k: v for k, v in stack.daemons["router"].env.items() if k not in ("PAT_ROUTER_SNAPSHOT_FILE", "PAT_ROUTER_SPOOL_FILE")}
-    cold = Daemon(stack, "router", env | {"PAT_DATABASE_URL": f"postgres://u:p@127.0.0.1:{free_port()}/x",
-                                          "PAT_ROUTER_PUBLIC_URL": "http://127.0.0.1:1"}, "PAT_ROUTER_LISTEN")
-    cold.start(ready=False)
-    try:
-        cold.process.wait_until(lambda: http_status(f"{cold.admin_url}/healthz") == 200, 20)
-        deadline = time.monotonic() + 2.5
-        while time.monotonic() < deadline:
-            assert http_status(f"{cold.admin_url}/readyz") == 503
-            time.sleep(0.1)
-    finally:
-        assert cold.stop() == 0
 
 
 # ---------------------------------------------------------------------- at the end
