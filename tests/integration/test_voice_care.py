@@ -126,6 +126,52 @@ def told(stack, kind: str) -> list[dict]:
     return [payload["data"] for _, payload in rows]
 
 
+# ---------------------------------------------------------------------- chosen
+
+
+THEIRS = "9BWtsMINqrJLrRacOk9x"  # as the vendor writes ids
+
+
+def choose(stack, voice: str) -> tuple[int, dict]:
+    status, _, answer = send(stack, "PATCH", f"/v1/users/{LEO.id}/agent", LEO, {"voice_id": voice})
+    return status, json.loads(answer)
+
+
+def test_a_voice_nobody_has_is_refused_and_one_of_the_vendors_account_is_taken(clean):
+    before = clean.speaks_with(LEO)
+    for spelling in (THEIRS, f"11labs-{THEIRS}"):
+        status, answer = choose(clean, spelling)
+        assert (status, answer.get("field")) == (400, "voice_id"), answer
+        assert clean.speaks_with(LEO) == before
+    clean.control("elevenlabs", voices=[THEIRS])
+    for spelling in (THEIRS, f"11labs-{THEIRS}"):
+        assert choose(clean, spelling)[0] == 200 and clean.speaks_with(LEO) == spelling
+    assert not clean.sql("select 1 from patchbay.voice_checks where why = 'chosen'")
+    clean.control("elevenlabs", gone=[THEIRS])
+    assert choose(clean, THEIRS)[0] == 400
+    assert choose(clean, f"11labs-{THEIRS}")[0] == 200, "the one he has may stay: the rounds take it away"
+
+
+def test_what_is_known_here_is_chosen_without_asking_the_vendor(clean):
+    _, made = clone(clean)
+    clean.control("elevenlabs", fail={"status": 503, "times": 9})
+    for voice in (SARAH, "11labs-Kate", "openai-nova", made["voice_id"]):
+        assert choose(clean, voice)[0] == 200, voice
+    assert choose(clean, "nobody at all")[0] == 400
+    assert not clean.sql("select 1 from patchbay.voice_checks where why = 'chosen'")
+
+
+def test_while_the_vendor_does_not_say_a_voice_is_taken_and_looked_for_again(clean):
+    clean.control("elevenlabs", fail={"status": 503, "times": 1, "path": f"/v1/voices/{THEIRS}"})
+    assert choose(clean, THEIRS)[0] == 200
+    clean.nudge()
+    wait(lambda: clean.speaks_with(LEO) == FALLBACK, 60, "found missing, and moved")
+    assert [n["voice_name"] for n in ask(clean, "GET", path_of(LEO), LEO)[1]["notices"]] == [THEIRS]
+    # Known to be gone, it is not taken again while the vendor does not say.
+    clean.control("elevenlabs", fail={"status": 503, "times": 1, "path": f"/v1/voices/{THEIRS}"})
+    assert choose(clean, THEIRS)[0] == 400
+
+
 # ---------------------------------------------------------------------- previews
 
 
