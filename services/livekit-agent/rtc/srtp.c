@@ -41,9 +41,10 @@ int srtp_global_init(void)
 {
     srtp_err_status_t st = srtp_init();
 
-    if (st == srtp_err_status_alloc_fail)
-        return PAT_ENOMEM;
-    return st == srtp_err_status_ok ? PAT_OK : PAT_EINTERNAL;
+    if (st == srtp_err_status_ok)
+        return PAT_OK;
+    srtp_shutdown(); /* it keeps what it had begun with, and would refuse to begin with it again */
+    return st == srtp_err_status_alloc_fail ? PAT_ENOMEM : PAT_EINTERNAL;
 }
 
 void srtp_global_fini(void)
